@@ -1,0 +1,101 @@
+"""One frozen `Settings`, read once at the edge: `driftline.toml` in the working directory, overridden by `DRIFTLINE_*`.
+
+Nested values are reached with two underscores, e.g. `DRIFTLINE_TRAINING__STEPS=1`. Where state lives is `DRIFTLINE_HOME`; a
+`driftline.toml` in there (the demo leaves one) is read where the working directory has none.
+"""
+
+import os
+import re
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic.dataclasses import dataclass
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from contracts import (
+    STRICT,
+    Clusters,
+    Gates,
+    Generation,
+    Retrieval,
+    Samples,
+    Sequences,
+    Source,
+    Training,
+    Windows,
+)
+
+
+@dataclass(frozen=True, config=STRICT)
+class Schedule:
+    """When the two updates start by themselves (UTC)."""
+
+    fine_tune_day: int = Field(default=1, ge=1, le=28)
+    """Day of the month."""
+    fine_tune_hour: int = Field(default=3, ge=0, le=23)
+    rag_refresh_every: timedelta = timedelta(days=2)
+    catchup: timedelta = timedelta(days=2)
+    """How late a start that was missed (Temporal was down) is still made up for."""
+
+
+class Settings(BaseSettings):
+    """Everything an engineer can set. Unknown keys are an error, so that a typo is not a default."""
+
+    model_config = SettingsConfigDict(env_prefix="DRIFTLINE_", env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    home: Path = Path(".driftline")
+    """Artifacts, logs and the embedded servers' state."""
+    postgres_url: str = ""
+    """Empty: the embedded Postgres."""
+    temporal_address: str = ""
+    """Empty: the embedded Temporal."""
+    temporal_namespace: str = "default"
+    temporal_ui: str = ""
+    """Where Temporal's web UI is, for the links that the command line prints."""
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0
+    """Prometheus port of a worker; 0 takes a free one."""
+    drain: timedelta = timedelta(seconds=30)
+    """How long a worker that was asked to stop lets its activities finish."""
+    channel: str = "default"
+
+    source: Source = Source()
+    clusters: Clusters = Clusters()
+    sequences: Sequences = Sequences()
+    samples: Samples = Samples()
+    training: Training = Training()
+    retrieval: Retrieval = Retrieval()
+    generation: Generation = Generation()
+    gates: Gates = Gates()
+    fine_tune: Windows = Windows(days=90, test_days=28)
+    rag_refresh: Windows = Windows(days=28, test_days=7)
+    schedule: Schedule = Schedule()
+
+    @field_validator("source")
+    @classmethod
+    def _absolute(cls, source: Source) -> Source:
+        """A worker may run elsewhere than the command that reads the file."""
+        return replace(source, events=_located(source.events), items=_located(source.items))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = Path("driftline.toml")
+        if not file.exists():
+            file = Path(os.environ.get("DRIFTLINE_HOME", ".driftline")) / file
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+
+
+def _located(where: str) -> str:
+    """A relative path made absolute; queries and URIs as they are."""
+    if not where or re.match(r"\s*(select|from|with)\b|[a-z][a-z0-9+.-]*://", where, re.IGNORECASE):
+        return where
+    return str(Path(where).absolute())
