@@ -1,0 +1,36 @@
+"""Fine-tuning samples: the most frequent pairs of every label (design §3.4, paper §2.2)."""
+
+import numpy as np
+import pyarrow as pa
+
+from interests import triples
+
+
+def curate(counts: pa.Table, pairs_per_label: int) -> pa.Table:
+    """For each label c_next its `pairs_per_label` most frequent pairs: a uniform label distribution.
+
+    Args:
+        counts: c1, c2, c_next: int32, n: int64; the training window.
+
+    Returns:
+        c1, c2, c_next: int32, n: int64; ordered by label, most frequent first. Equally frequent pairs are ordered by a hash of
+        the triple, so that low ids are not favoured and the order of the rows does not matter.
+
+    Raises:
+        ValueError: there is no triple to learn from.
+    """
+    if counts.num_rows == 0:
+        raise ValueError(
+            "no triple in the training window, so there is nothing to learn from: widen the window or check source.positive"
+        )
+    found = triples.read(counts)
+    order = np.lexsort((found.tie_break(), -found.n, found.c_next))
+    label = found.c_next[order]
+    first_of_label = np.searchsorted(label, label, side="left")
+    kept = order[np.arange(len(order)) - first_of_label < pairs_per_label]
+    return counts.select(["c1", "c2", "c_next", "n"]).take(pa.array(kept))
+
+
+def missing_labels(samples: pa.Table, n_clusters: int) -> list[int]:
+    """Clusters that no sample teaches: in the training window they never followed a pair."""
+    return sorted(set(range(n_clusters)) - set(samples["c_next"].to_pylist()))

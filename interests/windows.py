@@ -1,0 +1,26 @@
+"""The calendar of a run: pure date arithmetic, imported by workflows (design §3.4, §3.11)."""
+
+from datetime import datetime, timedelta
+
+from contracts import Window, Windows
+
+
+def split(nominal: datetime, windows: Windows) -> tuple[Window, Window]:
+    """The data window of a run, and behind it the test window that ends at the run's nominal time.
+
+        |<-------- days -------->|<- test_days ->|
+        window.start             window.end       nominal
+                                 = test.start     = test.end
+
+    Raises:
+        ValueError: `nominal` is not in UTC.
+    """
+    if nominal.utcoffset() != timedelta(0):
+        raise ValueError(f"nominal time {nominal.isoformat()} is not in UTC: give it as {nominal:%Y-%m-%dT%H:%M:%S}+00:00")
+    boundary = nominal - timedelta(days=windows.test_days)
+    return Window(boundary - timedelta(days=windows.days), boundary), Window(boundary, nominal)
+
+
+def before(window: Window) -> Window:
+    """The window of the same length that ends where this one starts: what `trend` compares with (design §3.6)."""
+    return Window(window.start - (window.end - window.start), window.start)

@@ -1,0 +1,44 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from interests.samples import curate, missing_labels
+from tests.interests.tables import Counts, counts_of, table
+
+
+def test_most_frequent_pairs_of_each_label() -> None:
+    samples = curate(table({(0, 1, 2): 5, (1, 0, 2): 7, (3, 0, 2): 1, (2, 3, 0): 1}), pairs_per_label=2)
+
+    assert samples.to_pylist() == [
+        {"c1": 2, "c2": 3, "c_next": 0, "n": 1},
+        {"c1": 1, "c2": 0, "c_next": 2, "n": 7},
+        {"c1": 0, "c2": 1, "c_next": 2, "n": 5},
+    ]
+    assert missing_labels(samples, 4) == [1, 3]
+
+
+def test_ties_do_not_favour_low_ids() -> None:
+    tied = table({(c1, c2, 0): 1 for c1 in range(1, 40) for c2 in range(1, 40) if c1 != c2})
+
+    c1 = curate(tied, 300)["c1"].to_pylist()
+    assert 17 < sum(c1) / len(c1) < 23  # 20 if ids play no part; 4 if the lowest went first
+
+
+def test_nothing_to_learn_from() -> None:
+    with pytest.raises(ValueError, match="widen the window"):
+        curate(table({}), 10)
+
+
+@given(counts_of(6).filter(bool), st.integers(1, 4))
+def test_row_order_does_not_matter_and_labels_are_uniform(counts: Counts, per_label: int) -> None:
+    samples = curate(table(counts), per_label)
+
+    assert samples.equals(curate(table(dict(sorted(counts.items(), key=lambda item: (item[1], item[0][::-1])))), per_label))
+    available = Counter(c for _, _, c in counts)
+    assert Counter(samples["c_next"].to_pylist()) == {c: min(per_label, n) for c, n in available.items()}
+    kept = {(row["c1"], row["c2"], row["c_next"]) for row in samples.to_pylist()}
+    for c1, c2, c in kept:
+        left_out = [n for triple, n in counts.items() if triple[2] == c and triple not in kept]
+        assert counts[c1, c2, c] >= max(left_out, default=0)

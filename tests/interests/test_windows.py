@@ -1,0 +1,32 @@
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts import Window, Windows
+from interests.windows import before, split
+
+
+def test_by_hand() -> None:
+    window, test = split(datetime(2017, 7, 1, tzinfo=UTC), Windows(days=90, test_days=28))
+
+    assert test == Window(datetime(2017, 6, 3, tzinfo=UTC), datetime(2017, 7, 1, tzinfo=UTC))
+    assert window == Window(datetime(2017, 3, 5, tzinfo=UTC), datetime(2017, 6, 3, tzinfo=UTC))
+    assert before(test) == Window(datetime(2017, 5, 6, tzinfo=UTC), datetime(2017, 6, 3, tzinfo=UTC))
+
+
+@given(st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)), st.integers(1, 400), st.integers(1, 400))
+def test_windows_touch_and_never_overlap(nominal: datetime, days: int, test_days: int) -> None:
+    window, test = split(nominal, Windows(days, test_days))
+
+    assert before(window).end == window.start
+    assert window.end == test.start
+    assert test.end == nominal
+    assert window.end - window.start == before(window).end - before(window).start == timedelta(days=days)
+
+
+@pytest.mark.parametrize("zone", [None, timezone(timedelta(hours=1))])
+def test_only_utc(zone: timezone | None) -> None:
+    with pytest.raises(ValueError, match="not in UTC"):
+        split(datetime(2017, 7, 1, tzinfo=zone), Windows(1, 1))
