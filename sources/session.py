@@ -1,0 +1,84 @@
+"""A DuckDB connection in UTC that may spill to disk, and DuckDB's complaints as errors that say which setting to change."""
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import duckdb
+import pyarrow as pa
+
+BAD_INPUT = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError)
+"""What no retry heals. Files and networks that fail (`OperationalError`) are left as they are."""
+
+VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+@contextmanager
+def connect(setup: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
+    """An in-memory database in which `setup` has run, with `${NAME}` read from the environment.
+
+    Raises:
+        ValueError: A variable is missing, or DuckDB does not accept `setup`.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="driftline-duckdb-") as spill,
+        duckdb.connect(config={"temp_directory": spill}) as con,
+    ):
+        _run(con, setup)
+        # A timestamp without a zone is UTC, and one with a zone is cast to UTC, whatever machine this is.
+        con.execute("SET TimeZone = 'UTC'")
+        yield con
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Raises DuckDB's complaints about the input as `ValueError("{what}: {DuckDB's words}")`."""
+    try:
+        yield
+    except BAD_INPUT as error:
+        raise ValueError(f"{what}: {words(error)}") from error
+
+
+def arrow(con: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
+    return con.sql(query, params=parameters).to_arrow_table()
+
+
+def words(error: Exception) -> str:
+    """DuckDB's message without the excerpt of a statement that the user never wrote."""
+    return str(error).split("\n\nLINE ")[0].strip()
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _run(con: duckdb.DuckDBPyConnection, setup: str) -> None:
+    secrets: dict[str, str] = {}
+
+    def value(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in os.environ:
+            raise ValueError(f"source.setup needs the environment variable {name}, which is not set")
+        # It stands inside a '…' string of SQL.
+        secrets[name] = os.environ[name].replace("'", "''")
+        return secrets[name]
+
+    statements = VARIABLE.sub(value, setup)
+    if not statements.strip():
+        return
+    try:
+        con.execute(statements)
+    except duckdb.Error as error:
+        # Messages end up in workflow histories: no password may be in them.
+        message = words(error)
+        for name, secret in secrets.items():
+            for shown in {secret, secret.replace("''", "'")} - {""}:
+                message = message.replace(shown, f"${{{name}}}")
+        message = f"source.setup: {message}"
+        raise (ValueError(message) if isinstance(error, BAD_INPUT) else type(error)(message)) from None
