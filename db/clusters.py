@@ -1,0 +1,111 @@
+"""Cluster sets: the clusters and which item belongs to which."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+from sqlalchemy import Connection, insert, select
+
+from contracts import ClusterSetRef
+from db.keys import content_key, lock
+from db.load import copy_rows
+from db.schema import cluster, cluster_item, cluster_set
+
+CLUSTERS = pa.schema(
+    [
+        ("cluster", pa.int32()),
+        ("name", pa.string()),
+        ("description", pa.string()),
+        ("keywords", pa.list_(pa.string())),
+        ("traffic", pa.int64()),
+    ]
+)
+ITEMS = pa.schema([("item", pa.string()), ("cluster", pa.int32())])
+
+
+@dataclass(frozen=True)
+class ClusterSet:
+    version: int
+    clusters: int
+    items: int
+    method: dict[str, Any]
+    created_at: datetime
+
+
+def add(conn: Connection, clusters: pa.Table, items: pa.Table, method: dict[str, Any], key: str | None = None) -> ClusterSetRef:
+    """Store a cluster set, or find the one that has the same key.
+
+    Args:
+        clusters: cluster int32, name, description, keywords list<str>, traffic int64; ids 0..|C|-1.
+        items: item, cluster int32; every item once.
+        method: how the set was made; JSON.
+        key: what makes two sets the same; without it, their content and method.
+
+    Raises:
+        ValueError: the ids have gaps, or an item names a cluster that is not there.
+    """
+    clusters = clusters.select(CLUSTERS.names).cast(CLUSTERS).sort_by("cluster")
+    items = items.select(ITEMS.names).cast(ITEMS).sort_by("item")
+    size = clusters.num_rows
+    if clusters["cluster"].to_pylist() != list(range(size)):
+        raise ValueError(f"cluster ids must be 0..{size - 1}, each once")
+    stray = sorted(set(items["cluster"].unique().to_pylist()) - set(range(size)))
+    if stray:
+        raise ValueError(f"items are assigned to clusters that are not in the set: {stray[:5]}")
+    key = content_key(key) if key else content_key(clusters, items, method)
+    lock(conn, f"cluster_set:{key}")
+    found = conn.execute(select(cluster_set).where(cluster_set.c.key == key)).one_or_none()
+    if found is not None:
+        return ClusterSetRef(found.version, found.clusters, found.items)
+    row = {"key": key, "method": method, "clusters": size, "items": items.num_rows}
+    version = conn.execute(insert(cluster_set).values(row).returning(cluster_set.c.version)).scalar_one()
+    _copy(conn, "cluster", version, clusters, ["int4", "text", "text", "text[]", "int8"])
+    _copy(conn, "cluster_item", version, items, ["text", "int4"])
+    return ClusterSetRef(version, size, items.num_rows)
+
+
+def newest(conn: Connection) -> int | None:
+    """The newest cluster set; None before the first."""
+    return conn.execute(select(cluster_set.c.version).order_by(cluster_set.c.version.desc()).limit(1)).scalar_one_or_none()
+
+
+def get(conn: Connection, version: int) -> pa.Table:
+    """The clusters of a set, sorted by id.
+
+    Raises:
+        ValueError: there is no such set.
+    """
+    query = (
+        select(*(cluster.c[name] for name in CLUSTERS.names)).where(cluster.c.cluster_set == version).order_by(cluster.c.cluster)
+    )
+    rows = conn.execute(query).mappings().all()
+    if not rows:
+        raise ValueError(f"no cluster set {version}: see `driftline clusters show`")
+    return pa.Table.from_pylist([dict(row) for row in rows], schema=CLUSTERS)
+
+
+def items(conn: Connection, version: int) -> pa.Table:
+    """The assignment of a set: item, cluster; sorted by item."""
+    query = select(cluster_item.c.item, cluster_item.c.cluster).where(cluster_item.c.cluster_set == version)
+    rows = conn.execute(query.order_by(cluster_item.c.item)).all()
+    return pa.table([[row.item for row in rows], [row.cluster for row in rows]], schema=ITEMS)
+
+
+def describe(conn: Connection, version: int) -> ClusterSet:
+    """Raises ValueError: there is no such set."""
+    for found in list_sets(conn):
+        if found.version == version:
+            return found
+    raise ValueError(f"no cluster set {version}: see `driftline clusters show`")
+
+
+def list_sets(conn: Connection) -> list[ClusterSet]:
+    """All cluster sets, oldest first."""
+    rows = conn.execute(select(cluster_set).order_by(cluster_set.c.version))
+    return [ClusterSet(row.version, row.clusters, row.items, row.method, row.created_at) for row in rows]
+
+
+def _copy(conn: Connection, table: str, version: int, rows: pa.Table, types: list[str]) -> None:
+    versions = pa.array([version] * rows.num_rows, pa.int64())
+    copy_rows(conn, table, rows.add_column(0, "cluster_set", versions), ["int8", *types])

@@ -1,0 +1,72 @@
+"""Connecting, migrating, and refusing a schema that is too old."""
+
+from pathlib import Path
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, event, make_url
+
+MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+
+
+class OldSchema(RuntimeError):
+    """The database's schema is older than this code needs."""
+
+
+def connect(url: str) -> Engine:
+    """An engine for a `postgresql://` URL; every instant it reads is in UTC.
+
+    Raises:
+        ValueError: the URL is empty or not Postgres.
+    """
+    if not url:
+        raise ValueError("no Postgres: run `driftline up` for an embedded one, or set DRIFTLINE_POSTGRES_URL")
+    parsed = make_url(url)
+    if parsed.get_backend_name() not in ("postgresql", "postgres"):
+        raise ValueError(f"not a Postgres URL: {parsed.render_as_string()}; it starts with postgresql://")
+    engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    event.listen(engine, "connect", _prepare)
+    return engine
+
+
+def _prepare(connection: psycopg.Connection, _record: object) -> None:
+    connection.execute("SET TIME ZONE 'UTC'")
+    connection.commit()
+
+
+def migrate(url: str) -> None:
+    """Bring the schema up to date. Safe to call from many processes at once: an advisory lock lets one do it."""
+    engine = connect(url)
+    try:
+        with engine.connect() as conn:
+            config = _config()
+            config.attributes["connection"] = conn
+            command.upgrade(config, "head")
+            conn.commit()
+    finally:
+        engine.dispose()
+
+
+def require_schema(engine: Engine) -> None:
+    """Refuse a schema older than this code's migrations; a newer one is fine (expand → contract).
+
+    Raises:
+        OldSchema: migrations are missing.
+    """
+    scripts = ScriptDirectory.from_config(_config())
+    with engine.connect() as conn:
+        current = MigrationContext.configure(conn).get_current_revision()
+    known = [script.revision for script in scripts.walk_revisions()]
+    newest = known[0]
+    if current is None or (current in known and current != newest):
+        have = f"is at revision {current}" if current else "is empty"
+        raise OldSchema(f"the database {have}, this version needs {newest}: run `driftline up` or `alembic upgrade head`")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config

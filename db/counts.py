@@ -1,0 +1,126 @@
+"""Counts versions: how often each triple occurred in a window."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import Connection, Row, insert, select
+
+from contracts import CountsRef, Window
+from db.keys import content_key, lock
+from db.load import add_partition, copy_integers, read_integers
+from db.schema import counts as records
+
+COUNTS = pa.schema([("c1", pa.int32()), ("c2", pa.int32()), ("c_next", pa.int32()), ("n", pa.int64())])
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The record of a counts version, without its rows."""
+
+    version: int
+    cluster_set: int
+    window: Window
+    dedup: str
+    predicate: str
+    events: int
+    users: int
+    triples: int
+    distinct_triples: int
+    dropped: dict[str, int]
+    created_at: datetime
+
+
+def add(
+    conn: Connection,
+    *,
+    cluster_set: int,
+    window: Window,
+    dedup: str,
+    predicate: str,
+    counts: pa.Table,
+    events: int,
+    users: int,
+    dropped: dict[str, int],
+) -> CountsRef:
+    """Store counts, or find the version with the same cluster set, window, rules and rows.
+
+    Args:
+        counts: c1, c2, c_next int32 and n int64; every triple once.
+        events, users: how many the window holds.
+        dropped: what was left out, by reason.
+    """
+    counts = counts.select(COUNTS.names).cast(COUNTS).sort_by([(name, "ascending") for name in COUNTS.names[:3]])
+    key = content_key(cluster_set, window.start, window.end, dedup, predicate, counts)
+    lock(conn, f"counts:{key}")
+    found = conn.execute(select(records).where(records.c.key == key)).one_or_none()
+    if found is not None:
+        return _ref(found)
+    row = {
+        "key": key,
+        "cluster_set": cluster_set,
+        "window_start": window.start,
+        "window_end": window.end,
+        "dedup": dedup,
+        "predicate": predicate,
+        "events": events,
+        "users": users,
+        "triples": pc.sum(counts["n"]).as_py() or 0,
+        "distinct_triples": counts.num_rows,
+        "dropped": dropped,
+    }
+    added = conn.execute(insert(records).values(row).returning(records)).one()
+    versions = pa.array([added.version] * counts.num_rows, pa.int64())
+    rows = counts.add_column(0, "version", versions)
+    fill = lambda table: copy_integers(conn, table, rows)  # noqa: E731
+    add_partition(conn, "transition_count", added.version, "version, c1, c2, c_next", fill)
+    return _ref(added)
+
+
+def get(conn: Connection, version: int) -> CountsRef:
+    """Raises ValueError: there is no such version."""
+    return _ref(_one(conn, version))
+
+
+def describe(conn: Connection, version: int) -> Counts:
+    """Raises ValueError: there is no such version."""
+    row = _one(conn, version)
+    return Counts(
+        version=row.version,
+        cluster_set=row.cluster_set,
+        window=Window(row.window_start, row.window_end),
+        dedup=row.dedup,
+        predicate=row.predicate,
+        events=row.events,
+        users=row.users,
+        triples=row.triples,
+        distinct_triples=row.distinct_triples,
+        dropped=row.dropped,
+        created_at=row.created_at,
+    )
+
+
+def read(conn: Connection, version: int) -> pa.Table:
+    """The rows of a version: c1, c2, c_next int32, n int64; sorted.
+
+    Raises:
+        ValueError: there is no such version.
+    """
+    _one(conn, version)
+    query = "SELECT c1, c2, c_next, n FROM transition_count WHERE version = %s ORDER BY c1, c2, c_next"
+    return read_integers(conn, query, [version], COUNTS)
+
+
+def _one(conn: Connection, version: int) -> Row[Any]:
+    row = conn.execute(select(records).where(records.c.version == version)).one_or_none()
+    if row is None:
+        raise ValueError(f"no counts version {version}")
+    return row
+
+
+def _ref(row: Row[Any]) -> CountsRef:
+    return CountsRef(
+        row.version, Window(row.window_start, row.window_end), row.events, row.users, row.triples, row.distinct_triples
+    )

@@ -1,0 +1,13 @@
+"""What was found in the event log, each time somebody looked."""
+
+from typing import Any
+
+from sqlalchemy import Connection, insert
+
+from db.schema import log_profile
+
+
+def add(conn: Connection, source: dict[str, Any], profile: dict[str, Any]) -> int:
+    """Keep a report; returns its version. Both are JSON values."""
+    row = {"source": source, "profile": profile}
+    return int(conn.execute(insert(log_profile).values(row).returning(log_profile.c.version)).scalar_one())

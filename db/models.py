@@ -1,0 +1,99 @@
+"""Model versions: base model, LoRA adapter and everything needed to make it again."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, text
+
+from contracts import ModelRef, RunIds
+from db.keys import content_key, lock
+from db.schema import model
+
+
+@dataclass(frozen=True)
+class Model:
+    version: int
+    cluster_set: int
+    counts_version: int
+    base_model: str
+    adapter_uri: str
+    adapter_hash: str
+    samples_hash: str
+    recipe: dict[str, Any]
+    metrics: dict[str, Any]
+    workflow_id: str
+    run_id: str
+    created_at: datetime
+
+
+def add(
+    conn: Connection,
+    *,
+    cluster_set: int,
+    counts: int,
+    base_model: str,
+    adapter_uri: str,
+    adapter_hash: str,
+    samples_hash: str,
+    recipe: dict[str, Any],
+    metrics: dict[str, Any],
+    run: RunIds,
+) -> ModelRef:
+    """Store a model version, or find the one that was made of the same things (it then keeps its first run and metrics)."""
+    key = content_key(cluster_set, counts, base_model, adapter_hash, samples_hash, recipe)
+    lock(conn, f"model:{key}")
+    found = conn.execute(select(model.c.version).where(model.c.key == key)).scalar_one_or_none()
+    if found is not None:
+        return get(conn, found)
+    row = {
+        "key": key,
+        "cluster_set": cluster_set,
+        "counts_version": counts,
+        "base_model": base_model,
+        "adapter_uri": adapter_uri,
+        "adapter_hash": adapter_hash,
+        "samples_hash": samples_hash,
+        "recipe": recipe,
+        "metrics": metrics,
+        "workflow_id": run.workflow_id,
+        "run_id": run.run_id,
+    }
+    return get(conn, conn.execute(insert(model).values(row).returning(model.c.version)).scalar_one())
+
+
+def find(conn: Connection, counts: int, samples_hash: str, recipe: dict[str, Any]) -> ModelRef | None:
+    """The model that these samples and this recipe made before."""
+    asked = (model.c.counts_version == counts) & (model.c.samples_hash == samples_hash) & (model.c.recipe == recipe)
+    version = conn.execute(select(func.min(model.c.version)).where(asked)).scalar_one()
+    return None if version is None else get(conn, version)
+
+
+def describe(conn: Connection, version: int) -> Model:
+    """Raises ValueError: there is no such version."""
+    row = conn.execute(select(model).where(model.c.version == version)).mappings().one_or_none()
+    if row is None:
+        raise ValueError(f"no model version {version}: run `driftline run fine-tune`")
+    return Model(**{name: value for name, value in row.items() if name != "key"})
+
+
+def get(conn: Connection, version: int) -> ModelRef:
+    """Raises ValueError: there is no such version."""
+    found = describe(conn, version)
+    return ModelRef(found.version, found.base_model, found.adapter_uri, found.adapter_hash)
+
+
+def newest_approved(conn: Connection, cluster_set: int, until: datetime | None = None) -> ModelRef | None:
+    """The model that a RAG refresh uses (design §3.12): of the newest approved fine-tune table by nominal time.
+
+    Publication is not asked for: a table can be superseded and its model still be good. With `until`, only tables of that
+    nominal time or before: a backfilled refresh finds the model that the live run would have found.
+    """
+    query = """
+        SELECT model_version FROM table_overview
+        WHERE kind = 'fine_tune' AND complete AND approved AND cluster_set = :cluster_set
+            AND nominal <= coalesce(:until, 'infinity'::timestamptz)
+        ORDER BY nominal DESC, version DESC LIMIT 1
+    """
+    version = conn.execute(text(query), {"cluster_set": cluster_set, "until": until}).scalar_one_or_none()
+    return None if version is None else get(conn, version)

@@ -1,0 +1,285 @@
+"""The tables as SQLAlchemy sees them. The migrations make them; a test keeps the two the same.
+
+Rows of `transition` and `transition_count` have no foreign key: attaching a partition would then lock the record's table
+against every other writer until commit. Their partition and their record are made in one transaction instead.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "pk": "%(table_name)s_pkey",
+    }
+)
+
+INSTANT = DateTime(timezone=True)
+
+
+def _version() -> Column[int]:
+    return Column("version", BigInteger, Identity(always=True), primary_key=True, comment="Grows with every new version")
+
+
+def _key(of: str) -> Column[str]:
+    return Column("key", Text, nullable=False, unique=True, comment=f"SHA-256 of {of}: the same input is the same version")
+
+
+def _created() -> Column[object]:
+    return Column("created_at", INSTANT, nullable=False, server_default=func.now(), comment="When this row was written")
+
+
+def _reference(name: str, to: str, comment: str, **options: bool) -> Column[int]:
+    return Column(name, BigInteger, ForeignKey(to), comment=comment, **{"nullable": False, **options})  # type: ignore[arg-type]
+
+
+cluster_set = Table(
+    "cluster_set",
+    metadata,
+    _version(),
+    _key("the clusters, their items and the method"),
+    Column("method", JSONB, nullable=False, comment="How the set was made"),
+    Column("clusters", Integer, nullable=False, comment="|C|; cluster ids are 0..|C|-1"),
+    Column("items", BigInteger, nullable=False, comment="Items assigned to a cluster"),
+    _created(),
+    comment="A version of the set C of all clusters; everything else names the cluster set it was made with",
+)
+
+cluster = Table(
+    "cluster",
+    metadata,
+    _reference("cluster_set", "cluster_set.version", "Version of the set"),
+    Column("cluster", Integer, nullable=False, comment="Id within the set, from 0"),
+    Column("name", Text, nullable=False, comment="Short name, for people"),
+    Column("description", Text, nullable=False, comment="The exact text the LLM must write"),
+    Column("keywords", ARRAY(Text), nullable=False, comment="Keywords, most telling first"),
+    Column("traffic", BigInteger, nullable=False, comment="Positive events of its items"),
+    PrimaryKeyConstraint("cluster_set", "cluster"),
+    UniqueConstraint("cluster_set", "description"),
+    comment="One interest: a topically coherent group of items",
+)
+
+cluster_item = Table(
+    "cluster_item",
+    metadata,
+    _reference("cluster_set", "cluster_set.version", "Version of the set"),
+    Column("item", Text, nullable=False, comment="Item id of the log"),
+    Column("cluster", Integer, nullable=False, comment="The item's cluster"),
+    PrimaryKeyConstraint("cluster_set", "item"),
+    ForeignKeyConstraint(["cluster_set", "cluster"], ["cluster.cluster_set", "cluster.cluster"]),
+    comment="Which cluster an item belongs to",
+)
+
+counts = Table(
+    "counts",
+    metadata,
+    _version(),
+    _key("cluster set, window, de-duplication, predicate and rows"),
+    _reference("cluster_set", "cluster_set.version", "Cluster set the triples are written in"),
+    Column("window_start", INSTANT, nullable=False, comment="First instant of the window"),
+    Column("window_end", INSTANT, nullable=False, comment="First instant after the window"),
+    Column("dedup", Text, nullable=False, comment="De-duplication of sequences: first | adjacent"),
+    Column("predicate", Text, nullable=False, comment="What counted as positive engagement"),
+    Column("events", BigInteger, nullable=False, comment="Events read in the window"),
+    Column("users", BigInteger, nullable=False, comment="Users with an event in the window"),
+    Column("triples", BigInteger, nullable=False, comment="Occurrences: the sum of all counts"),
+    Column("distinct_triples", BigInteger, nullable=False, comment="Rows in transition_count"),
+    Column("dropped", JSONB, nullable=False, comment="What was left out, by reason"),
+    _created(),
+    CheckConstraint("window_start < window_end", name="window"),
+    CheckConstraint("dedup IN ('first', 'adjacent')", name="dedup"),
+    comment="A counts version: how often each triple occurred in a window",
+)
+
+transition_count = Table(
+    "transition_count",
+    metadata,
+    Column("version", BigInteger, nullable=False, comment="Counts version"),
+    Column("c1", Integer, nullable=False, comment="First cluster of the ordered pair"),
+    Column("c2", Integer, nullable=False, comment="Second cluster of the ordered pair"),
+    Column("c_next", Integer, nullable=False, comment="The successor: the next distinct cluster"),
+    Column("n", BigInteger, nullable=False, comment="Occurrences in the window"),
+    PrimaryKeyConstraint("version", "c1", "c2", "c_next"),
+    CheckConstraint("c1 <> c2 AND c_next <> c1 AND c_next <> c2", name="distinct"),
+    CheckConstraint("n > 0", name="occurs"),
+    comment="Triples of a counts version; one partition per version",
+    postgresql_partition_by="LIST (version)",
+)
+
+model = Table(
+    "model",
+    metadata,
+    _version(),
+    _key("base model, adapter, counts, samples, cluster set and recipe"),
+    _reference("cluster_set", "cluster_set.version", "Cluster set whose descriptions it learned"),
+    _reference("counts_version", "counts.version", "Counts the samples were curated from"),
+    Column("base_model", Text, nullable=False, comment="The LLM before fine-tuning"),
+    Column("adapter_uri", Text, nullable=False, comment="Where the LoRA adapter is kept"),
+    Column("adapter_hash", Text, nullable=False, comment="SHA-256 of the adapter"),
+    Column("samples_hash", Text, nullable=False, comment="SHA-256 of the fine-tuning samples"),
+    Column("recipe", JSONB, nullable=False, comment="Every training knob"),
+    Column("metrics", JSONB, nullable=False, comment="What training reported: losses, steps, seconds"),
+    Column("workflow_id", Text, nullable=False, comment="Workflow that trained it"),
+    Column("run_id", Text, nullable=False, comment="Run of that workflow"),
+    _created(),
+    comment="A model version: base model, LoRA adapter and everything needed to make it again",
+)
+
+transition_table = Table(
+    "transition_table",
+    metadata,
+    _version(),
+    _key("kind, nominal time, model, counts, prompts and decoding"),
+    Column("kind", Text, nullable=False, comment="fine_tune | rag"),
+    Column("nominal", INSTANT, nullable=False, comment="The schedule's nominal time; windows come from it"),
+    _reference("cluster_set", "cluster_set.version", "Cluster set of its pairs"),
+    _reference("counts_version", "counts.version", "fine_tune: counts trained on; rag: counts retrieved from"),
+    _reference("model_version", "model.version", "Model that wrote the mapping"),
+    Column("prompts_hash", Text, nullable=False, comment="Hash of template, descriptions and retrieved lines"),
+    Column("unseen", Integer, nullable=False, comment="rag: pairs without a retrieved line"),
+    Column("mapping_hash", Text, nullable=False, comment="SHA-256 of the mapping file"),
+    Column("generation", JSONB, nullable=False, comment="Decoding parameters"),
+    Column("retrieval", JSONB, comment="rag: how successors were retrieved"),
+    Column("rows", Integer, nullable=False, comment="Pairs in the table"),
+    Column("exact", Integer, nullable=False, comment="Pairs whose free greedy answer is a description"),
+    Column("complete", Boolean, nullable=False, comment="Every ordered pair of the cluster set is there"),
+    Column("workflow_id", Text, nullable=False, comment="Workflow that made it"),
+    Column("run_id", Text, nullable=False, comment="Run of that workflow"),
+    _created(),
+    CheckConstraint("kind IN ('fine_tune', 'rag')", name="kind"),
+    comment="A transition table: a mapping stored as a version; the product",
+)
+
+transition = Table(
+    "transition",
+    metadata,
+    Column("version", BigInteger, nullable=False, comment="Transition table"),
+    Column("c1", Integer, nullable=False, comment="First cluster the user showed"),
+    Column("c2", Integer, nullable=False, comment="Second cluster the user showed"),
+    Column("c_next", Integer, nullable=False, comment="The novel cluster to explore next"),
+    Column("decoding", Text, nullable=False, comment="exact: also the free greedy answer | constrained: only by constraint"),
+    Column("free", Text, comment="constrained: where the free answer leaves the constrained one"),
+    Column("retrieved", ARRAY(Integer), nullable=False, comment="Clusters on the prompt's retrieved line"),
+    PrimaryKeyConstraint("version", "c1", "c2"),
+    CheckConstraint("c1 <> c2 AND c_next <> c1 AND c_next <> c2", name="novel"),
+    CheckConstraint("decoding IN ('exact', 'constrained')", name="decoding"),
+    comment="Rows of the transition tables; one partition per version",
+    postgresql_partition_by="LIST (version)",
+)
+
+evaluation = Table(
+    "evaluation",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True, comment="Grows with every evaluation"),
+    _reference("table_version", "transition_table.version", "The candidate"),
+    _reference("counts_version", "counts.version", "Counts of the test window"),
+    Column("exact_match_rate", Double, nullable=False, comment="Share of pairs answered exactly when decoding freely"),
+    Column("recall", Double, comment="Share of the test window's triples that the mapping predicts"),
+    Column("recall_low", Double, comment="One-sided lower confidence bound of recall"),
+    Column("recall_chance", Double, nullable=False, comment="Recall of a uniform guess: 1/(|C|-2)"),
+    Column("recall_popular", Double, comment="Recall of the most popular successor"),
+    Column("recall_frequent", Double, comment="Recall of the pair's most frequent successor"),
+    Column("test_triples", BigInteger, nullable=False, comment="Occurrences in the test window"),
+    Column("coverage", Integer, nullable=False, comment="Distinct clusters that the mapping answers"),
+    Column("failed_gates", ARRAY(Text), nullable=False, comment="Names of failed gates; empty when all passed"),
+    Column("reasons", JSONB, nullable=False, comment="Why each gate failed"),
+    _created(),
+    UniqueConstraint("id", "table_version"),
+    Index(None, "table_version", "id"),
+    comment="What the gates judged a candidate by; a table's newest row counts",
+)
+
+gate = Table(
+    "gate",
+    metadata,
+    Column("gate_id", Text, primary_key=True, comment="Hash of candidate and evaluation; a verdict names it"),
+    Column("table_version", BigInteger, nullable=False, comment="The candidate that waits"),
+    Column("evaluation", BigInteger, nullable=False, comment="The evaluation that stopped it"),
+    Column("failed_gates", ARRAY(Text), nullable=False, comment="Names of failed gates; empty: review is always asked for"),
+    Column("evidence", JSONB, nullable=False, comment="The evaluation as the reviewer sees it"),
+    Column("workflow_id", Text, nullable=False, comment="Workflow that waits for the verdict"),
+    Column("run_id", Text, nullable=False, comment="Run of that workflow"),
+    Column("opened_at", INSTANT, nullable=False, server_default=func.now(), comment="Since when the candidate waits"),
+    Column("expires_at", INSTANT, nullable=False, comment="When an unanswered gate ends; nothing is published"),
+    ForeignKeyConstraint(["evaluation", "table_version"], ["evaluation.id", "evaluation.table_version"]),
+    Index(None, "table_version"),
+    comment="A candidate stopped for review",
+)
+
+review = Table(
+    "review",
+    metadata,
+    Column("gate_id", Text, ForeignKey("gate.gate_id"), primary_key=True, comment="The gate that this decides; one verdict each"),
+    Column("decision", Text, nullable=False, comment="approve | rerun | abort | expired (no verdict in time)"),
+    Column("reviewer", Text, nullable=False, comment="Who decided; driftline where nobody did"),
+    Column("reason", Text, nullable=False, comment="Why"),
+    Column("decided_at", INSTANT, nullable=False, server_default=func.now(), comment="When"),
+    CheckConstraint("decision IN ('approve', 'rerun', 'abort', 'expired')", name="decision"),
+    CheckConstraint("reviewer <> ''", name="reviewer"),
+    comment="How a gate was closed",
+)
+
+log_profile = Table(
+    "log_profile",
+    metadata,
+    _version(),
+    Column("source", JSONB, nullable=False, comment="Where the log was read, and how"),
+    Column("profile", JSONB, nullable=False, comment="Sizes, span, dropped rows by reason"),
+    _created(),
+    comment="What `driftline ingest` found in the event log",
+)
+
+publication = Table(
+    "publication",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True, comment="Order of publications"),
+    Column("channel", Text, nullable=False, comment="The channel that moved"),
+    _reference("from_version", "transition_table.version", "Table it pointed at before; null at first", nullable=True),
+    _reference("to_version", "transition_table.version", "Table it points at from then on"),
+    Column("action", Text, nullable=False, comment="publish | rollback"),
+    Column("actor", Text, nullable=False, comment="Who moved it"),
+    Column("reason", Text, nullable=False, comment="Why"),
+    Column("gate_id", Text, ForeignKey("gate.gate_id"), comment="The gate whose approving review permitted it"),
+    Column("workflow_id", Text, comment="Workflow that moved it, if one did"),
+    Column("run_id", Text, comment="Run of that workflow"),
+    Column("at", INSTANT, nullable=False, server_default=func.now(), comment="When"),
+    UniqueConstraint("id", "channel", "to_version"),
+    CheckConstraint("action IN ('publish', 'rollback')", name="action"),
+    CheckConstraint("channel <> '' AND actor <> ''", name="named"),
+    Index(None, "channel", "id"),
+    Index(None, "to_version"),
+    comment="Every move of a channel; append-only",
+)
+
+channel = Table(
+    "channel",
+    metadata,
+    Column("name", Text, primary_key=True, comment="What serving reads, e.g. default, control, treatment"),
+    Column("table_version", BigInteger, nullable=False, comment="The transition table it points at"),
+    Column("publication", BigInteger, nullable=False, comment="The move that put it there"),
+    ForeignKeyConstraint(
+        ["publication", "name", "table_version"], ["publication.id", "publication.channel", "publication.to_version"]
+    ),
+    comment="A channel's pointer: the only row that is updated in place, always together with a publication",
+)

@@ -1,0 +1,233 @@
+"""Transition tables: written once, then listed, looked up, compared and traced."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import Connection, func, insert, select, text
+
+from contracts import Kind, StoreTable, TableRef
+from db.keys import content_key, lock
+from db.load import add_partition, copy_rows
+from db.mappings import ROWS, checked, to_rows
+from db.schema import cluster_set, counts, model, transition, transition_table
+
+DIFFERENCES = pa.schema(
+    [
+        ("c1", pa.int32()),
+        ("c2", pa.int32()),
+        ("c1_name", pa.string()),
+        ("c2_name", pa.string()),
+        ("a_next", pa.int32()),
+        ("a_name", pa.string()),
+        ("b_next", pa.int32()),
+        ("b_name", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class TransitionTable:
+    """One line of `driftline tables list`. `exact_match_rate` is of the mapping itself; recall is `None` until evaluated."""
+
+    version: int
+    kind: Kind
+    nominal: datetime
+    cluster_set: int
+    clusters: int
+    rows: int
+    complete: bool
+    model_version: int
+    counts_version: int
+    window_start: datetime
+    window_end: datetime
+    exact_match_rate: float | None
+    recall: float | None
+    recall_low: float | None
+    recall_chance: float | None
+    recall_popular: float | None
+    recall_frequent: float | None
+    test_triples: int | None
+    coverage: int | None
+    failed_gates: list[str] | None
+    approved: bool
+    channels: list[str]
+    published_at: datetime | None
+    workflow_id: str
+    run_id: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`decoding`: "exact" | "constrained". Ids are of the cluster set of table `version`."""
+
+    c1: int
+    c1_name: str
+    c2: int
+    c2_name: str
+    c_next: int
+    c_next_name: str
+    version: int
+    channel: str
+    decoding: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`pairs` that both tables answer, how many `changed`, their `share`, and the changed `rows` (schema `DIFFERENCES`)."""
+
+    pairs: int
+    changed: int
+    share: float
+    rows: pa.Table
+
+
+def add(conn: Connection, request: StoreTable, mapping: pa.Table) -> TableRef:
+    """Store a mapping as a transition table, or find the one of the same kind, nominal time, model, counts, prompts and decoding.
+
+    Args:
+        mapping: c1, c2, c_next int32, exact bool, free str|null and, for RAG, retrieved list<int32>; every pair at most once.
+
+    Raises:
+        ValueError: model and counts are of different cluster sets, or a row is not of that cluster set or not novel.
+    """
+    about = (request.kind, request.nominal, request.model, request.counts, request.prompts.hash)
+    key = content_key(*about, asdict(request.generation), asdict(request.retrieval) if request.retrieval else None)
+    lock(conn, f"transition_table:{key}")
+    found = conn.execute(select(transition_table).where(transition_table.c.key == key)).one_or_none()
+    if found is not None:
+        return TableRef(found.version, found.rows)
+    made_with, clusters = _cluster_set(conn, request)
+    mapping = checked(mapping, clusters)
+    row = {
+        "key": key,
+        "kind": request.kind,
+        "nominal": request.nominal,
+        "cluster_set": made_with,
+        "counts_version": request.counts,
+        "model_version": request.model,
+        "prompts_hash": request.prompts.hash,
+        "unseen": request.prompts.unseen,
+        "mapping_hash": request.mapping.hash,
+        "generation": asdict(request.generation),
+        "retrieval": asdict(request.retrieval) if request.retrieval else None,
+        "rows": mapping.num_rows,
+        "exact": pc.sum(mapping["exact"]).as_py() or 0,
+        # Pairs are unique by primary key, ordered and in range by check: as many as there can be are all of them.
+        "complete": mapping.num_rows == clusters * (clusters - 1),
+        "workflow_id": request.run.workflow_id,
+        "run_id": request.run.run_id,
+    }
+    version = conn.execute(insert(transition_table).values(row).returning(transition_table.c.version)).scalar_one()
+    loaded = to_rows(version, mapping)
+    types = ["int8", "int4", "int4", "int4", "text", "text", "int4[]"]
+
+    def fill(partition: str) -> None:
+        in_range = " AND ".join(f"{name} >= 0 AND {name} < {clusters}" for name in ("c1", "c2", "c_next"))
+        conn.execute(text(f"ALTER TABLE {partition} ADD CONSTRAINT {partition}_in_set CHECK ({in_range})"))
+        copy_rows(conn, partition, loaded, types)
+
+    add_partition(conn, "transition", version, "version, c1, c2", fill)
+    stored = conn.execute(select(func.count()).select_from(transition).where(transition.c.version == version)).scalar_one()
+    if stored != mapping.num_rows:
+        raise RuntimeError(f"transition table {version} has {stored} rows instead of {mapping.num_rows}: nothing is kept")
+    return TableRef(version, stored)
+
+
+def list_tables(conn: Connection) -> list[TransitionTable]:
+    """Every transition table, oldest first."""
+    return [TransitionTable(**row) for row in conn.execute(text("SELECT * FROM table_overview ORDER BY version")).mappings()]
+
+
+def get(conn: Connection, version: int) -> TransitionTable:
+    """Raises ValueError: there is no such table."""
+    query = text("SELECT * FROM table_overview WHERE version = :version")
+    row = conn.execute(query, {"version": version}).mappings().one_or_none()
+    if row is None:
+        raise ValueError(f"no transition table {version}: see `driftline tables list`")
+    return TransitionTable(**row)
+
+
+def rows(conn: Connection, version: int) -> pa.Table:
+    """c1, c2, c_next int32, decoding ("exact" | "constrained"), free str|null, retrieved list<int32>; sorted by (c1, c2).
+
+    Raises:
+        ValueError: there is no such table.
+    """
+    get(conn, version)
+    wanted = [transition.c[name] for name in ROWS.names]
+    query = select(*wanted).where(transition.c.version == version).order_by(transition.c.c1, transition.c.c2)
+    columns = list(zip(*conn.execute(query).all(), strict=True)) or [()] * len(ROWS)
+    return pa.table([pa.array(column, field.type) for column, field in zip(columns, ROWS, strict=True)], schema=ROWS)
+
+
+def lineage(conn: Connection, version: int) -> dict[str, Any]:
+    """Everything a table was made of and everyone who had a say: the row of `table_lineage`, with JSON values inside.
+
+    Raises:
+        ValueError: there is no such table.
+    """
+    get(conn, version)
+    return dict(conn.execute(text("SELECT * FROM table_lineage WHERE version = :version"), {"version": version}).mappings().one())
+
+
+def lookup(conn: Connection, c1: int, c2: int, channel: str = "default") -> Answer:
+    """The novel cluster to explore after c1 and then c2, from the channel's current table.
+
+    Raises:
+        ValueError: nothing is published on the channel, or the pair is not in its table.
+    """
+    query = text(
+        """
+        SELECT n.c_next, n.name AS c_next_name, n.version, n.decoding, a.name AS c1_name, b.name AS c2_name
+        FROM next_cluster(:c1, :c2, :channel) n
+        JOIN transition_table t ON t.version = n.version
+        JOIN cluster a ON a.cluster_set = t.cluster_set AND a.cluster = :c1
+        JOIN cluster b ON b.cluster_set = t.cluster_set AND b.cluster = :c2
+        """
+    )
+    row = conn.execute(query, {"c1": c1, "c2": c2, "channel": channel}).mappings().one_or_none()
+    if row is not None:
+        return Answer(c1=c1, c2=c2, channel=channel, **row)
+    current = "SELECT clusters FROM channel JOIN table_overview ON version = table_version WHERE name = :channel"
+    clusters = conn.execute(text(current), {"channel": channel}).scalar_one_or_none()
+    if clusters is None:
+        raise ValueError(f"nothing is published on channel {channel!r}: see `driftline tables list`")
+    raise ValueError(f"no pair ({c1}, {c2}): two different cluster ids out of 0..{clusters - 1}; see `driftline clusters show`")
+
+
+def diff(conn: Connection, a: int, b: int) -> Difference:
+    """What changed from table `a` to table `b`.
+
+    Raises:
+        ValueError: there is no such table, or their cluster sets differ, so that ids do not compare.
+    """
+    first, second = get(conn, a), get(conn, b)
+    if first.cluster_set != second.cluster_set:
+        raise ValueError(f"tables {a} and {b} have different cluster sets ({first.cluster_set} and {second.cluster_set})")
+    both = "SELECT count(*) FROM transition ta JOIN transition tb USING (c1, c2) WHERE ta.version = :a AND tb.version = :b"
+    pairs = conn.execute(text(both), {"a": a, "b": b}).scalar_one()
+    found = conn.execute(text("SELECT * FROM transition_diff(:a, :b)"), {"a": a, "b": b}).mappings().all()
+    changed = pa.Table.from_pylist([dict(row) for row in found], schema=DIFFERENCES)
+    return Difference(pairs, changed.num_rows, changed.num_rows / pairs if pairs else 0.0, changed)
+
+
+def _cluster_set(conn: Connection, request: StoreTable) -> tuple[int, int]:
+    """Version and size of the one cluster set that model and counts share."""
+    query = (
+        select(model.c.cluster_set, counts.c.cluster_set.label("counted"), cluster_set.c.clusters)
+        .join(cluster_set, cluster_set.c.version == model.c.cluster_set)
+        .join(counts, counts.c.version == request.counts)
+        .where(model.c.version == request.model)
+    )
+    row = conn.execute(query).one_or_none()
+    if row is None:
+        raise ValueError(f"no model version {request.model} or no counts version {request.counts}")
+    if row.cluster_set != row.counted:
+        raise ValueError(
+            f"the model is of cluster set {row.cluster_set}, the counts are of {row.counted}: count again or fine-tune"
+        )
+    return row.cluster_set, row.clusters

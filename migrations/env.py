@@ -1,0 +1,36 @@
+"""Alembic's entry: runs the migrations in one transaction under an advisory lock, so that any number of starters may call it."""
+
+import re
+
+from alembic import context
+from sqlalchemy import Connection, text
+
+import embedded
+from db.connection import connect
+from db.schema import metadata
+from settings import Settings
+
+LOCK = 0x64726966_746C696E  # "driftlin"
+
+
+def ours(name: str | None, kind: str, _parents: object) -> bool:
+    """Partitions are data, not schema."""
+    return not (kind == "table" and name and re.fullmatch(r"(transition|transition_count)_v\d+", name))
+
+
+def run(connection: Connection) -> None:
+    context.configure(connection=connection, target_metadata=metadata, include_name=ours)
+    with context.begin_transaction():
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        context.run_migrations()
+
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    run(given)
+else:
+    settings = Settings()
+    url = settings.postgres_url or embedded.status(settings.home).postgres_url
+    with connect(url).connect() as own:
+        run(own)
+        own.commit()

@@ -1,0 +1,56 @@
+"""A real Postgres for every test that asks for one."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import embedded
+from db.connection import migrate
+
+TEMPLATE = "migrated"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """URL of a server with a migrated template database. Not in pytest's folders: those are closed to Postgres' user."""
+    home = Path(tempfile.mkdtemp(prefix="driftline-test-"))
+    try:
+        url = embedded.start_postgres(home)
+        with psycopg.connect(url, autocommit=True) as conn:
+            conn.execute("ALTER SYSTEM SET fsync = off")  # nothing here has to outlive a power cut
+            conn.execute("SELECT pg_reload_conf()")
+            conn.execute(f"CREATE DATABASE {TEMPLATE}")
+        migrate(_database(url, TEMPLATE))
+        yield url
+    finally:
+        embedded.stop(home)
+        shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def make_database(postgres_server: str) -> Callable[[], str]:
+    """Makes a fresh migrated database and returns its URL; for fixtures of any scope. It lives as long as the server."""
+    numbers = count(1)
+
+    def make() -> str:
+        name = f"test_{next(numbers)}"
+        with psycopg.connect(postgres_server, autocommit=True) as conn:
+            conn.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
+        return _database(postgres_server, name)
+
+    return make
+
+
+@pytest.fixture
+def postgres_url(make_database: Callable[[], str]) -> str:
+    """URL of a fresh migrated database, for this test alone."""
+    return make_database()
+
+
+def _database(url: str, name: str) -> str:
+    return url.rpartition("/")[0] + "/" + name

@@ -1,0 +1,189 @@
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
+
+from contracts import Retrieval, Verdict
+from db import channels, evaluations, gates, models, tables
+from tests.db import world
+
+
+def test_every_answer_is_the_same_by_every_way(conn: Connection) -> None:
+    """rows == lookup == next_cluster == current_transition, for all pairs."""
+    version = world.add_good_table(conn)
+    channels.publish(conn, version, "default", "test")
+    rows = tables.rows(conn, version)
+    assert rows.schema == tables.ROWS
+    assert rows.num_rows == 12
+    view = conn.execute(text("SELECT * FROM current_transition ORDER BY c1, c2")).mappings().all()
+    for row, seen in zip(rows.to_pylist(), view, strict=True):
+        answer = tables.lookup(conn, row["c1"], row["c2"])
+        assert (answer.c_next, answer.decoding, answer.version) == (row["c_next"], row["decoding"], version)
+        assert dict(seen) == {name: getattr(answer, name) for name in seen}
+        assert answer.c_next_name == world.NAMES[row["c_next"]]
+        by_sql = conn.execute(text("SELECT * FROM next_cluster(:c1, :c2)"), {"c1": row["c1"], "c2": row["c2"]}).one()
+        assert tuple(by_sql) == (answer.c_next, answer.c_next_name, version, answer.decoding)
+    assert rows.filter(pc.equal(rows["decoding"], "constrained")).select(["c1", "c2", "free"]).to_pylist() == [
+        {"c1": 0, "c2": 1, "free": "tea and"}
+    ]
+
+
+def test_a_lookup_says_why_there_is_no_answer(conn: Connection) -> None:
+    with pytest.raises(ValueError, match="nothing is published on channel 'default'"):
+        tables.lookup(conn, 0, 1)
+    channels.publish(conn, world.add_good_table(conn), "default", "test")
+    with pytest.raises(ValueError, match=r"two different cluster ids out of 0\.\.3"):
+        tables.lookup(conn, 2, 2)
+
+
+def test_a_listed_table_has_what_scripts_rely_on(conn: Connection) -> None:
+    version = world.add_table(conn)
+    (listed,) = tables.list_tables(conn)
+    assert (listed.version, listed.rows, listed.complete, listed.kind) == (version, 12, True, "fine_tune")
+    assert listed.exact_match_rate == pytest.approx(11 / 12)
+    assert (listed.recall, listed.failed_gates, listed.approved, listed.channels, listed.published_at) == (
+        None,
+        None,
+        False,
+        [],
+        None,
+    )
+    world.evaluate(conn, version)
+    channels.publish(conn, version, "default", "test")
+    channels.publish(conn, version, "control", "test")
+    (listed,) = tables.list_tables(conn)
+    assert (listed.recall, listed.failed_gates, listed.approved, listed.channels) == (0.4, [], True, ["control", "default"])
+    assert listed.published_at is not None
+    assert listed.workflow_id == world.RUN.workflow_id
+
+
+def test_an_incomplete_table_is_kept_and_never_published(conn: Connection) -> None:
+    version = world.add_table(conn, pairs=world.PAIRS[:-1])
+    world.evaluate(conn, version)
+    assert not tables.get(conn, version).complete
+    with pytest.raises(channels.NotPublishable, match="11 of 12 pairs"):
+        channels.publish(conn, version, "default", "test")
+
+
+def test_the_same_request_is_the_same_version(conn: Connection) -> None:
+    cluster_set = world.add_clusters(conn)
+    counted = world.add_counts(conn, cluster_set)
+    model = world.add_model(conn, cluster_set, counted)
+    first = tables.add(conn, world.request(model, counted), world.mapping())
+    assert tables.add(conn, world.request(model, counted), world.mapping(shift=1)) == first
+    assert tables.add(conn, world.request(model, counted, day=1), world.mapping()) != first
+    assert tables.add(conn, world.request(model, counted, prompts="others"), world.mapping()) != first
+
+
+def test_a_mapping_must_fit(conn: Connection) -> None:
+    cluster_set = world.add_clusters(conn)
+    counted = world.add_counts(conn, cluster_set)
+    model = world.add_model(conn, cluster_set, counted)
+    good = world.mapping()
+    member = good.set_column(2, "c_next", good["c1"])
+    with pytest.raises(ValueError, match="12 rows are not novel"):
+        tables.add(conn, world.request(model, counted), member)
+    outside = good.set_column(2, "c_next", pa.array([4] * 12, pa.int32()))
+    with pytest.raises(ValueError, match=r"outside 0\.\.3"):
+        tables.add(conn, world.request(model, counted), outside)
+    others = world.add_counts(conn, world.add_clusters(conn, ["a", "b", "c", "d"]))
+    with pytest.raises(ValueError, match="the model is of cluster set"):
+        tables.add(conn, world.request(model, others), good)
+    with pytest.raises(IntegrityError), conn.begin_nested():
+        tables.add(conn, world.request(model, counted), pa.concat_tables([good, good.slice(0, 1)]))
+
+
+def test_retrieved_clusters_are_kept(conn: Connection) -> None:
+    cluster_set = world.add_clusters(conn)
+    counted = world.add_counts(conn, cluster_set)
+    model = world.add_model(conn, cluster_set, counted)
+    retrieved = pa.array([[2, 3], *[[]] * 11], pa.list_(pa.int32()))
+    version = tables.add(
+        conn, world.request(model, counted, kind="rag"), world.mapping().append_column("retrieved", retrieved)
+    ).version
+    assert tables.rows(conn, version)["retrieved"].to_pylist() == retrieved.to_pylist()
+
+
+def test_diff(conn: Connection) -> None:
+    a, b = world.add_table(conn), world.add_table(conn, day=1, shift=1)
+    difference = tables.diff(conn, a, b)
+    assert (difference.pairs, difference.changed, difference.share) == (12, 3, 0.25)
+    assert difference.rows.to_pylist()[0] == {
+        "c1": 0,
+        "c2": 1,
+        "c1_name": "tea",
+        "c2_name": "milk",
+        "a_next": 2,
+        "a_name": "rice",
+        "b_next": 3,
+        "b_name": "soap",
+    }
+    assert tables.diff(conn, a, a).changed == 0
+    with pytest.raises(ValueError, match="no transition table 99999"):
+        tables.diff(conn, a, 99999)
+
+
+def test_lineage_walks_from_an_answer_to_everything(conn: Connection) -> None:
+    version = world.add_table(conn)
+    world.evaluate(conn, version, "recall")
+    world.open_gate(conn, version, "gate-1", "recall")
+    gates.record_verdict(conn, Verdict("gate-1", "approve", "ada", "looks right"))
+    channels.publish(conn, version, "default", "fine-tune", gate_id="gate-1", run=world.RUN)
+    seen = tables.lineage(conn, tables.lookup(conn, 0, 1).version)
+    assert seen["adapter_hash"] == "adapter"
+    assert (seen["window_start"], seen["predicate"], seen["dedup"]) == (world.START, "quantity > 0", "first")
+    assert (seen["cluster_method"], seen["prompts_hash"], seen["recipe"]) == ({"fan_out": [4]}, "prompts", {"steps": 60})
+    assert seen["generation"] == {"engine": "trie", "batch_size": 64}
+    assert (seen["workflow_id"], seen["model_workflow_id"]) == (world.RUN.workflow_id, world.RUN.workflow_id)
+    assert seen["evaluation"]["failed_gates"] == ["recall"]
+    assert [(gate["gate_id"], gate["decision"], gate["reviewer"]) for gate in seen["gates"]] == [("gate-1", "approve", "ada")]
+    assert [(move["channel"], move["gate_id"]) for move in seen["publications"]] == [("default", "gate-1")]
+
+
+def test_the_newest_approved_model_goes_by_nominal_time(conn: Connection) -> None:
+    table = world.add_table(conn, day=10)
+    cluster_set = tables.get(conn, table).cluster_set
+    assert models.newest_approved(conn, cluster_set) is None
+    world.evaluate(conn, table)
+    newest = models.newest_approved(conn, cluster_set)
+    assert newest is not None
+    assert newest.version == tables.get(conn, table).model_version
+    counted = world.add_counts(conn, cluster_set)
+    backfilled = world.add_model(conn, cluster_set, counted, "older")
+    older = tables.add(conn, world.request(backfilled, counted, day=5), world.mapping()).version
+    world.evaluate(conn, older)
+    assert models.newest_approved(conn, cluster_set) == newest
+    until = tables.get(conn, older).nominal
+    assert models.newest_approved(conn, cluster_set, until=until) == models.get(conn, backfilled)
+    world.evaluate(conn, table, "exact_match")  # judged again, by stricter gates
+    assert models.newest_approved(conn, cluster_set) == models.get(conn, backfilled)
+
+
+def test_evaluations_are_kept_and_the_newest_counts(conn: Connection) -> None:
+    version = world.add_table(conn)
+    assert evaluations.get(conn, version) is None
+    test_counts = world.add_counts(conn, tables.get(conn, version).cluster_set, day=200)
+    first = evaluations.add(conn, version, test_counts, world.evaluation("recall"))
+    assert evaluations.add(conn, version, test_counts, world.evaluation("recall")) == first
+    assert evaluations.add(conn, version, test_counts, world.evaluation()) != first
+    assert evaluations.get(conn, version) == world.evaluation()
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE transition SET c_next = 3", "DELETE FROM transition_table", "UPDATE model SET adapter_uri = ''"]
+)
+def test_versions_are_immutable(conn: Connection, statement: str) -> None:
+    world.add_table(conn)
+    with pytest.raises(IntegrityError, match="append-only"):
+        conn.execute(text(statement))
+
+
+def test_retrieval_is_part_of_the_key(conn: Connection) -> None:
+    cluster_set = world.add_clusters(conn)
+    counted = world.add_counts(conn, cluster_set)
+    about = world.request(world.add_model(conn, cluster_set, counted), counted, kind="rag")
+    one = tables.add(conn, replace(about, retrieval=Retrieval()), world.mapping())
+    assert tables.add(conn, replace(about, retrieval=Retrieval(top_k=2)), world.mapping()) != one

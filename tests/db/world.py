@@ -1,0 +1,127 @@
+"""A small world to test in: four interests, a model, and tables over its twelve ordered pairs."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+
+import pyarrow as pa
+from sqlalchemy import Connection
+
+from contracts import Evaluation, Generation, Kind, MappingRef, OpenGate, PromptsRef, RunIds, StoreTable, Window
+from db import clusters, counts, evaluations, gates, models, tables
+
+NAMES = ["tea", "milk", "rice", "soap"]
+PAIRS = list(permutations(range(len(NAMES)), 2))
+START = datetime(2026, 1, 1, tzinfo=UTC)
+RUN = RunIds("fine-tune-2026-04-01", "run-1")
+
+
+def add_clusters(conn: Connection, names: list[str] = NAMES) -> int:
+    ids = list(range(len(names)))
+    described = [f"{name}, fresh" for name in names]
+    table = pa.table(
+        {
+            "cluster": ids,
+            "name": names,
+            "description": described,
+            "keywords": [[name] for name in names],
+            "traffic": [10] * len(ids),
+        }
+    )
+    items = pa.table({"item": [f"item-{i}" for i in ids], "cluster": ids})
+    return clusters.add(conn, table, items, {"fan_out": [len(names)]}).version
+
+
+def some_counts(n: int = 3) -> pa.Table:
+    return pa.table({"c1": [1, 0, 0], "c2": [0, 1, 1], "c_next": [2, 3, 2], "n": [5, 1, n]})
+
+
+def add_counts(conn: Connection, cluster_set: int, n: int = 3, day: int = 0) -> int:
+    window = Window(START + timedelta(days=day), START + timedelta(days=day + 90))
+    about = {"cluster_set": cluster_set, "window": window, "dedup": "first", "predicate": "quantity > 0"}
+    return counts.add(conn, **about, counts=some_counts(n), events=100, users=9, dropped={"unknown item": 2}).version
+
+
+def add_model(conn: Connection, cluster_set: int, counts_version: int, adapter_hash: str = "adapter") -> int:
+    return models.add(
+        conn,
+        cluster_set=cluster_set,
+        counts=counts_version,
+        base_model="smollm2",
+        adapter_uri=f"file:///adapters/{adapter_hash}",
+        adapter_hash=adapter_hash,
+        samples_hash="samples",
+        recipe={"steps": 60},
+        metrics={"losses": [2.0, 0.5]},
+        run=RUN,
+    ).version
+
+
+def mapping(shift: int = 0, pairs: list[tuple[int, int]] = PAIRS) -> pa.Table:
+    """Every pair answers one of the two other clusters; `shift` = 1 takes the other one where c1 is 0."""
+    answers = [[c for c in range(len(NAMES)) if c not in pair][shift if pair[0] == 0 else 0] for pair in pairs]
+    exact = [pair != (0, 1) for pair in pairs]
+    return pa.table(
+        {
+            "c1": pa.array([pair[0] for pair in pairs], pa.int32()),
+            "c2": pa.array([pair[1] for pair in pairs], pa.int32()),
+            "c_next": pa.array(answers, pa.int32()),
+            "exact": exact,
+            "free": pa.array([None if yes else "tea and" for yes in exact], pa.string()),
+        }
+    )
+
+
+def request(
+    model: int, counts_version: int, *, day: int = 0, prompts: str = "prompts", kind: Kind = "fine_tune", run: RunIds = RUN
+) -> StoreTable:
+    return StoreTable(
+        kind=kind,
+        nominal=START + timedelta(days=120 + day),
+        counts=counts_version,
+        model=model,
+        prompts=PromptsRef("file:///prompts", prompts, len(PAIRS)),
+        mapping=MappingRef("file:///mapping.parquet", "mapping", len(PAIRS), len(PAIRS) - 1),
+        generation=Generation(),
+        run=run,
+    )
+
+
+def add_table(
+    conn: Connection, *, day: int = 0, shift: int = 0, pairs: list[tuple[int, int]] = PAIRS, kind: Kind = "fine_tune"
+) -> int:
+    """A table and everything below it, not evaluated."""
+    cluster_set = add_clusters(conn)
+    counted = add_counts(conn, cluster_set, day=day)
+    model = add_model(conn, cluster_set, counted)
+    return tables.add(conn, request(model, counted, day=day, kind=kind), mapping(shift, pairs)).version
+
+
+def evaluation(*failed: str) -> Evaluation:
+    return Evaluation(
+        exact_match_rate=11 / 12,
+        recall=0.4,
+        recall_low=0.35,
+        recall_chance=0.5,
+        recall_popular=0.3,
+        recall_frequent=0.6,
+        test_triples=9,
+        coverage=4,
+        failed_gates=failed,
+        reasons=dict.fromkeys(failed, "too low"),
+    )
+
+
+def evaluate(conn: Connection, table: int, *failed: str) -> None:
+    cluster_set = tables.get(conn, table).cluster_set
+    evaluations.add(conn, table, add_counts(conn, cluster_set, day=200), evaluation(*failed))
+
+
+def open_gate(conn: Connection, table: int, gate_id: str, *failed: str) -> None:
+    gates.open(conn, OpenGate(gate_id, table, evaluation(*failed), RUN, START + timedelta(days=400)))
+
+
+def add_good_table(conn: Connection, *, day: int = 0, shift: int = 0) -> int:
+    """A table whose gates all passed."""
+    table = add_table(conn, day=day, shift=shift)
+    evaluate(conn, table)
+    return table
