@@ -1,0 +1,61 @@
+"""Files that cross between steps, kept under the hash of their content: written once, never changed."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+_NOT_CONTENT = {"train.json"}
+"""Seconds and losses: they differ between two runs that made the same adapter."""
+
+
+def hash_folder(folder: Path) -> str:
+    """SHA-256 (hex) over the names and bytes of a folder's files."""
+    total = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in _NOT_CONTENT):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        total.update(f"{path.relative_to(folder).as_posix()}\0{digest}\n".encode())
+    return total.hexdigest()
+
+
+def local_path(uri: str) -> Path:
+    """The folder that a `file://` URI names.
+
+    Raises:
+        ValueError: it is not on this machine.
+    """
+    path = Path(unquote(urlsplit(uri).path))
+    if not path.is_dir():
+        raise ValueError(f"artifact {uri} is not on this machine: workers that share runs must share DRIFTLINE_HOME")
+    return path
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    root: Path
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """A scratch folder beside the artifacts, gone afterwards; fill it and `store` it."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=self.root) as name:
+            content = Path(name) / "content"
+            content.mkdir()
+            yield content
+
+    def store(self, kind: str, folder: Path) -> tuple[str, str]:
+        """Move a finished folder to its content address. Returns its URI and hash."""
+        digest = hash_folder(folder)
+        place = self.root.absolute() / kind / digest
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.exists():
+            shutil.rmtree(folder)
+        else:
+            os.replace(folder, place)
+        return place.as_uri(), digest

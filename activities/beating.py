@@ -1,0 +1,31 @@
+"""Heartbeats for a step that computes in the worker's own process."""
+
+import contextvars
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from temporalio import activity
+
+from contracts import Progress
+
+EVERY = 5.0
+
+
+@contextmanager
+def beating(stage: str) -> Iterator[None]:
+    """Beat every few seconds while the block runs, so that a dead worker is noticed within a minute."""
+    done = threading.Event()
+
+    def beat() -> None:
+        while not done.wait(EVERY):
+            activity.heartbeat(Progress(stage, 0, 0))
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(beat,), daemon=True)
+    activity.heartbeat(Progress(stage, 0, 0))
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

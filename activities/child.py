@@ -1,0 +1,149 @@
+"""Supervises the heavy machines: one child process `python -m engines.…` per step (design §4).
+
+A pool of processes as activity executor goes down with the first child that dies; a child of one's own can be watched, asked to
+checkpoint, killed and started again.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from contracts import Progress
+
+BAD_INPUT, CHECKPOINTED = 2, 75
+BEAT_EVERY = 5.0
+STALL_AFTER = 600.0
+CHECKPOINT_GRACE = 25.0
+"""Seconds a child has to checkpoint after SIGTERM before it is killed."""
+
+_root = Path(__file__).resolve().parent.parent
+_progress = TypeAdapter(Progress)
+
+
+async def run_child(module: str, job: Any, work: Path, home: Path, stall_after: float = STALL_AFTER) -> None:
+    """Run `python -m module job.json` to its end, relaying its progress as heartbeats.
+
+    Args:
+        module: an entry of `engines/`.
+        job: the job dataclass of that entry.
+        work: folder of this job: job file, log and lock; the same after a retry.
+        home: the state folder, for converted weights.
+        stall_after: seconds after which a child whose steps stop coming is killed.
+
+    Raises:
+        ApplicationError: `BadInput` (not retried), `Preempted` (it checkpointed for a shutdown), `Stalled`, `ChildFailed`.
+        asyncio.CancelledError: the activity was cancelled; the child was asked to checkpoint first.
+    """
+    job_file = work / "job.json"
+    job_file.write_bytes(TypeAdapter(type(job)).dump_json(job, indent=2))
+    environment = os.environ | {"DRIFTLINE_HOME": str(home), "DRIFTLINE_PARENT_PID": str(os.getpid())}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_root), environment.get("PYTHONPATH")]))
+    with _only_one(work) as lock:
+        # From the event loop's thread, which is the main thread: PR_SET_PDEATHSIG follows the thread that forked.
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", module, str(job_file)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment,
+            pass_fds=(lock,),
+            start_new_session=True,
+        )
+        watch = _Watch(module, stall_after)
+        readers = [
+            asyncio.create_task(watch.read_progress(child.stdout)),
+            asyncio.create_task(watch.read_log(child.stderr, work)),
+        ]
+        guards = [asyncio.create_task(watch.beat_until_stalled()), asyncio.create_task(activity.wait_for_worker_shutdown())]
+        ended = asyncio.create_task(child.wait())
+        try:
+            await asyncio.wait([ended, *guards], return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                await _stop(child, ended, checkpoint_first=not guards[0].done())
+            await asyncio.gather(*readers)
+            watch.raise_for(child.returncode, stalled=guards[0].done(), shutdown=guards[1].done())
+        finally:
+            if not ended.done():
+                await asyncio.shield(_stop(child, ended, checkpoint_first=True))
+            for task in (*readers, *guards):
+                task.cancel()
+
+
+class _Watch:
+    """What is known of a running child: its newest progress, when that last moved, and the end of its log."""
+
+    def __init__(self, module: str, stall_after: float) -> None:
+        self.module, self.stall_after = module, stall_after
+        self.progress = Progress("starting", 0, 0)
+        self.moved_at = time.monotonic()
+        self.tail: deque[str] = deque(maxlen=20)
+
+    async def read_progress(self, stdout: asyncio.StreamReader | None) -> None:
+        assert stdout is not None
+        async for line in stdout:
+            try:
+                progress = _progress.validate_json(line)
+            except ValidationError:
+                self.tail.append(line.decode(errors="replace").rstrip())
+                continue
+            if (progress.stage, progress.done) != (self.progress.stage, self.progress.done):
+                self.moved_at = time.monotonic()
+            self.progress = progress
+
+    async def read_log(self, stderr: asyncio.StreamReader | None, work: Path) -> None:
+        assert stderr is not None
+        with (work / "child.log").open("ab") as log:
+            while chunk := await stderr.read(65536):
+                log.write(chunk)
+                log.flush()
+                self.tail.extend(line for line in chunk.decode(errors="replace").splitlines() if line.strip())
+
+    async def beat_until_stalled(self) -> None:
+        while time.monotonic() - self.moved_at < self.stall_after:
+            activity.heartbeat(self.progress)
+            await asyncio.sleep(BEAT_EVERY)
+
+    def raise_for(self, code: int | None, stalled: bool, shutdown: bool) -> None:
+        if code == 0:
+            return
+        last = self.tail[-1] if self.tail else ""
+        if code == BAD_INPUT:
+            raise ApplicationError(last, type="BadInput", non_retryable=True)
+        if code == CHECKPOINTED or shutdown:
+            raise ApplicationError(f"{self.module} stopped for the worker's shutdown", type="Preempted")
+        if stalled:
+            raise ApplicationError(f"{self.module} made no step for {self.stall_after:.0f} s and was killed", type="Stalled")
+        raise ApplicationError(f"{self.module} ended with {code}: " + "\n".join(self.tail), type="ChildFailed")
+
+
+async def _stop(child: asyncio.subprocess.Process, ended: asyncio.Task[int], checkpoint_first: bool) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        if checkpoint_first:
+            child.terminate()
+            await asyncio.wait([ended], timeout=CHECKPOINT_GRACE)
+        if not ended.done():
+            os.killpg(child.pid, signal.SIGKILL)
+    await ended
+
+
+@contextlib.contextmanager
+def _only_one(work: Path) -> Iterator[int]:
+    """A lock that the child inherits: an attempt which Temporal gave up on may still be running here."""
+    with (work / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ApplicationError(f"an earlier attempt still works in {work.name}", type="Busy") from None
+        yield file.fileno()

@@ -1,0 +1,36 @@
+"""Step: count a window's triples into an immutable version."""
+
+from dataclasses import dataclass
+
+from temporalio import activity
+
+import db.clusters
+import db.counts
+from activities.beating import beating
+from activities.resources import Resources
+from contracts import CountsRef, CountTriples
+from sources.counting import count_triples
+
+
+@dataclass(frozen=True)
+class CountsActivities:
+    resources: Resources
+
+    @activity.defn
+    def count_triples(self, request: CountTriples) -> CountsRef:
+        with self.resources.engine.connect() as connection:
+            assignment = db.clusters.items(connection, request.cluster_set)
+        with beating("counting"):
+            counted = count_triples(request.source, request.sequences, request.window, assignment)
+            with self.resources.engine.begin() as connection:
+                return db.counts.add(
+                    connection,
+                    cluster_set=request.cluster_set,
+                    window=request.window,
+                    dedup=request.sequences.dedup,
+                    predicate=request.source.positive,
+                    counts=counted.table,
+                    events=counted.events,
+                    users=counted.users,
+                    dropped=counted.dropped,
+                )

@@ -1,0 +1,35 @@
+"""Step: judge a candidate on the window that neither training nor retrieval has seen."""
+
+from dataclasses import dataclass
+
+import pyarrow.compute as pc
+from temporalio import activity
+
+import db.counts
+import db.evaluations
+import db.tables
+from activities.beating import beating
+from activities.resources import Resources
+from contracts import Evaluate, Evaluation
+from interests.gates import judge
+from interests.metrics import evaluate
+
+
+@dataclass(frozen=True)
+class EvaluationActivities:
+    resources: Resources
+
+    @activity.defn
+    def evaluate(self, request: Evaluate) -> Evaluation:
+        with self.resources.engine.connect() as connection:
+            table = db.tables.get(connection, request.table)
+            rows = db.tables.rows(connection, request.table)
+            counts = db.counts.read(connection, table.counts_version)
+            test_counts = db.counts.read(connection, request.test_counts)
+        with beating("evaluating"):
+            mapping = rows.append_column("exact", pc.equal(rows["decoding"], "exact"))
+            measured = evaluate(mapping, counts, test_counts, table.clusters, request.gates.confidence)
+            evaluation = judge(measured, request.gates)
+            with self.resources.engine.begin() as connection:
+                db.evaluations.add(connection, request.table, request.test_counts, evaluation)
+        return evaluation

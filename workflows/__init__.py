@@ -1,0 +1,7 @@
+"""What happens, and in which order. No I/O, no clock, no numpy: replayed by Temporal, so deterministic."""
+
+from temporalio import workflow
+
+# One copy of the dataclasses on both sides of the sandbox: a step's argument is the step's own class.
+with workflow.unsafe.imports_passed_through():
+    import contracts  # noqa: F401

@@ -1,0 +1,50 @@
+"""The slow update: a monthly LoRA fine-tune, and the transition table that the new model answers (paper §2.2)."""
+
+from dataclasses import replace
+
+from temporalio import workflow
+
+from contracts import CurateSamples, FineTuneInput, RenderPrompts, RunOutcome, Train
+from workflows import policies
+from workflows.candidate import CandidateWorkflow, nominal_time
+
+with workflow.unsafe.imports_passed_through():
+    from activities.clusters import ClusterActivities
+    from activities.prompts import PromptActivities
+    from activities.samples import SampleActivities
+    from activities.training import TrainingActivities
+    from interests.windows import split
+
+
+@workflow.defn
+class FineTune(CandidateWorkflow):
+    @workflow.run
+    async def run(self, request: FineTuneInput) -> RunOutcome:
+        nominal = nominal_time(request.nominal)
+        window, test_window = split(nominal, request.windows)
+        self.enter("counting", nominal=nominal)
+        cluster_set = await workflow.execute_activity_method(
+            ClusterActivities.resolve_cluster_set, request.cluster_set, **policies.record
+        )
+
+        counts, test_counts = await self.count(request.source, request.sequences, cluster_set.version, window, test_window)
+        prompts = await workflow.execute_activity_method(
+            PromptActivities.render_prompts, RenderPrompts(cluster_set.version), **policies.compute
+        )
+        while True:
+            attempt = self.status_now.attempt
+            self.enter("curating")
+            samples = await workflow.execute_activity_method(
+                SampleActivities.curate_samples, CurateSamples(counts.version, request.samples), **policies.compute
+            )
+            self.enter("training")
+            # Another attempt with the same seed would make the same adapter again.
+            recipe = replace(request.training, seed=request.training.seed + attempt - 1)
+            model = await workflow.execute_activity_method(
+                TrainingActivities.train, Train(samples, recipe, counts.version, self.run_ids()), **policies.train
+            )
+            table = await self.make_table("fine_tune", nominal, counts.version, model, prompts, request.generation)
+            outcome = await self.settle(table, model, test_counts.version, request.gates, request.channel)
+            if outcome is not None:
+                await workflow.wait_condition(workflow.all_handlers_finished)
+                return outcome

@@ -1,0 +1,56 @@
+"""Where each step runs, how long it may take and how it is retried: the only place that says so.
+
+Retries are bounded by time and not by count, because a deploy of a worker costs an attempt. What cannot succeed the next time
+(a `ValueError`: bad input) is not retried.
+"""
+
+from datetime import timedelta
+
+from temporalio.common import RetryPolicy
+from temporalio.workflow import ActivityConfig
+
+WORKFLOWS = "driftline-workflows"
+CPU = "driftline-cpu"
+DB = "driftline-db"
+TRAIN = "driftline-train"
+GENERATE = "driftline-generate"
+
+_retry = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    maximum_interval=timedelta(minutes=1),
+    non_retryable_error_types=["ValueError", "ValidationError", "NotPublishable", "BadInput"],
+)
+_alive = timedelta(seconds=60)
+
+record = ActivityConfig(
+    task_queue=DB,
+    start_to_close_timeout=timedelta(minutes=10),
+    schedule_to_close_timeout=timedelta(days=1),
+    retry_policy=_retry,
+)
+"""A short transaction. It outlasts a night without Postgres."""
+
+compute = ActivityConfig(
+    task_queue=CPU,
+    start_to_close_timeout=timedelta(hours=6),
+    schedule_to_close_timeout=timedelta(days=1),
+    heartbeat_timeout=_alive,
+    retry_policy=_retry,
+)
+"""A scan or a computation in the worker's own process, or the embedding of a catalogue."""
+
+train = ActivityConfig(
+    task_queue=TRAIN,
+    start_to_close_timeout=timedelta(days=2),
+    schedule_to_close_timeout=timedelta(days=4),
+    heartbeat_timeout=_alive,
+    retry_policy=_retry,
+)
+
+generate = ActivityConfig(
+    task_queue=GENERATE,
+    start_to_close_timeout=timedelta(days=1),
+    schedule_to_close_timeout=timedelta(days=2),
+    heartbeat_timeout=_alive,
+    retry_policy=_retry,
+)
