@@ -1,0 +1,49 @@
+"""The `driftline` command. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 waiting for review."""
+
+import sys
+
+import typer
+from sqlalchemy.exc import OperationalError
+from temporalio.service import RPCError
+
+from commands import clusters, demo, run, schedule, source, stack, tables
+from commands import review as reviews
+from commands.context import Unreachable
+from commands.output import FAILED, errors
+
+app = typer.Typer(
+    help="Keeps LLM-powered recommenders in step with their users: a versioned table of the next novel interest for every "
+    "ordered pair of interests, renewed by a monthly fine-tune and frequent RAG refreshes.\n\n"
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 waiting for review.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    add_completion=False,
+)
+app.command()(demo.demo)
+app.command()(stack.up)
+app.command()(stack.down)
+app.command()(stack.status)
+app.command()(source.ingest)
+app.add_typer(clusters.app, name="clusters")
+app.add_typer(run.app, name="run")
+app.add_typer(schedule.app, name="schedule")
+app.add_typer(reviews.app, name="review")
+app.add_typer(tables.app, name="tables")
+app.command()(tables.lookup)
+
+
+def main() -> None:
+    """Entry point: a known problem is one clear line, not a traceback."""
+    try:
+        app()
+    except (ValueError, Unreachable, LookupError, RPCError) as error:
+        errors.print(f"[red]error:[/] {error}", highlight=False, markup=True)
+        sys.exit(FAILED)
+    except OperationalError as error:
+        errors.print(f"[red]error:[/] Postgres does not answer: start it with `driftline up` ({error.orig})", highlight=False)
+        sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""`driftline demo`: the main job on real data with a real LLM, then everything is left running to explore."""
+
+import sys
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import tomli_w
+import typer
+from rich.prompt import Prompt
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError
+
+import db.clusters
+import db.gates
+import db.tables
+from commands import clusters, review, source, stack
+from commands.context import connect, engine, load_settings, wait_for
+from commands.follow import follow
+from commands.output import DONE, FAILED, WAITING, console, grid, percent
+from commands.run import finish, start
+from commands.tables import login
+from contracts import BuildClustersInput, Clusters, ClusterSetRef, FineTuneInput, RagRefreshInput, RunOutcome, Windows
+from settings import Settings
+from sources.demo import write_demo
+from workflows import policies
+from workflows.build_clusters import BuildClusters
+from workflows.schedules import fine_tune_input, rag_refresh_input
+
+FINE_TUNE_AT = datetime(2017, 11, 27, tzinfo=UTC)
+RAG_REFRESH_AT = datetime(2018, 1, 1, tzinfo=UTC)
+"""So that the refresh retrieves from the four weeks that follow the fine-tune's test window, and is tested on the week after."""
+
+
+def demo(
+    yes: Annotated[bool, typer.Option("--yes", help="Approve a candidate that a gate stops; never ask.")] = False,
+) -> None:
+    """Run the main job once: a year of real grocery purchases, 24 interests, a LoRA fine-tune, a RAG refresh, look-ups.
+
+    Takes about ten minutes on two cores. A second run reuses what the first has made. Everything keeps running afterwards, in
+    `.driftline/`, until `driftline down`.
+    """
+    began = time.monotonic()
+    base = load_settings()
+    heading("1  Servers", "embedded Postgres and Temporal, the schema, one worker")
+    stack.start(base)
+    stack.draw_addresses(base)
+
+    heading("2  Interests", "The Complete Journey: a year of purchases of 2,469 households")
+    settings = demo_settings(base)
+    source.draw(source.record(settings, settings.source))
+    cluster_set = wait_for(_cluster_set(settings))
+    with engine(settings).connect() as connection:
+        clusters.draw(cluster_set.version, db.clusters.get(connection, cluster_set.version))
+
+    heading("3  Fine-tune", f"counts → samples → LoRA → a mapping of every ordered pair → gates, as of {FINE_TUNE_AT:%Y-%m-%d}")
+    slow = replace(fine_tune_input(settings), nominal=FINE_TUNE_AT, cluster_set=cluster_set.version)
+    first = _run(settings, slow, "demo-fine-tune", yes)
+
+    heading(
+        "4  RAG refresh", f"the same model, told what households did in the four weeks after, as of {RAG_REFRESH_AT:%Y-%m-%d}"
+    )
+    fast = replace(rag_refresh_input(settings), nominal=RAG_REFRESH_AT, cluster_set=cluster_set.version)
+    second = _run(settings, fast, "demo-rag-refresh", yes)
+
+    heading("5  What changed", f"table {first} → table {second}")
+    _compare(settings, first, second)
+    console.print(f"\n[green]done[/] in {(time.monotonic() - began) / 60:.1f} minutes; everything keeps running\n")
+    _explore(settings)
+
+
+def heading(title: str, about: str) -> None:
+    console.print(f"\n[bold cyan]{title}[/]  [dim]{about}[/]", highlight=False)
+
+
+def demo_settings(base: Settings) -> Settings:
+    """The demo's log and windows; kept beside its data, so that later commands find them where there is no driftline.toml."""
+    home = base.home.absolute()
+    log = write_demo(home / "demo")
+    chosen: dict[str, Any] = {
+        "source": {name: value for name, value in vars(log).items() if value},
+        "clusters": {"fan_out": [24]},
+        "fine_tune": {"days": 90, "test_days": 28},
+        "rag_refresh": {"days": 28, "test_days": 7},
+    }
+    (home / "driftline.toml").write_text(
+        "# Written by `driftline demo`; used where there is no ./driftline.toml.\n" + tomli_w.dumps(chosen)
+    )
+    return base.model_copy(
+        update={
+            "source": log,
+            "clusters": Clusters(fan_out=(24,)),
+            "fine_tune": Windows(**chosen["fine_tune"]),
+            "rag_refresh": Windows(**chosen["rag_refresh"]),
+        }
+    )
+
+
+async def _finished(client: Client, name: str, result: type) -> Any:
+    """What a completed run of this name made, if there is one."""
+    handle = client.get_workflow_handle(name, result_type=result)
+    try:
+        if (await handle.describe()).status == WorkflowExecutionStatus.COMPLETED:
+            return await handle.result()
+    except RPCError:  # no such run
+        return None
+    return None
+
+
+async def _cluster_set(settings: Settings) -> ClusterSetRef:
+    client = await connect(settings)
+    made: ClusterSetRef | None = await _finished(client, "demo-clusters", ClusterSetRef)
+    if made is None:
+        request = BuildClustersInput(settings.source, settings.clusters)
+        handle = await client.start_workflow(BuildClusters.run, request, id="demo-clusters", task_queue=policies.WORKFLOWS)
+        await follow(handle)
+        made = await handle.result()
+    return made
+
+
+def _run(settings: Settings, request: FineTuneInput | RagRefreshInput, name: str, yes: bool) -> int:
+    """Run to publication, through as many reviews as it takes. Returns the published table; ends the program without one."""
+    code = DONE
+    made = wait_for(_outcome(settings, name))
+    if made is None or made.outcome != "published":
+        code = wait_for(_attempt(settings, request, name))
+    while code == WAITING:
+        code = _review(settings, name, yes)
+    made = wait_for(_outcome(settings, name))
+    if code != DONE or made is None:
+        raise typer.Exit(code or FAILED)
+    with engine(settings).connect() as connection:
+        table = db.tables.get(connection, made.table)
+    console.print(
+        f"table {table.version}: {table.rows} pairs, exact match {percent(table.exact_match_rate)}, "
+        f"recall {percent(table.recall)} (chance {percent(table.recall_chance)}, most popular successor "
+        f"{percent(table.recall_popular)}, most frequent successor of the pair {percent(table.recall_frequent)})",
+        highlight=False,
+    )
+    return made.table
+
+
+async def _outcome(settings: Settings, name: str) -> RunOutcome | None:
+    found: RunOutcome | None = await _finished(await connect(settings), name, RunOutcome)
+    return found
+
+
+async def _attempt(settings: Settings, request: FineTuneInput | RagRefreshInput, name: str) -> int:
+    return await finish(await start(await connect(settings), request, name))
+
+
+def _review(settings: Settings, name: str, yes: bool) -> int:
+    """Show the evidence and pass on the user's verdict."""
+    with engine(settings).connect() as connection:
+        gate = next(gate for gate in db.gates.waiting(connection) if gate.workflow_id == name)
+        review.draw(gate, review.inexact(connection, gate.candidate))
+    if not yes and not sys.stdin.isatty():
+        console.print("no terminal to ask for a verdict on: decide with `driftline review`, or run the demo with --yes")
+        raise typer.Exit(WAITING)
+    decision: Any = "approve" if yes else Prompt.ask("your verdict", choices=["approve", "rerun", "abort"], console=console)
+    reason = "driftline demo --yes" if yes else "decided in the demo"
+    reply = wait_for(review.submit(settings, gate, decision, login(), reason))
+    console.print(reply.message, highlight=False)
+    return wait_for(_follow(settings, name))
+
+
+async def _follow(settings: Settings, name: str) -> int:
+    client = await connect(settings)
+    return await finish(client.get_workflow_handle(name, result_type=RunOutcome))
+
+
+def _compare(settings: Settings, first: int, second: int, shown: int = 8) -> None:
+    with engine(settings).connect() as connection:
+        found = db.tables.diff(connection, first, second)
+    changed = found.rows.to_pylist()
+    console.print(f"{found.changed} of {found.pairs} answers differ ({percent(found.share)}); some of them:", highlight=False)
+    step = max(1, len(changed) // shown)
+    rows = [(f"{r['c1']} {r['c1_name']}", f"{r['c2']} {r['c2_name']}", r["a_name"], r["b_name"]) for r in changed[::step][:shown]]
+    grid("", ("interest 1", "interest 2", f"next, table {first}", f"next, table {second}"), rows)
+    if changed:
+        console.print(f"try: driftline lookup {changed[0]['c1']} {changed[0]['c2']}", highlight=False)
+
+
+def _explore(settings: Settings) -> None:
+    stack.draw_addresses(settings)
+    console.print(
+        "driftline status          what runs and what waits\n"
+        "driftline tables list     both versions; `tables show 2` has the lineage\n"
+        "driftline tables diff 1 2 what the refresh changed\n"
+        "driftline schedule apply  let both updates start by themselves\n"
+        "driftline down            stop everything; data stays",
+        highlight=False,
+    )

@@ -1,0 +1,66 @@
+"""What a person sees, and what a script reads: the same facts, drawn or as JSON."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+DONE, FAILED, USAGE, WAITING = 0, 1, 2, 3
+"""Exit codes of every command."""
+
+console = Console(stderr=False)
+errors = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+def jsonable(value: Any) -> Any:
+    """Dataclasses, datetimes and tuples as plain JSON values; times are ISO 8601 in UTC."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: jsonable(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(k): jsonable(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [jsonable(v) for v in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value
+
+
+def print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(jsonable(value), indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def grid(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table; `None` is drawn as a dash, numbers to the right."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", expand=False)
+    for index, name in enumerate(columns):
+        numeric = any(isinstance(row[index], int | float) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(cell, row))
+    console.print(table)
+
+
+def cell(value: Any) -> str:
+    if value is None or value == []:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}" if (value.hour or value.minute) else f"{value:%Y-%m-%d}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return str(value)
+
+
+def percent(share: float | None) -> str | None:
+    return None if share is None else f"{100 * share:.2f} %"

@@ -1,0 +1,159 @@
+"""`driftline review`: decide on a candidate that a gate has stopped."""
+
+from typing import Annotated, Any
+
+import typer
+from temporalio.client import WorkflowUpdateFailedError
+from temporalio.service import RPCError, RPCStatusCode
+
+import db.gates
+import db.tables
+from commands.context import connect, engine, load_settings, wait_for
+from commands.output import DONE, FAILED, Json, console, errors, grid, percent, print_json
+from commands.run import failure, finish
+from commands.tables import Actor, login
+from contracts import Decision, RunOutcome, VerdictReply
+from db.gates import Gate
+from settings import Settings
+
+app = typer.Typer(help="Candidates that a gate has stopped: look at the evidence, then decide.", no_args_is_help=True)
+
+GateId = Annotated[str, typer.Argument(metavar="GATE", help="The gate's id, as in `driftline review list`.")]
+Reason = Annotated[str, typer.Option(help="Why, for the record.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Then follow the run until it ends or waits again (exit code 3).")]
+
+
+@app.command("list")
+def list_(json: Json = False) -> None:
+    """Every candidate that waits, longest first."""
+    with engine(load_settings()).connect() as connection:
+        gates = db.gates.waiting(connection)
+    if json:
+        print_json(gates)
+        return
+    if not gates:
+        console.print("nothing waits for review")
+        return
+    columns = ("gate", "candidate", "failed gates", "exact match", "recall", "waiting since", "expires")
+    rows = [
+        (
+            g.gate_id,
+            f"table {g.candidate}",
+            g.failed_gates,
+            percent(g.evidence["exact_match_rate"]),
+            percent(g.evidence["recall"]),
+            g.waiting_since,
+            g.expires_at,
+        )
+        for g in gates
+    ]
+    grid("waiting for review", columns, rows)
+
+
+@app.command()
+def show(gate: GateId, json: Json = False) -> None:
+    """The evidence: what failed, the baselines, examples of answers that were not exact, and how it was decided."""
+    with engine(load_settings()).connect() as connection:
+        found = db.gates.get(connection, gate)
+        examples = inexact(connection, found.candidate)
+    if json:
+        print_json({**vars(found), "inexact": examples})
+        return
+    draw(found, examples)
+
+
+def inexact(connection: Any, table: int, limit: int = 8) -> list[dict[str, Any]]:
+    """Pairs whose free answer was not exactly a novel description, and where it left."""
+    rows = db.tables.rows(connection, table).to_pylist()
+    return [{k: row[k] for k in ("c1", "c2", "c_next", "free")} for row in rows if row["decoding"] == "constrained"][:limit]
+
+
+def draw(gate: Gate, examples: list[dict[str, Any]]) -> None:
+    e = gate.evidence
+    console.print(f"[bold]gate {gate.gate_id}[/]: candidate table {gate.candidate} of {gate.workflow_id}", highlight=False)
+    for reason in e["reasons"].values():
+        console.print(f"  [red]✗[/] {reason}", highlight=False)
+    if not e["reasons"]:
+        console.print("  [green]✓[/] every gate passed; the settings ask for a review always")
+    grid(
+        "evidence",
+        ("", "share"),
+        [
+            ("exact-match rate (free greedy decoding writes exactly one description)", percent(e["exact_match_rate"])),
+            (f"test-set recall (n = {e['test_triples']:,} triples of the test window)", percent(e["recall"])),
+            ("  its lower confidence bound", percent(e["recall_low"])),
+            ("  chance, 1/(|C|−2)", percent(e["recall_chance"])),
+            ("  most popular successor", percent(e["recall_popular"])),
+            ("  most frequent successor of the pair", percent(e["recall_frequent"])),
+            ("clusters ever answered", str(e["coverage"])),
+        ],
+    )
+    if examples:
+        grid(
+            "answers that were not exact", ("c1", "c2", "constrained to", "freely wrote …"), [tuple(x.values()) for x in examples]
+        )
+    if gate.decision:
+        console.print(
+            f"decided: [bold]{gate.decision}[/] by {gate.reviewer}, {gate.decided_at:%Y-%m-%d %H:%M} UTC: {gate.reason}"
+        )
+    else:
+        console.print(
+            f"decide with `driftline review approve|rerun|abort {gate.gate_id}` before {gate.expires_at:%Y-%m-%d %H:%M} UTC"
+        )
+
+
+@app.command()
+def approve(gate: GateId, actor: Actor = None, reason: Reason = "", wait: Wait = False, json: Json = False) -> None:
+    """Publish the candidate under your name."""
+    raise typer.Exit(_decide("approve", gate, actor, reason, wait, json))
+
+
+@app.command()
+def rerun(gate: GateId, actor: Actor = None, reason: Reason = "", wait: Wait = False, json: Json = False) -> None:
+    """Make another candidate: a fine-tune starts again from sample curation, with another seed."""
+    raise typer.Exit(_decide("rerun", gate, actor, reason, wait, json))
+
+
+@app.command()
+def abort(gate: GateId, actor: Actor = None, reason: Reason = "", wait: Wait = False, json: Json = False) -> None:
+    """End the run; nothing is published."""
+    raise typer.Exit(_decide("abort", gate, actor, reason, wait, json))
+
+
+def _decide(decision: Decision, gate: str, actor: str | None, reason: str, wait: bool, json: bool) -> int:
+    settings = load_settings()
+    with engine(settings).connect() as connection:
+        found = db.gates.get(connection, gate)
+    reply = wait_for(submit(settings, found, decision, actor or login(), reason))
+    if not reply.accepted:
+        errors.print(f"[red]not accepted:[/] {reply.message}", highlight=False)
+        return FAILED
+    if wait:
+        return wait_for(_follow(settings, found, json))
+    if json:
+        print_json(reply)
+    else:
+        console.print(f"[green]accepted:[/] {reply.message}", highlight=False)
+    return DONE
+
+
+async def submit(settings: Settings, gate: Gate, decision: Decision, reviewer: str, reason: str) -> VerdictReply:
+    """Send a verdict through the gate's main door. A verdict that comes too late is an answer, not an error."""
+    client = await connect(settings)
+    verdict = {"gate_id": gate.gate_id, "decision": decision, "reviewer": reviewer, "reason": reason}
+    try:
+        return await client.get_workflow_handle(gate.workflow_id, run_id=gate.run_id).execute_update(
+            "verdict", verdict, result_type=VerdictReply
+        )
+    except WorkflowUpdateFailedError as error:
+        return VerdictReply(False, failure(error))
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
+        decided = f": {gate.reviewer} decided {gate.decision!r}" if gate.decision else ""
+        return VerdictReply(False, f"the run of gate {gate.gate_id} has ended{decided}")
+
+
+async def _follow(settings: Settings, gate: Gate, json: bool) -> int:
+    client = await connect(settings)
+    return await finish(client.get_workflow_handle(gate.workflow_id, result_type=RunOutcome), json)

@@ -1,0 +1,125 @@
+"""`driftline run fine-tune|rag-refresh`: start one update by hand."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from commands.context import Set, connect, load_settings, wait_for
+from commands.follow import follow
+from commands.output import DONE, FAILED, WAITING, Json, console, errors, print_json
+from contracts import FineTuneInput, RagRefreshInput, RunOutcome, RunStatus
+from settings import Settings
+from sources.log import span
+from workflows import policies
+from workflows.fine_tune import FineTune
+from workflows.rag_refresh import RagRefresh
+from workflows.schedules import fine_tune_input, rag_refresh_input
+
+app = typer.Typer(help="Start an update by hand.", no_args_is_help=True)
+
+At = Annotated[
+    datetime | None,
+    typer.Option(
+        formats=["%Y-%m-%d"],
+        help="Nominal date: the run sees the log up to this midnight (UTC). Default: the end of the log, or today if that is earlier.",
+    ),
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Draw progress until the run ends or waits for review (exit code 3).")]
+ClusterSet = Annotated[int | None, typer.Option(help="Cluster set version. Default: the newest.")]
+
+
+@app.command("fine-tune")
+def fine_tune(
+    at: At = None, wait: Wait = False, cluster_set: ClusterSet = None, settings: Set = None, json: Json = False
+) -> None:
+    """Count, curate samples, train a LoRA adapter, answer every pair, pass the gates, publish."""
+    loaded = load_settings(settings)
+    nominal = nominal_or_end_of_log(loaded, at)
+    request = replace(fine_tune_input(loaded), nominal=nominal, cluster_set=cluster_set)
+    raise typer.Exit(wait_for(_run(loaded, request, f"fine-tune-{nominal:%Y-%m-%d}", wait, json)))
+
+
+@app.command("rag-refresh")
+def rag_refresh(
+    at: At = None, wait: Wait = False, cluster_set: ClusterSet = None, settings: Set = None, json: Json = False
+) -> None:
+    """Let the newest approved model answer every pair again with fresh retrieved clusters, and publish."""
+    loaded = load_settings(settings)
+    nominal = nominal_or_end_of_log(loaded, at)
+    request = replace(rag_refresh_input(loaded), nominal=nominal, cluster_set=cluster_set)
+    raise typer.Exit(wait_for(_run(loaded, request, f"rag-refresh-{nominal:%Y-%m-%d}", wait, json)))
+
+
+def nominal_or_end_of_log(settings: Settings, at: datetime | None) -> datetime:
+    """The asked midnight, else the first one after the log's last event."""
+    if at is not None:
+        return at.replace(tzinfo=UTC)
+    _, last = span(settings.source)
+    midnight = last.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return min(midnight, today)
+
+
+async def _run(settings: Settings, request: FineTuneInput | RagRefreshInput, name: str, wait: bool, json: bool) -> int:
+    handle = await start(await connect(settings), request, name)
+    if not wait:
+        if json:
+            print_json({"workflow_id": handle.id, "run_id": handle.first_execution_run_id, "outcome": None})
+        else:
+            console.print(f"started [bold]{handle.id}[/]; follow it with `driftline status`")
+        return DONE
+    return await finish(handle, json)
+
+
+async def start(client: Client, request: FineTuneInput | RagRefreshInput, name: str) -> WorkflowHandle[Any, Any]:
+    """Start the run, or attach to the one with this name that is still under way."""
+    workflow = FineTune.run if isinstance(request, FineTuneInput) else RagRefresh.run
+    try:
+        return await client.start_workflow(workflow, request, id=name, task_queue=policies.WORKFLOWS)  # type: ignore[arg-type]
+    except WorkflowAlreadyStartedError:
+        errors.print(f"[yellow]{name} is already under way with its own settings: attached to it[/]", highlight=False)
+        return client.get_workflow_handle(name, result_type=RunOutcome)
+
+
+async def finish(handle: WorkflowHandle[Any, Any], json: bool = False) -> int:
+    """Draw the run until it ends or waits for review, and say how. Returns the exit code."""
+    ended = await follow(handle, quiet=json)
+    if not ended:
+        status = await handle.query("status", result_type=RunStatus)
+        if json:
+            print_json({"workflow_id": handle.id, "outcome": "review", "gate_id": status.gate_id, "table": status.table})
+        else:
+            reasons = status.evaluation.reasons.values() if status.evaluation else ()
+            console.print(f"[yellow]candidate table {status.table} waits for review[/]", *reasons, sep="\n  ", highlight=False)
+            console.print(f"evidence: `driftline review show {status.gate_id}`")
+        return WAITING
+    try:
+        outcome = await handle.result()
+    except WorkflowFailureError as error:
+        message = failure(error)
+        if json:
+            print_json({"workflow_id": handle.id, "outcome": "failed", "error": message})
+        else:
+            errors.print(f"[red]{handle.id} failed:[/] {message}", highlight=False)
+        return FAILED
+    return _report(handle.id, outcome, json)
+
+
+def failure(error: BaseException) -> str:
+    """The root cause's own words."""
+    while error.__cause__ is not None or getattr(error, "cause", None) is not None:
+        error = getattr(error, "cause", None) or error.__cause__  # type: ignore[assignment]
+    return getattr(error, "message", None) or str(error)
+
+
+def _report(workflow_id: str, result: RunOutcome, json: bool) -> int:
+    if json:
+        print_json({"workflow_id": workflow_id, **vars(result)})
+    else:
+        colour = "green" if result.outcome == "published" else "yellow"
+        console.print(f"[{colour}]{result.outcome}[/]: table {result.table}, model {result.model}, attempt {result.attempts}")
+    return DONE if result.outcome in ("published", "superseded") else FAILED

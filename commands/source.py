@@ -1,0 +1,40 @@
+"""`driftline ingest`: read the configured log once, and say what is in it and what is left out."""
+
+from contextlib import nullcontext
+from dataclasses import fields
+
+import db.logs
+
+from commands.context import Set, engine, load_settings
+from commands.output import Json, console, grid, jsonable, print_json
+from contracts import Source
+from settings import Settings
+from sources.profile import Profile, profile
+
+
+def ingest(settings: Set = None, json: Json = False) -> None:
+    """Check the configured log and catalogue, report every dropped row by reason, and keep the report in Postgres.
+
+    Runs read the log itself, one window at a time, so nothing is copied and a growing log needs no second ingest.
+    """
+    loaded = load_settings(settings)
+    with nullcontext() if json else console.status(f"reading {loaded.source.events}"):
+        found = record(loaded, loaded.source)
+    if json:
+        print_json(found)
+    else:
+        draw(found)
+
+
+def record(settings: Settings, source: Source) -> Profile:
+    """Profile the log and keep the report."""
+    found = profile(source)
+    with engine(settings).begin() as connection:
+        db.logs.add(connection, jsonable(source), jsonable(found))
+    return found
+
+
+def draw(found: Profile) -> None:
+    rows = [(f.name.replace("_", " "), getattr(found, f.name)) for f in fields(found) if f.name != "dropped"]
+    rows += [(f"dropped: {reason.replace('_', ' ')}", count) for reason, count in found.dropped.items()]
+    grid("event log", ("", ""), [(name, f"{v:,}" if isinstance(v, int) else v) for name, v in rows])

@@ -1,0 +1,164 @@
+"""`driftline tables` and `driftline lookup`: the product, its versions and where they are served."""
+
+import getpass
+from typing import Annotated
+
+import typer
+from rich.tree import Tree
+
+import db.channels
+import db.clusters
+import db.tables
+from commands.context import engine, load_settings
+from commands.output import FAILED, Json, cell, console, errors, grid, percent, print_json
+
+app = typer.Typer(help="Transition tables: every version, its lineage, and which one a channel serves.", no_args_is_help=True)
+
+Version = Annotated[int, typer.Argument(help="Table version, as in `driftline tables list`.")]
+Channel = Annotated[str | None, typer.Option(help="The name that serving reads. Default: `channel` of the settings.")]
+Actor = Annotated[str | None, typer.Option("--as", help="Who does this. Default: your login.")]
+
+
+def login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise typer.BadParameter("this login has no name: say who you are with --as") from None
+
+
+@app.command("list")
+def list_(json: Json = False) -> None:
+    """Every version, oldest first."""
+    with engine(load_settings()).connect() as connection:
+        found = db.tables.list_tables(connection)
+    if json:
+        print_json(found)
+        return
+    if not found:
+        console.print("no table yet: `driftline run fine-tune`")
+        return
+    columns = ("version", "kind", "of", "window", "rows", "exact match", "recall", "chance", "failed gates", "channels")
+    grid(
+        "transition tables",
+        columns,
+        [
+            (
+                t.version,
+                t.kind,
+                t.nominal,
+                f"{t.window_start:%Y-%m-%d} … {t.window_end:%Y-%m-%d}",
+                t.rows if t.complete else f"{t.rows} (incomplete)",
+                percent(t.exact_match_rate),
+                percent(t.recall),
+                percent(t.recall_chance),
+                t.failed_gates,
+                t.channels,
+            )
+            for t in found
+        ],
+    )
+
+
+@app.command()
+def show(version: Version, json: Json = False) -> None:
+    """One version with its whole lineage: model, adapter, counts, windows, cluster set, prompts, decoding, run, reviewer."""
+    with engine(load_settings()).connect() as connection:
+        lineage = db.tables.lineage(connection, version)
+    if json:
+        print_json(lineage)
+        return
+    tree = Tree(f"[bold]table {version}[/]")
+    for name, value in lineage.items():
+        if isinstance(value, dict):
+            branch = tree.add(name)
+            for inner, fact in value.items():
+                branch.add(f"[dim]{inner}[/] {cell(fact)}", highlight=False)
+        else:
+            tree.add(f"[dim]{name}[/] {cell(value)}", highlight=False)
+    console.print(tree)
+
+
+@app.command()
+def diff(
+    a: Annotated[int, typer.Argument(help="Older version.")],
+    b: Annotated[int, typer.Argument(help="Newer version.")],
+    limit: Annotated[int, typer.Option(help="Changed pairs to show; --json has them all.")] = 20,
+    json: Json = False,
+) -> None:
+    """The pairs whose answer differs between two versions."""
+    with engine(load_settings()).connect() as connection:
+        found = db.tables.diff(connection, a, b)
+    rows = found.rows.to_pylist()
+    if json:
+        print_json({"a": a, "b": b, "pairs": found.pairs, "changed": found.changed, "share": found.share, "rows": rows})
+        return
+    console.print(f"{found.changed} of {found.pairs} pairs changed ({percent(found.share)})")
+    if rows:
+        shown = [(r["c1_name"], r["c2_name"], r["a_name"], r["b_name"]) for r in rows[:limit]]
+        grid("", ("interest 1", "interest 2", f"next in {a}", f"next in {b}"), shown)
+    if len(rows) > limit:
+        console.print(f"… and {len(rows) - limit} more (--limit)")
+
+
+@app.command()
+def publish(
+    version: Version,
+    channel: Channel = None,
+    actor: Actor = None,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "published by hand",
+    force: Annotated[bool, typer.Option(help="Also over a table of a later nominal time.")] = False,
+) -> None:
+    """Serve a table that passed its gates, or was approved, on a channel."""
+    settings = load_settings()
+    with engine(settings).begin() as connection:
+        done = db.channels.publish(connection, version, channel or settings.channel, actor or login(), reason=reason, force=force)
+    if done.outcome == "superseded":
+        errors.print(f"channel {done.channel} serves a table of a later nominal time: nothing changed (--force)")
+        raise typer.Exit(FAILED)
+    console.print(f"channel [bold]{done.channel}[/] serves table [bold]{done.table}[/]")
+
+
+@app.command()
+def rollback(
+    to: Annotated[int | None, typer.Option(help="Table version. Default: the one served before.")] = None,
+    channel: Channel = None,
+    actor: Actor = None,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "rolled back by hand",
+) -> None:
+    """Serve an earlier table again. Nothing is deleted; the move is on record."""
+    settings = load_settings()
+    with engine(settings).begin() as connection:
+        done = db.channels.rollback(connection, channel or settings.channel, to, actor=actor or login(), reason=reason)
+    console.print(f"channel [bold]{done.channel}[/] serves table [bold]{done.table}[/]")
+
+
+@app.command()
+def history(channel: Channel = None, json: Json = False) -> None:
+    """Every move of a channel (default: of all), newest first."""
+    with engine(load_settings()).connect() as connection:
+        moves = db.channels.history(connection, channel)
+    if json:
+        print_json(moves)
+        return
+    columns = ("at", "channel", "action", "from", "to", "by", "reason", "gate")
+    rows = [(m.at, m.channel, m.action, m.from_version, m.to_version, m.actor, m.reason, m.gate_id) for m in moves]
+    grid("publications", columns, rows)
+
+
+def lookup(
+    c1: Annotated[int, typer.Argument(help="Id of the first interest.")],
+    c2: Annotated[int, typer.Argument(help="Id of the second, more recent interest.")],
+    channel: Channel = None,
+    json: Json = False,
+) -> None:
+    """The novel interest to explore after C1 and then C2, as serving would read it."""
+    settings = load_settings()
+    with engine(settings).connect() as connection:
+        answer = db.tables.lookup(connection, c1, c2, channel or settings.channel)
+    if json:
+        print_json(answer)
+        return
+    console.print(
+        f"{answer.c1_name} [dim]({c1})[/] → {answer.c2_name} [dim]({c2})[/] → [bold green]{answer.c_next_name}[/] [dim]({answer.c_next})[/]"
+    )
+    console.print(f"[dim]table {answer.version} on channel {answer.channel}, decoding {answer.decoding}[/]", highlight=False)
