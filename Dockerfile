@@ -1,0 +1,16 @@
+FROM python:3.11-slim
+WORKDIR /srv
+COPY pyproject.toml constraints.txt README.md ./
+COPY contracts.py settings.py embedded.py cli.py worker.py alembic.ini ./
+COPY activities activities
+COPY commands commands
+COPY db db
+COPY engines engines
+COPY interests interests
+COPY migrations migrations
+COPY sources sources
+COPY workflows workflows
+RUN pip install --no-cache-dir -c constraints.txt -e . \
+ && useradd --system --home-dir /var/lib/driftline --create-home driftline
+USER driftline
+CMD ["python", "worker.py", "--role", "all"]

@@ -1,0 +1,108 @@
+"""docker-compose.yml against the code: no Docker engine is needed to know that what it names exists."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.main import get_command
+
+import cli
+import worker
+from settings import Settings
+
+ROOT = Path(__file__).parent.parent
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = {name: service for name, service in SERVICES.items() if service.get("build") == "."}
+
+
+def test_every_role_has_one_worker() -> None:
+    commands = [service["command"] for service in OURS.values() if service["command"][0] == "python"]
+    assert all(command[1:3] == ["worker.py", "--role"] for command in commands)
+    assert sorted(command[3] for command in commands) == sorted(worker.ROLES)
+
+
+def test_driftline_commands_and_their_options_exist() -> None:
+    root = get_command(cli.app)
+    for service in OURS.values():
+        if service["command"][0] == "driftline":
+            _, name, *options = service["command"]
+            known = {flag for p in root.commands[name].params for flag in (*p.opts, *p.secondary_opts)}  # type: ignore[attr-defined]
+            assert set(options) <= known
+
+
+def test_every_variable_is_a_setting() -> None:
+    for service in OURS.values():
+        for variable in service["environment"]:
+            first = variable.removeprefix("DRIFTLINE_").lower().split("__")[0]
+            assert variable.startswith("DRIFTLINE_")
+            assert first in Settings.model_fields, variable
+
+
+def test_settings_accept_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in OURS["worker-train"]["environment"].items():
+        monkeypatch.setenv(variable, re.sub(r"\$\{[^}]*\}", "x", str(value)))
+    settings = Settings()
+    assert (settings.metrics_host, settings.metrics_port) == ("0.0.0.0", 9464)
+    assert settings.drain.total_seconds() < 120  # stop_grace_period
+
+
+def test_ports_are_published_on_loopback_only() -> None:
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert len(ports) == 3
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_addresses_inside_name_a_service_and_its_port() -> None:
+    environment = OURS["set-up"]["environment"]
+    for address in (environment["DRIFTLINE_POSTGRES_URL"].rsplit("@", 1)[1], environment["DRIFTLINE_TEMPORAL_ADDRESS"]):
+        host, port = re.fullmatch(r"([\w-]+):(\d+)(?:/\w+)?", address).groups()  # type: ignore[union-attr]
+        assert f"127.0.0.1:{port}:{port}" in SERVICES[host]["ports"]
+
+
+def test_no_secret_is_written_down() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    for line in text.splitlines():
+        if re.search(r"PASSWORD|PWD", line) and ":" in line and not line.lstrip().startswith("#"):
+            assert "${POSTGRES_PASSWORD:?" in line or "$$" in line, line
+
+
+def test_waits_are_for_services_that_have_what_is_waited_for() -> None:
+    for name, service in SERVICES.items():
+        for other, wait in service.get("depends_on", {}).items():
+            assert other in SERVICES, f"{name} waits for {other}"
+            if wait["condition"] == "service_healthy":
+                assert "healthcheck" in SERVICES[other]
+
+
+def test_health_check_asks_the_metrics_port() -> None:
+    for service in OURS.values():
+        if "healthcheck" in service:
+            assert f":{service['environment']['DRIFTLINE_METRICS_PORT']}/metrics" in service["healthcheck"]["test"][-1]
+
+
+def test_image_has_every_module_of_the_project() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    copied = {word for line in dockerfile.splitlines() if line.startswith("COPY") for word in line.split()[1:-1]}
+    packaged = (ROOT / "pyproject.toml").read_text()
+    modules = re.search(r"py-modules = \[(.*?)\]", packaged).group(1)  # type: ignore[union-attr]
+    packages = re.search(r"\npackages = \[(.*?)\]", packaged).group(1)  # type: ignore[union-attr]
+    assert {f"{name}.py" for name in re.findall(r'"(\w+)"', modules)} <= copied
+    assert {name for name in re.findall(r'"([\w.]+)"', packages) if "." not in name} <= copied
+    assert all((ROOT / name).exists() for name in copied)
+
+
+@pytest.mark.skipif(shutil.which("docker") is None, reason="no docker client here to check the file's grammar with")
+def test_docker_reads_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    import subprocess
+
+    monkeypatch.setenv("POSTGRES_PASSWORD", "x")
+    checked = subprocess.run(
+        ["docker", "compose", "-f", str(ROOT / "docker-compose.yml"), "config", "-q"], capture_output=True, text=True, check=False
+    )
+    if "is not a docker command" in checked.stderr or "unknown shorthand flag" in checked.stderr:
+        pytest.skip("the docker client here has no compose plugin")
+    assert checked.returncode == 0, checked.stderr
