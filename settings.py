@@ -34,8 +34,9 @@ class Schedule:
 
     fine_tune_day: int = Field(default=1, ge=1, le=28)
     """Day of the month."""
-    fine_tune_hour: int = Field(default=3, ge=0, le=23)
     rag_refresh_every: timedelta = timedelta(days=2)
+    hour: int = Field(default=3, ge=0, le=23)
+    """Of both. A run's data ends at the midnight before, so this is how long the log has to arrive."""
     catchup: timedelta = timedelta(days=2)
     """How late a start that was missed (Temporal was down) is still made up for."""
 
@@ -75,9 +76,19 @@ class Settings(BaseSettings):
 
     @field_validator("source")
     @classmethod
-    def _absolute(cls, source: Source) -> Source:
+    def _absolute_files(cls, source: Source) -> Source:
         """A worker may run elsewhere than the command that reads the file."""
         return replace(source, events=_located(source.events), items=_located(source.items))
+
+    @field_validator("training")
+    @classmethod
+    def _absolute_base_model(cls, training: Training) -> Training:
+        return replace(training, base_model=_folder(training.base_model))
+
+    @field_validator("clusters")
+    @classmethod
+    def _absolute_embedding_model(cls, clusters: Clusters) -> Clusters:
+        return replace(clusters, embedding_model=_folder(clusters.embedding_model))
 
     @classmethod
     def settings_customise_sources(
@@ -92,6 +103,12 @@ class Settings(BaseSettings):
         if not file.exists():
             file = Path(os.environ.get("DRIFTLINE_HOME", ".driftline")) / file
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+
+
+def _folder(model: str) -> str:
+    """A model's folder made absolute; a hub name as it is."""
+    path = Path(model).expanduser()
+    return str(path.absolute()) if path.is_dir() else model
 
 
 def _located(where: str) -> str:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -87,23 +88,21 @@ def roles(resources: Resources) -> dict[str, Role]:
 
 def workers(client: Client, resources: Resources, names: list[str], drain: timedelta) -> list[Worker]:
     """One Temporal worker for each role's task queue."""
-    made = []
-    for role in (roles(resources)[name] for name in names):
-        made.append(
-            Worker(
-                client,
-                task_queue=role.queue,
-                workflows=role.workflows,
-                activities=role.activities,
-                activity_executor=ThreadPoolExecutor(role.slots, thread_name_prefix=role.queue),
-                max_concurrent_activities=role.slots,
-                graceful_shutdown_timeout=drain,
-                # The default lets a heartbeat out only every 30 s: too coarse for progress, and for noticing a cancellation.
-                max_heartbeat_throttle_interval=timedelta(seconds=5),
-                default_heartbeat_throttle_interval=timedelta(seconds=5),
-            )
+    return [
+        Worker(
+            client,
+            task_queue=role.queue,
+            workflows=role.workflows,
+            activities=role.activities,
+            activity_executor=ThreadPoolExecutor(role.slots, thread_name_prefix=role.queue),
+            max_concurrent_activities=role.slots,
+            graceful_shutdown_timeout=drain,
+            # The default lets a heartbeat out only every 30 s: too coarse for progress, and for noticing a cancellation.
+            max_heartbeat_throttle_interval=timedelta(seconds=5),
+            default_heartbeat_throttle_interval=timedelta(seconds=5),
         )
-    return made
+        for role in map(roles(resources).__getitem__, names)
+    ]
 
 
 async def serve(settings: Settings, names: list[str]) -> None:
@@ -113,7 +112,8 @@ async def serve(settings: Settings, names: list[str]) -> None:
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     engine = db.connection.connect(settings.postgres_url)
     db.connection.require_schema(engine)
-    telemetry = TelemetryConfig(metrics=PrometheusConfig(bind_address=f"{settings.metrics_host}:{settings.metrics_port}"))
+    metrics = f"{settings.metrics_host}:{settings.metrics_port or free_port(settings.metrics_host)}"
+    telemetry = TelemetryConfig(metrics=PrometheusConfig(bind_address=metrics))
     client = await Client.connect(
         settings.temporal_address,
         namespace=settings.temporal_namespace,
@@ -123,10 +123,15 @@ async def serve(settings: Settings, names: list[str]) -> None:
     async with contextlib.AsyncExitStack() as running:
         for worker in workers(client, Resources(engine, settings.home.absolute()), names, settings.drain):
             await running.enter_async_context(worker)
-        log.info("worker started", roles=names, temporal=settings.temporal_address, metrics_port=settings.metrics_port)
+        log.info("worker started", roles=names, temporal=settings.temporal_address, metrics=f"http://{metrics}/metrics")
         await stop.wait()
         log.info("worker drains", seconds=settings.drain.total_seconds())
     log.info("worker stopped")
+
+
+def free_port(host: str) -> int:
+    with socket.create_server((host, 0)) as taken:
+        return int(taken.getsockname()[1])
 
 
 def log_as_json() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from datetime import timedelta
+from functools import cache
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from sqlalchemy import Engine
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCError
 
 import db.connection
@@ -66,7 +68,10 @@ async def connect(settings: Settings) -> Client:
     try:
         return await asyncio.wait_for(
             Client.connect(
-                settings.temporal_address, namespace=settings.temporal_namespace, data_converter=pydantic_data_converter
+                settings.temporal_address,
+                namespace=settings.temporal_namespace,
+                data_converter=pydantic_data_converter,
+                runtime=_quiet(),
             ),
             timedelta(seconds=10).total_seconds(),
         )
@@ -74,6 +79,12 @@ async def connect(settings: Settings) -> Client:
         raise Unreachable(
             f"Temporal does not answer at {settings.temporal_address}: start it with `driftline up` ({error})"
         ) from None
+
+
+@cache
+def _quiet() -> Runtime:
+    """Without the SDK's own log lines on standard output: the command says itself what is wrong."""
+    return Runtime(telemetry=TelemetryConfig(logging=None))
 
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:

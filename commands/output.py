@@ -14,7 +14,7 @@ from rich.table import Table
 DONE, FAILED, USAGE, WAITING = 0, 1, 2, 3
 """Exit codes of every command."""
 
-console = Console(stderr=False)
+console = Console(width=None if sys.stdout.isatty() else 130)
 errors = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]

@@ -125,16 +125,15 @@ def _decide(decision: Decision, gate: str, actor: str | None, reason: str, wait:
     with engine(settings).connect() as connection:
         found = db.gates.get(connection, gate)
     reply = wait_for(submit(settings, found, decision, actor or login(), reason))
-    if not reply.accepted:
-        errors.print(f"[red]not accepted:[/] {reply.message}", highlight=False)
-        return FAILED
-    if wait:
+    if reply.accepted and wait:
         return wait_for(_follow(settings, found, json))
     if json:
         print_json(reply)
-    else:
+    elif reply.accepted:
         console.print(f"[green]accepted:[/] {reply.message}", highlight=False)
-    return DONE
+    else:
+        errors.print(f"[red]not accepted:[/] {reply.message}", highlight=False)
+    return DONE if reply.accepted else FAILED
 
 
 async def submit(settings: Settings, gate: Gate, decision: Decision, reviewer: str, reason: str) -> VerdictReply:
@@ -142,9 +141,9 @@ async def submit(settings: Settings, gate: Gate, decision: Decision, reviewer: s
     client = await connect(settings)
     verdict = {"gate_id": gate.gate_id, "decision": decision, "reviewer": reviewer, "reason": reason}
     try:
-        return await client.get_workflow_handle(gate.workflow_id, run_id=gate.run_id).execute_update(
-            "verdict", verdict, result_type=VerdictReply
-        )
+        handle = client.get_workflow_handle(gate.workflow_id, run_id=gate.run_id)
+        reply: VerdictReply = await handle.execute_update("verdict", verdict, result_type=VerdictReply)
+        return reply
     except WorkflowUpdateFailedError as error:
         return VerdictReply(False, failure(error))
     except RPCError as error:

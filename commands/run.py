@@ -15,8 +15,6 @@ from contracts import FineTuneInput, RagRefreshInput, RunOutcome, RunStatus
 from settings import Settings
 from sources.log import span
 from workflows import policies
-from workflows.fine_tune import FineTune
-from workflows.rag_refresh import RagRefresh
 from workflows.schedules import fine_tune_input, rag_refresh_input
 
 app = typer.Typer(help="Start an update by hand.", no_args_is_help=True)
@@ -25,7 +23,7 @@ At = Annotated[
     datetime | None,
     typer.Option(
         formats=["%Y-%m-%d"],
-        help="Nominal date: the run sees the log up to this midnight (UTC). Default: the end of the log, or today if that is earlier.",
+        help="Nominal date: the run sees the log up to this midnight (UTC). Default: the end of the log, but not after today.",
     ),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Draw progress until the run ends or waits for review (exit code 3).")]
@@ -77,9 +75,9 @@ async def _run(settings: Settings, request: FineTuneInput | RagRefreshInput, nam
 
 async def start(client: Client, request: FineTuneInput | RagRefreshInput, name: str) -> WorkflowHandle[Any, Any]:
     """Start the run, or attach to the one with this name that is still under way."""
-    workflow = FineTune.run if isinstance(request, FineTuneInput) else RagRefresh.run
+    workflow = "FineTune" if isinstance(request, FineTuneInput) else "RagRefresh"
     try:
-        return await client.start_workflow(workflow, request, id=name, task_queue=policies.WORKFLOWS)  # type: ignore[arg-type]
+        return await client.start_workflow(workflow, request, id=name, task_queue=policies.WORKFLOWS, result_type=RunOutcome)
     except WorkflowAlreadyStartedError:
         errors.print(f"[yellow]{name} is already under way with its own settings: attached to it[/]", highlight=False)
         return client.get_workflow_handle(name, result_type=RunOutcome)

@@ -4,7 +4,6 @@ from contextlib import nullcontext
 from dataclasses import fields
 
 import db.logs
-
 from commands.context import Set, engine, load_settings
 from commands.output import Json, console, grid, jsonable, print_json
 from contracts import Source

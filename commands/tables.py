@@ -158,7 +158,6 @@ def lookup(
     if json:
         print_json(answer)
         return
-    console.print(
-        f"{answer.c1_name} [dim]({c1})[/] → {answer.c2_name} [dim]({c2})[/] → [bold green]{answer.c_next_name}[/] [dim]({answer.c_next})[/]"
-    )
+    shown = [(answer.c1_name, c1), (answer.c2_name, c2), (f"[bold green]{answer.c_next_name}[/]", answer.c_next)]
+    console.print(" → ".join(f"{name} [dim]({number})[/]" for name, number in shown), highlight=False)
     console.print(f"[dim]table {answer.version} on channel {answer.channel}, decoding {answer.decoding}[/]", highlight=False)

@@ -14,14 +14,12 @@ FROM read_parquet({transactions})
 ORDER BY ts, "user", basket, item, quantity, price
 """
 
-# A category that its type repeats ("BREAD", "BREAD:ITALIAN/FRENCH") is said once; products with neither have a department only.
+# A category that its type repeats ("BREAD", "BREAD:ITALIAN/FRENCH") is said once; many products have a department only.
 ITEMS = """
 SELECT product_id AS item, department, product_category AS category, product_type AS type,
-    CASE
-        WHEN product_type IS NULL THEN coalesce(product_category, department)
-        WHEN product_category IS NULL OR starts_with(product_type, product_category) THEN product_type
-        ELSE concat(product_category, ' ', product_type)
-    END AS text
+    concat_ws(
+        ' ', department, CASE WHEN starts_with(product_type, product_category) THEN NULL ELSE product_category END, product_type
+    ) AS text
 FROM read_parquet({products})
 ORDER BY item
 """

@@ -1,5 +1,7 @@
 """When the two updates start by themselves: declared here, applied idempotently (design §4)."""
 
+from datetime import timedelta
+
 from temporalio.client import (
     Client,
     Schedule,
@@ -56,7 +58,7 @@ def declared(settings: Settings) -> dict[str, Schedule]:
     when = settings.schedule
     policy = SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=when.catchup)
     monthly = ScheduleCalendarSpec(
-        day_of_month=[ScheduleRange(when.fine_tune_day)], hour=[ScheduleRange(when.fine_tune_hour)], comment="monthly fine-tune"
+        day_of_month=[ScheduleRange(when.fine_tune_day)], hour=[ScheduleRange(when.hour)], comment="monthly fine-tune"
     )
     return {
         FINE_TUNE: Schedule(
@@ -70,7 +72,7 @@ def declared(settings: Settings) -> dict[str, Schedule]:
             action=ScheduleActionStartWorkflow(
                 RagRefresh.run, rag_refresh_input(settings), id=RAG_REFRESH, task_queue=policies.WORKFLOWS
             ),
-            spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=when.rag_refresh_every)]),
+            spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=when.rag_refresh_every, offset=timedelta(hours=when.hour))]),
             policy=policy,
         ),
     }

@@ -15,7 +15,7 @@ def upgrade() -> None:
         "log_profile",
         sa.Column("version", sa.BigInteger(), sa.Identity(always=True), nullable=False, comment="Grows with every new version"),
         sa.Column("source", postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment="Where the log was read, and how"),
-        sa.Column("profile", postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment="Sizes, span, dropped rows by reason"),
+        sa.Column("profile", postgresql.JSONB(), nullable=False, comment="Sizes, span, dropped rows by reason"),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
@@ -26,7 +26,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("version", name=op.f("log_profile_pkey")),
         comment="What `driftline ingest` found in the event log",
     )
-    op.execute("CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE ON log_profile FOR EACH ROW EXECUTE FUNCTION refuse_change()")
+    each = "BEFORE UPDATE OR DELETE ON log_profile FOR EACH ROW"
+    op.execute(f"CREATE TRIGGER refuse_change {each} EXECUTE FUNCTION refuse_change()")
     op.execute("CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON log_profile EXECUTE FUNCTION refuse_change()")
 
 
