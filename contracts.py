@@ -29,7 +29,7 @@ class Source:
     items: str = ""
     """The item catalogue, in the same forms."""
     setup: str = ""
-    """DuckDB statements that run first, e.g. `ATTACH '${LOG_DSN}' AS log (TYPE postgres)`; `${NAME}` comes from the environment."""
+    """DuckDB statements that run first, e.g. `ATTACH '${LOG_DSN}' AS log (TYPE postgres)`; `${…}` is the worker's environment."""
     user: str = "user"
     item: str = "item"
     timestamp: str = "ts"
