@@ -1,5 +1,6 @@
 """The `driftline` command. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 waiting for review."""
 
+import os
 import sys
 
 import typer
@@ -8,7 +9,6 @@ from temporalio.service import RPCError
 
 from commands import clusters, demo, run, schedule, source, stack, tables
 from commands import review as reviews
-from commands.context import Unreachable
 from commands.output import FAILED, errors
 
 app = typer.Typer(
@@ -34,10 +34,12 @@ app.command()(tables.lookup)
 
 
 def main() -> None:
-    """Entry point: a known problem is one clear line, not a traceback."""
+    """Entry point: a problem is one clear line, and a traceback only where `DRIFTLINE_TRACEBACK` is set."""
+    if os.environ.get("DRIFTLINE_TRACEBACK"):
+        app()
     try:
         app()
-    except (ValueError, Unreachable, LookupError, RPCError) as error:
+    except (ValueError, RuntimeError, RPCError) as error:
         errors.print(f"[red]error:[/] {error}", highlight=False, markup=True)
         sys.exit(FAILED)
     except OperationalError as error:

