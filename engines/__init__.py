@@ -1,0 +1,1 @@
+"""The heavy machines (torch, transformers, peft). Entered only as child processes: `python -m engines.<name> JOB.json`."""

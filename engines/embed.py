@@ -1,0 +1,59 @@
+"""Sentence embeddings of item texts: `python -m engines.embed JOB.json`."""
+
+from engines import child
+
+if __name__ == "__main__":
+    child.arm()
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from sentence_transformers import SentenceTransformer
+
+from contracts import EmbedJob
+from engines import weights
+from engines.files import atomic_file
+
+BATCH = 64
+
+
+def embed(job: EmbedJob) -> None:
+    """Writes one vector per text, float32 [texts, dimensions], in the order of the texts; every vector has length 1.
+
+    Raises:
+        ValueError: there is no text, or the model's weights are not there.
+        child.Stopped: on SIGTERM. Nothing is kept: the whole takes a minute.
+    """
+    out = Path(job.out)
+    if out.exists():
+        return
+    torch.set_num_threads(child.threads())
+    texts = pq.read_table(job.texts, columns=["text"])["text"].to_pylist()
+    if not texts:
+        raise ValueError("there is no text to embed: the item catalogue is empty")
+    unique = sorted(set(texts))
+    child.report("embedding", 0, len(unique), "loading")
+    model = SentenceTransformer(str(weights.embedding_model_path(job.model)))
+    unique = _by_length(unique, model.tokenizer)
+    vectors = []
+    for begin in range(0, len(unique), BATCH):
+        if child.stopping():
+            raise child.Stopped
+        batch = unique[begin : begin + BATCH]
+        vectors.append(model.encode(batch, batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False))
+        child.report("embedding", min(begin + BATCH, len(unique)), len(unique))
+    row = {text: number for number, text in enumerate(unique)}
+    with atomic_file(out) as aside, aside.open("wb") as file:
+        np.save(file, np.concatenate(vectors).astype(np.float32)[[row[text] for text in texts]])
+
+
+def _by_length(texts: list[str], tokenizer) -> list[str]:
+    """Neighbours alike in tokens, so that a batch has little padding; characters would be a poor guide to abbreviations."""
+    lengths = map(len, tokenizer(texts)["input_ids"] if callable(tokenizer) else texts)
+    return [text for _, text in sorted(zip(lengths, texts, strict=True))]
+
+
+if __name__ == "__main__":
+    child.main(EmbedJob, embed)

@@ -1,0 +1,38 @@
+"""What bulk inference needs from an engine. vLLM, or anything else, stands in by having this one method."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Block:
+    """All prompts of one c1: `first` is theirs in common, `rest[i]` belongs to the pair (c1, c2[i])."""
+
+    c1: int
+    first: str
+    c2: tuple[int, ...]
+    rest: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The novel cluster for one pair."""
+
+    c2: int
+    c_next: int
+    free: str | None
+    """None: decoding freely writes exactly this description (design §3.7). Else the text it writes, up to and including the
+    first token that leaves the constrained answer: evidence for the engineer."""
+
+    @property
+    def exact(self) -> bool:
+        return self.free is None
+
+
+class Engine(Protocol):
+    """Answers blocks; made once per run with the model, the shared segment of all prompts, and the descriptions."""
+
+    def answer(self, block: Block) -> Iterator[Answer]:
+        """One answer per pair, in any order, as they come: whoever iterates sees progress."""
+        ...

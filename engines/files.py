@@ -1,0 +1,58 @@
+"""Files and folders that are either complete or not there: written aside, flushed to disk, then renamed."""
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yields a path beside `path` to write to; on success it becomes `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        yield aside
+        _flush(aside)
+        aside.rename(path)
+        _flush(path.parent)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yields an empty folder beside `path` to fill; on success it replaces `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    aside.mkdir()
+    try:
+        yield aside
+        for part in [*aside.rglob("*"), aside]:
+            _flush(part)
+        if path.exists():
+            shutil.rmtree(path)
+        aside.rename(path)
+        _flush(path.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def sha256(*paths: Path) -> str:
+    """Hash of the files' contents, in the order given."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,67 @@
+"""The token trie over all descriptions: which tokens may come next so that the answer is a novel interest (design §3.2)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+
+@dataclass
+class Node:
+    """The clusters whose tokens start this way are `Trie.order[low:high]`."""
+
+    low: int
+    high: int = 0
+    children: dict[int, "Node"] = field(default_factory=dict)
+    cluster: int | None = None
+    """The cluster whose description, end token included, ends here."""
+
+
+class Trie:
+    """Tokenised descriptions, cluster by cluster.
+
+    Args:
+        labels: tokens of each cluster's description, end token last; position = cluster id.
+
+    Raises:
+        ValueError: one description's tokens are a prefix of another's, or equal to them.
+    """
+
+    def __init__(self, labels: Sequence[Sequence[int]]) -> None:
+        self._place = [0] * len(labels)
+        _check_prefix_free(labels)
+        order = sorted(range(len(labels)), key=lambda cluster: labels[cluster])
+        self.root = Node(low=0, high=len(order))
+        for place, cluster in enumerate(order):
+            self._place[cluster] = place
+            node = self.root
+            for token in labels[cluster]:
+                node = node.children.setdefault(token, Node(low=place))
+                node.high = place + 1
+            node.cluster = cluster
+
+    def allowed(self, node: Node, c1: int, c2: int) -> list[int]:
+        """Tokens after which an answer other than c1 and c2 can still be reached, ascending; empty at an end."""
+        first, second = self._place[c1], self._place[c2]
+        return [
+            token
+            for token, child in node.children.items()  # ascending, because the descriptions were inserted in order
+            if child.high - child.low > (child.low <= first < child.high) + (child.low <= second < child.high)
+        ]
+
+    def forced(self, node: Node, c1: int, c2: int) -> tuple[list[int], Node]:
+        """The tokens that follow without a choice, and the node they lead to: a fork or an end."""
+        chain = []
+        while len(allowed := self.allowed(node, c1, c2)) == 1:
+            chain.append(allowed[0])
+            node = node.children[allowed[0]]
+        return chain, node
+
+
+def _check_prefix_free(labels: Sequence[Sequence[int]]) -> None:
+    ordered = sorted((list(label[:-1]), cluster) for cluster, label in enumerate(labels))
+    for (shorter, one), (longer, other) in pairwise(ordered):
+        if longer[: len(shorter)] == shorter:
+            raise ValueError(
+                f"to this model's tokenizer the description of cluster {one} is how that of cluster {other} begins: "
+                "change one of the two descriptions"
+            )

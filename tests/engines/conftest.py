@@ -1,0 +1,78 @@
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.tiny import make_tiny_llm
+
+ROOT = Path(__file__).parents[2]
+SHARED = "Name the next new interest.\n"
+# Descriptions that share first tokens, fork again later, and differ in length.
+DESCRIPTIONS = [
+    "milk, fresh",
+    "milk, frozen drinks",
+    "milk chocolate, snacks",
+    "bread, fresh",
+    "breaded cheese, soft",
+    "soft drinks",
+]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """The same sums in this process as in the children, and no fight for cores."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        import torch
+
+        torch.set_num_threads(1)
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_llm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_llm(tmp_path_factory.mktemp("tiny-llm"))
+
+
+def first(c1: int, descriptions: list[str] = DESCRIPTIONS) -> str:
+    return f"Interest 1: {descriptions[c1]}\n"
+
+
+def rest(c2: int, descriptions: list[str] = DESCRIPTIONS) -> str:
+    return f"Interest 2: {descriptions[c2]}\nNext:"
+
+
+def write_samples(path: Path) -> Path:
+    """One sample for every ordered pair of `DESCRIPTIONS`: the label is the next cluster that is in neither place."""
+    pairs = [(c1, c2) for c1 in range(6) for c2 in range(6) if c1 != c2]
+    labels = [next(c % 6 for c in range(c2 + 1, 12) if c % 6 not in (c1, c2)) for c1, c2 in pairs]
+    columns = {
+        "shared": [SHARED] * len(pairs),
+        "first": [first(c1) for c1, _ in pairs],
+        "rest": [rest(c2) for _, c2 in pairs],
+        "label": [" " + DESCRIPTIONS[c] for c in labels],
+    }
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def start(module: str, job: object, folder: Path) -> subprocess.Popen[str]:
+    """Starts `python -m engines.<module>` as an activity would."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "JOB.json").write_text(json.dumps(dataclasses.asdict(job)))  # type: ignore[call-overload]
+    return subprocess.Popen(
+        [sys.executable, "-m", f"engines.{module}", str(folder / "JOB.json")],
+        cwd=ROOT,
+        env=os.environ | {"DRIFTLINE_PARENT_PID": str(os.getpid()), "DRIFTLINE_HOME": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )

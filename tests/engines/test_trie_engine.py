@@ -1,0 +1,85 @@
+"""The engine against `transformers`' own generate, pair by pair."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from engines.engine import Answer, Block
+from engines.examples import Example, label_loss
+from engines.tokens import Segments
+from engines.trie_engine import TrieEngine
+from tests.engines.conftest import DESCRIPTIONS, SHARED, first, rest
+
+LABELS = [" " + text for text in DESCRIPTIONS]
+PAIRS = [(c1, c2) for c1 in range(6) for c2 in range(6) if c1 != c2]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_llm: Path) -> Any:
+    return AutoTokenizer.from_pretrained(tiny_llm)
+
+
+@pytest.fixture(scope="module", params=[0, 12, 30], ids=["untrained", "half-trained", "trained"])
+def model(request: pytest.FixtureRequest, tiny_llm: Path, tokenizer: Any) -> Any:
+    """From never exact over sometimes to mostly: trained to write what it likes, c1 and c2 included."""
+    model = AutoModelForCausalLM.from_pretrained(tiny_llm)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    segments = Segments(tokenizer)
+    batch = [Example(segments.of(first(c1)) + segments.of(rest(c2)), segments.label(LABELS[(c1 + c2) % 6])) for c1, c2 in PAIRS]
+    for _ in range(request.param):
+        label_loss(model, segments.start(SHARED), batch).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return model.eval()
+
+
+def answers(model: Any, tokenizer: Any, batch_size: int) -> dict[tuple[int, int], Answer]:
+    engine = TrieEngine(model, tokenizer, SHARED, LABELS, batch_size)
+    found = {}
+    for c1 in range(6):
+        others = tuple(c2 for c2 in range(6) if c2 != c1)
+        for answer in engine.answer(Block(c1, first(c1), others, tuple(rest(c2) for c2 in others))):
+            found[c1, answer.c2] = answer
+    return found
+
+
+def generated(model: Any, prompt: list[int], **options: Any) -> list[int]:
+    tokens = torch.tensor([prompt])
+    written = model.generate(tokens, attention_mask=torch.ones_like(tokens), do_sample=False, max_new_tokens=40, **options)
+    answer: list[int] = written[0, len(prompt) :].tolist()
+    return answer
+
+
+def test_every_pair_is_answered_as_generate_answers_it(model: Any, tokenizer: Any) -> None:
+    segments = Segments(tokenizer)
+    labels = [segments.label(label) for label in LABELS]
+    found = answers(model, tokenizer, batch_size=64)
+    assert found.keys() == set(PAIRS)
+    for (c1, c2), answer in found.items():
+        prompt = segments.start(SHARED) + segments.of(first(c1)) + segments.of(rest(c2))
+        novel = [label for cluster, label in enumerate(labels) if cluster not in (c1, c2)]
+
+        def allowed(_: int, tokens: Any, novel: list[list[int]] = novel, start: int = len(prompt)) -> list[int]:
+            written = tokens[start:].tolist()
+            return [label[len(written)] for label in novel if label[: len(written)] == written]
+
+        assert generated(model, prompt, prefix_allowed_tokens_fn=allowed) == labels[answer.c_next]
+
+        free = generated(model, prompt)
+        assert answer.exact == (free == labels[answer.c_next])
+        if not answer.exact:
+            until = next(i for i, (a, b) in enumerate(zip(free, labels[answer.c_next], strict=False)) if a != b)
+            assert answer.free == tokenizer.decode(free[: until + 1])
+
+
+def test_the_flag_separates(model: Any, tokenizer: Any, request: pytest.FixtureRequest) -> None:
+    exact = sum(answer.exact for answer in answers(model, tokenizer, batch_size=64).values())
+    kind = request.node.callspec.id
+    assert exact == 0 if kind == "untrained" else 0 < exact < len(PAIRS)
+
+
+def test_batches_change_nothing(model: Any, tokenizer: Any) -> None:
+    assert answers(model, tokenizer, batch_size=1) == answers(model, tokenizer, batch_size=4)
