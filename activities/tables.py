@@ -1,7 +1,9 @@
 """Step: store a mapping as a version of the transition table."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from temporalio import activity
 
@@ -14,6 +16,9 @@ from contracts import StoreTable, TableRef
 from interests.tables import check
 
 
+PAIR = ["c1", "c2"]
+
+
 @dataclass(frozen=True)
 class TableActivities:
     resources: Resources
@@ -21,10 +26,16 @@ class TableActivities:
     @activity.defn
     def store_table(self, request: StoreTable) -> TableRef:
         """Idempotent: the same mapping of the same run's time is the same version."""
-        mapping = pq.read_table(local_path(request.mapping.uri) / "mapping.parquet")
-        prompts = pq.read_table(local_path(request.prompts.uri) / "prompts.parquet", columns=["c1", "c2", "retrieved"])
-        mapping = mapping.join(prompts, ["c1", "c2"]).sort_by([("c1", "ascending"), ("c2", "ascending")])
+        mapping = _by_pair(local_path(request.mapping.uri) / "mapping.parquet")
+        prompts = _by_pair(local_path(request.prompts.uri) / "prompts.parquet")
+        if not all(mapping[name].equals(prompts[name]) for name in PAIR):
+            raise ValueError("the mapping does not answer the pairs of its prompts: run the workflow again")
+        mapping = mapping.append_column("retrieved", prompts["retrieved"])  # Arrow joins no lists
         with self.resources.engine.begin() as connection:
             cluster_set = db.counts.describe(connection, request.counts).cluster_set
             check(mapping, db.clusters.describe(connection, cluster_set).clusters)
             return db.tables.add(connection, request, mapping)
+
+
+def _by_pair(path: Path) -> pa.Table:
+    return pq.read_table(path).sort_by([(name, "ascending") for name in PAIR])

@@ -76,8 +76,8 @@ class _Drawing:
         self.bars.stop()
 
     def show(self, stage: str, progress: Progress | None, trouble: str) -> None:
-        name = progress.stage if progress and progress.total else stage
-        done, total, note = (progress.done, progress.total, progress.note) if progress and progress.total else (0, None, "")
+        step = progress or Progress(stage, 0, 0)
+        name, done, total, note = step.stage, step.done, step.total or None, step.note
         if name != self.name:
             self._finish()
             self.name = name

@@ -8,6 +8,7 @@ import typer
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
+import embedded
 from commands.context import Set, connect, load_settings, wait_for
 from commands.follow import follow
 from commands.output import DONE, FAILED, WAITING, Json, console, errors, print_json
@@ -64,6 +65,8 @@ def nominal_or_end_of_log(settings: Settings, at: datetime | None) -> datetime:
 
 async def _run(settings: Settings, request: FineTuneInput | RagRefreshInput, name: str, wait: bool, json: bool) -> int:
     handle = await start(await connect(settings), request, name)
+    if not settings.temporal_address and embedded.status(settings.home).worker is None:
+        errors.print("[yellow]no worker runs here, so nothing will happen until `driftline up`[/]")
     if not wait:
         if json:
             print_json({"workflow_id": handle.id, "run_id": handle.first_execution_run_id, "outcome": None})

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
 
 import contracts
@@ -113,6 +112,8 @@ def _bisect(texts: _Texts, rows: Rows, children: int, below: int) -> list[Rows]:
 
 def _line(texts: _Texts, rows: Rows) -> tuple[Rows, int]:
     """The rows ordered along the line between the two centres of 2-means, and the last one on the first centre's side."""
+    from sklearn.cluster import KMeans  # here, because it takes a second that every command would pay
+
     vectors, weight = texts.vectors[rows], texts.weight[rows]
     if (vectors == vectors[0]).all():
         return np.arange(len(rows)), (len(rows) - 1) // 2

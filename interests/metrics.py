@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from contracts import Evaluation
 from interests import triples
@@ -32,7 +32,7 @@ class Proportion:
         """
         if self.n == 0:
             return None
-        return float(beta.ppf(1 - confidence, self.hits, self.n - self.hits + 1)) if self.hits else 0.0
+        return float(betaincinv(self.hits, self.n - self.hits + 1, 1 - confidence)) if self.hits else 0.0
 
 
 def evaluate(mapping: pa.Table, counts: pa.Table, test_counts: pa.Table, n_clusters: int, confidence: float) -> Evaluation:
