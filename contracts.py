@@ -79,6 +79,9 @@ class Samples:
     """Fine-tuning samples (design §3.4)."""
 
     pairs_per_label: PositiveInt = 10
+    retrieved_share: Share = 0.5
+    """Share of the samples whose prompt has the retrieved line of a RAG refresh, so that the model learns to read it. The paper's
+    prompts have none (0): a model as large as its needs no lesson, a small one learns from them never to repeat its prompt."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -256,6 +259,8 @@ class FindModel:
 class CurateSamples:
     counts: int
     samples: Samples
+    retrieval: Retrieval
+    """What the retrieved lines will look like."""
 
 
 @dataclass(frozen=True)
@@ -370,6 +375,7 @@ class FineTuneInput:
     windows: Windows
     sequences: Sequences = Field(default_factory=Sequences)
     samples: Samples = Field(default_factory=Samples)
+    retrieval: Retrieval = Field(default_factory=Retrieval)
     training: Training = Field(default_factory=Training)
     generation: Generation = Field(default_factory=Generation)
     gates: Gates = Field(default_factory=Gates)

@@ -47,10 +47,10 @@ async def run_child(module: str, job: Any, work: Path, home: Path, stall_after: 
         asyncio.CancelledError: the activity was cancelled; the child was asked to checkpoint first.
     """
     job_file = work / "job.json"
-    job_file.write_bytes(TypeAdapter(type(job)).dump_json(job, indent=2))
     environment = os.environ | {"DRIFTLINE_HOME": str(home), "DRIFTLINE_PARENT_PID": str(os.getpid())}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_root), environment.get("PYTHONPATH")]))
     with _only_one(work) as lock:
+        job_file.write_bytes(TypeAdapter(type(job)).dump_json(job, indent=2))
         # From the event loop's thread, which is the main thread: PR_SET_PDEATHSIG follows the thread that forked.
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", module, str(job_file)),
@@ -89,6 +89,8 @@ class _Watch:
         self.progress = Progress(f"starting {module}", 0, 0)
         self.moved_at = time.monotonic()
         self.tail: deque[str] = deque(maxlen=20)
+        self.last = ""
+        """Last line of stderr: what a child that refuses its input has to say."""
 
     async def read_progress(self, stdout: asyncio.StreamReader | None) -> None:
         assert stdout is not None
@@ -108,7 +110,9 @@ class _Watch:
             while chunk := await stderr.read(65536):
                 log.write(chunk)
                 log.flush()
-                self.tail.extend(line for line in chunk.decode(errors="replace").splitlines() if line.strip())
+                lines = [line for line in chunk.decode(errors="replace").splitlines() if line.strip()]
+                self.tail.extend(lines)
+                self.last = lines[-1] if lines else self.last
 
     async def beat_until_stalled(self) -> None:
         while time.monotonic() - self.moved_at < self.stall_after:
@@ -118,9 +122,8 @@ class _Watch:
     def raise_for(self, code: int | None, stalled: bool, shutdown: bool) -> None:
         if code == 0:
             return
-        last = self.tail[-1] if self.tail else ""
         if code == BAD_INPUT:
-            raise ApplicationError(last, type="BadInput", non_retryable=True)
+            raise ApplicationError(self.last, type="BadInput", non_retryable=True)
         if code == CHECKPOINTED or shutdown:
             raise ApplicationError(f"{self.module} stopped for the worker's shutdown", type="Preempted")
         if stalled:

@@ -1,6 +1,6 @@
 """Step: curate the fine-tuning samples of a counts version, prompts rendered."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow.parquet as pq
 from temporalio import activity
@@ -10,7 +10,7 @@ import db.counts
 from activities.beating import beating
 from activities.resources import Resources
 from contracts import CurateSamples, SamplesRef
-from interests import prompts, samples
+from interests import prompts, retrieval, samples
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,10 @@ class SampleActivities:
             clusters = db.clusters.get(connection, db.counts.describe(connection, request.counts).cluster_set)
         with beating("curating"), self.resources.artifacts.folder() as folder:
             curated = samples.curate(counts, request.samples.pairs_per_label)
-            table = prompts.samples_table(clusters["description"].to_pylist(), curated)
+            # A training window has no window before it to show a trend against.
+            told = retrieval.retrieve(counts, None, replace(request.retrieval, similarity="frequency"), clusters.num_rows)
+            share = request.samples.retrieved_share
+            table = prompts.samples_table(clusters["description"].to_pylist(), curated, told, share)
             pq.write_table(table, folder / "samples.parquet")
             uri, _ = self.resources.artifacts.store("samples", folder)
         missing = samples.missing_labels(curated, clusters.num_rows)

@@ -15,7 +15,6 @@ from activities.resources import Resources
 from contracts import StoreTable, TableRef
 from interests.tables import check
 
-
 PAIR = ["c1", "c2"]
 
 

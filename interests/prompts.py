@@ -63,12 +63,16 @@ def prompts_table(descriptions: Sequence[str], retrieved: Retrieved | None) -> p
     )
 
 
-def samples_table(descriptions: Sequence[str], samples: pa.Table) -> pa.Table:
-    """The prompt and the label of every fine-tuning sample; nothing retrieved (paper Figure 1), in the order of the samples.
+def samples_table(
+    descriptions: Sequence[str], samples: pa.Table, retrieved: Retrieved | None = None, share: float = 0.0
+) -> pa.Table:
+    """The prompt and the label of every fine-tuning sample (paper Figure 1), in the order of the samples.
 
     Args:
         descriptions: of cluster 0, 1, …
         samples: c1, c2, c_next: int32 (`samples.curate`).
+        retrieved: what the window says of every pair; with granularity `global` no sample is told.
+        share: of the samples that are told, spread evenly over the order.
 
     Returns:
         shared, first, rest, label: string; c1, c2, c_next: int32.
@@ -79,7 +83,7 @@ def samples_table(descriptions: Sequence[str], samples: pa.Table) -> pa.Table:
         {
             "shared": pa.array([INSTRUCTION] * samples.num_rows, pa.string()),
             "first": _firsts(descriptions).take(c1),
-            "rest": _rests(descriptions, c2),
+            "rest": _rests(descriptions, c2, *_told(samples, retrieved, share, len(descriptions))),
             "label": label.take(c_next),
             "c1": c1,
             "c2": c2,
@@ -105,6 +109,16 @@ def prompt_hash(table: pa.Table) -> str:
         else:
             digest.update(column.to_numpy().astype("<i8").tobytes())
     return digest.hexdigest()
+
+
+def _told(samples: pa.Table, retrieved: Retrieved | None, share: float, n_clusters: int) -> tuple[pa.ListArray | None, str]:
+    """The successors that each sample's prompt names, none for those that are not told, and the words before them."""
+    if retrieved is None:
+        return None, ""
+    told = np.floor(share * np.arange(1, samples.num_rows + 1)) > np.floor(share * np.arange(samples.num_rows))
+    known = retrieved.successors.take(pa.array(triples.read(samples, n_clusters).pair(n_clusters))).to_pylist()
+    named = [successors if tell else [] for successors, tell in zip(known, told, strict=True)]
+    return pa.array(named, pa.list_(pa.int32())), RETRIEVED[retrieved.similarity]
 
 
 def _firsts(descriptions: Sequence[str]) -> pa.StringArray:

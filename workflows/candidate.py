@@ -132,6 +132,7 @@ class CandidateWorkflow:
         gate = None
         if evaluation.failed_gates or gates.review == "always":
             gate = self._gate(table, evaluation, gates)
+            await self.review.open(gate)
             self.enter("review")
             decision = await self.review.decide(gate, gates)
             if decision == "rerun":

@@ -58,11 +58,14 @@ class Review:
         self._stored = verdict
         return VerdictReply(accepted=True, message=f"{verdict.decision} by {verdict.reviewer}")
 
-    async def decide(self, gate: OpenGate, knobs: Gates) -> Decision | Literal["expired"]:
-        """Open `gate`, remind until it is decided or expires, and close it. An unanswered gate publishes nothing."""
+    async def open(self, gate: OpenGate) -> None:
+        """Put the gate on record; from now on it takes a verdict."""
         await workflow.execute_activity_method(GateActivities.open_gate, gate, **policies.record)
         self.gate = gate
         workflow.logger.warning("candidate waits for review", extra=_fields(gate))
+
+    async def decide(self, gate: OpenGate, knobs: Gates) -> Decision | Literal["expired"]:
+        """Remind until the open gate is decided or expires, and close it. An unanswered gate publishes nothing."""
         while self._stored is None and (left := gate.expires_at - workflow.now()) > timedelta(0):
             try:
                 await workflow.wait_condition(lambda: self._stored is not None, timeout=min(left, knobs.remind_every))

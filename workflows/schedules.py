@@ -33,6 +33,7 @@ def fine_tune_input(settings: Settings) -> FineTuneInput:
         windows=settings.fine_tune,
         sequences=settings.sequences,
         samples=settings.samples,
+        retrieval=settings.retrieval,
         training=settings.training,
         generation=settings.generation,
         gates=settings.gates,

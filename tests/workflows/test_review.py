@@ -6,22 +6,22 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import WorkflowUpdateFailedError
 from temporalio.testing import WorkflowEnvironment
 
 from contracts import RunStatus, VerdictReply
 from tests.workflows.conftest import BAD, GOOD, Steps, running
-from tests.workflows.test_runs import FINE_TUNE, start
+from tests.workflows.test_runs import FINE_TUNE, Handle, start
 
 
-async def waiting(handle: WorkflowHandle) -> RunStatus:
+async def waiting(handle: Handle) -> RunStatus:
     """The run's status once its gate is open."""
     return await until(handle, lambda status: status.gate_id is not None)
 
 
-async def until(handle: WorkflowHandle, met: Callable[[RunStatus], bool]) -> RunStatus:
+async def until(handle: Handle, met: Callable[[RunStatus], bool]) -> RunStatus:
     for _ in range(200):
-        status = await handle.query("status", result_type=RunStatus)
+        status: RunStatus = await handle.query("status", result_type=RunStatus)
         if met(status):
             return status
         await asyncio.sleep(0.05)
@@ -32,8 +32,9 @@ def verdict(gate: str | None, decision: str = "approve", reviewer: str = "ana") 
     return {"gate_id": gate, "decision": decision, "reviewer": reviewer, "reason": "looked at it"}
 
 
-async def by_update(handle: WorkflowHandle, raw: object) -> VerdictReply:
-    return await handle.execute_update("verdict", raw, result_type=VerdictReply)
+async def by_update(handle: Handle, raw: object) -> VerdictReply:
+    reply: VerdictReply = await handle.execute_update("verdict", raw, result_type=VerdictReply)
+    return reply
 
 
 @pytest.mark.parametrize("door", ["update", "signal"])

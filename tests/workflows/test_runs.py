@@ -1,17 +1,16 @@
 """What each update does, in which order, and what windows it asks for."""
 
 from datetime import UTC, datetime
+from typing import Any, Literal
 from uuid import uuid4
 
 import pytest
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from contracts import FineTuneInput, Gates, RagRefreshInput, Retrieval, Source, Window, Windows
+from contracts import FineTuneInput, Gates, RagRefreshInput, Retrieval, RunOutcome, Source, Window, Windows
 from tests.workflows.conftest import Steps, running
 from workflows import policies
-from workflows.fine_tune import FineTune
-from workflows.rag_refresh import RagRefresh
 
 NOMINAL = datetime(2017, 11, 27, 3, tzinfo=UTC)
 FINE_TUNE = FineTuneInput(Source(), Windows(90, 28), nominal=NOMINAL)
@@ -21,9 +20,14 @@ def day(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-async def start(environment: WorkflowEnvironment, request: FineTuneInput | RagRefreshInput) -> WorkflowHandle:
-    run = FineTune.run if isinstance(request, FineTuneInput) else RagRefresh.run
-    return await environment.client.start_workflow(run, request, id=uuid4().hex, task_queue=policies.WORKFLOWS)
+Handle = WorkflowHandle[Any, RunOutcome]
+
+
+async def start(environment: WorkflowEnvironment, request: FineTuneInput | RagRefreshInput) -> Handle:
+    workflow = "FineTune" if isinstance(request, FineTuneInput) else "RagRefresh"
+    return await environment.client.start_workflow(
+        workflow, request, id=uuid4().hex, task_queue=policies.WORKFLOWS, result_type=RunOutcome
+    )
 
 
 async def test_fine_tune_goes_from_counts_to_publication(time_skipping: WorkflowEnvironment) -> None:
@@ -58,7 +62,7 @@ async def test_the_test_window_is_the_newest_part_and_follows_the_training_windo
 
 @pytest.mark.parametrize(("similarity", "windows"), [("frequency", 2), ("trend", 3)])
 async def test_rag_refresh_retrieves_with_the_approved_model(
-    time_skipping: WorkflowEnvironment, similarity: str, windows: int
+    time_skipping: WorkflowEnvironment, similarity: Literal["frequency", "trend"], windows: int
 ) -> None:
     steps = Steps()
     request = RagRefreshInput(Source(), Windows(28, 7), retrieval=Retrieval(similarity=similarity), nominal=NOMINAL)
