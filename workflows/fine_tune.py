@@ -35,7 +35,9 @@ class FineTune(CandidateWorkflow):
             attempt = self.status_now.attempt
             self.enter("curating")
             samples = await workflow.execute_activity_method(
-                SampleActivities.curate_samples, CurateSamples(counts.version, request.samples, request.retrieval), **policies.compute
+                SampleActivities.curate_samples,
+                CurateSamples(counts.version, request.samples, request.retrieval),
+                **policies.compute,
             )
             self.enter("training")
             # Another attempt with the same seed would make the same adapter again.

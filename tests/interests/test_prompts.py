@@ -55,6 +55,21 @@ def test_samples_read_as_the_prompts_do() -> None:
     assert text_of(rendered, 3, 2) == text_of(prompts.prompts_table(NAMES, None), 3, 2)
 
 
+def test_a_share_of_the_samples_is_told_what_a_refresh_will_tell() -> None:
+    counts = table({(0, 1, 2): 3, (0, 1, 3): 2, (1, 0, 2): 2, (1, 2, 3): 1})
+    retrieved = retrieve(counts, None, Retrieval(), 4)
+    asked = prompts.prompts_table(NAMES, retrieved).to_pylist()
+
+    samples = prompts.samples_table(NAMES, counts, retrieved, 0.5).to_pylist()
+
+    assert [("Often next: " in row["rest"]) for row in samples] == [False, True, False, True]
+    for row in samples[1::2]:
+        assert row["rest"] == next(a["rest"] for a in asked if (a["c1"], a["c2"]) == (row["c1"], row["c2"]))
+    assert prompts.samples_table(NAMES, counts, retrieved, 0.0).equals(prompts.samples_table(NAMES, counts))
+    for_all = retrieve(counts, None, Retrieval(granularity="global"), 4)
+    assert prompts.samples_table(NAMES, counts, for_all, 1.0).equals(prompts.samples_table(NAMES, counts))
+
+
 @given(counts_of(5).filter(bool), st.integers(1, 3))
 def test_every_ordered_pair_once_in_order(counts: Counts, k: int) -> None:
     names = [*NAMES, "ice"]

@@ -1,0 +1,213 @@
+"""The documentation against the code: settings and their defaults, examples, commands, links and named tests.
+
+`python -m tests.test_docs` writes the settings of `docs/configuration.md` anew.
+"""
+
+import ast
+import dataclasses
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+from typer.main import get_command
+
+import cli
+import contracts
+import settings
+from settings import Settings
+
+ROOT = Path(__file__).parent.parent
+CONFIGURATION = ROOT / "docs" / "configuration.md"
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+BEGIN, END = "<!-- settings: written by `python -m tests.test_docs` -->", "<!-- end of settings -->"
+
+WORDS = {
+    "temporal_namespace": "Temporal's namespace. `driftline up` makes it where it is missing.",
+    "metrics_host": "Where the worker's metrics port listens.",
+    "source.user": "The user's id.",
+    "source.item": "The item's id in the log.",
+    "channel": "The channel that runs publish on, and that `lookup` and `tables` read.",
+    "clusters.seed": "Of the 2-means splits.",
+    "clusters.slack": "How far a node's share of the traffic may lie from an equal share, relative to it. From 0 to 1.",
+    "sequences.dedup": "`first` keeps a cluster's first occurrence in the window, `adjacent` collapses repeats in a row.",
+    "samples.pairs_per_label": "Most frequent pairs that are kept for each label.",
+    "training.rank": "Rank of the LoRA matrices, on all linear layers.",
+    "training.alpha": "LoRA's scale; the update is multiplied by alpha / rank.",
+    "training.learning_rate": "Peak rate of AdamW.",
+    "training.steps": "Optimizer steps.",
+    "training.batch_size": "Samples in a step.",
+    "training.max_grad_norm": "Gradients are clipped to this norm.",
+    "training.checkpoint_every": "Steps between checkpoints. It changes no weight.",
+    "training.seed": "Of LoRA's first weights and of the samples' order. Attempt n of a run adds n − 1.",
+    "retrieval.granularity": "`instance`: successors of this very pair. `global`: one list of triples for all pairs.",
+    "retrieval.similarity": "`frequency`, or `trend`: the largest growth of a share since the window before.",
+    "retrieval.top_k": "`instance` only: successors on the retrieved line.",
+    "generation.engine": "The engine of bulk inference; there is one.",
+    "generation.batch_size": "Pairs that are decoded together. More need more memory.",
+    "gates.min_exact_match_rate": "Below it the candidate is stopped. A share, 0.9 is 90 %.",
+    "gates.min_recall": "Test-set recall below it stops the candidate. A share.",
+    "gates.review": "`on_failure`: a person decides on candidates that a gate stops. `always`: on every candidate.",
+    "gates.remind_every": "How often the log reminds of a candidate that waits.",
+    "gates.expire_after": "When an unanswered gate ends; nothing is published.",
+    "schedule.rag_refresh_every": "Time between two starts, counted from 1970. Whole days; see the note below.",
+    "windows.days": "Days of log to count: trained on, or retrieved from.",
+    "windows.test_days": "Days after them, up to the nominal time: the test window.",
+}
+"""Where the code's own line is missing, or says less than a reader of the page needs."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    name: str
+    default: str
+    meaning: str
+
+    @property
+    def variable(self) -> str:
+        return "DRIFTLINE_" + self.name.replace(".", "__").upper()
+
+    @property
+    def row(self) -> str:
+        cells = (f"`{self.name}`", self.default, self.meaning, f"`{self.variable}`")
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def all_settings() -> Iterator[Setting]:
+    """Every field of `Settings` and of every knob dataclass in it, in their order."""
+    plain = Settings.model_construct()
+    for name in Settings.model_fields:
+        value = getattr(plain, name)
+        if not dataclasses.is_dataclass(value):
+            yield _setting(Settings, name, name, value)
+            continue
+        for field in dataclasses.fields(value):
+            yield _setting(type(value), field.name, f"{name}.{field.name}", getattr(value, field.name))
+
+
+def settings_table() -> str:
+    """The settings as Markdown: one table a section."""
+    parts: list[str] = []
+    section = None
+    for setting in all_settings():
+        head = setting.name.rpartition(".")[0]
+        if head != section:
+            section = head
+            parts += ["", f"### `[{head}]`" if head else "### At the top level", ""]
+            parts += ["| setting | default | meaning | variable |", "|---|---|---|---|"]
+        parts.append(setting.row)
+    return "\n".join([*parts, ""])
+
+
+def _setting(owner: type, field: str, name: str, value: object) -> Setting:
+    meaning = WORDS.get(name) or WORDS.get(f"{owner.__name__.lower()}.{field}") or _docstrings(owner).get(field, "")
+    return Setting(name, _shown(value), meaning)
+
+
+def _shown(value: object) -> str:
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, timedelta):
+        return f"`{TypeAdapter(timedelta).dump_python(value, mode='json')!s}`"
+    if isinstance(value, tuple):
+        return f"`{list(value)}`"
+    return f"`{value}`"
+
+
+def _docstrings(owner: type) -> dict[str, str]:
+    """The line under each field of a class: Python keeps it only in the source."""
+    module = settings if owner.__module__ == "settings" else contracts
+    tree = ast.parse(Path(str(module.__file__)).read_text())
+    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == owner.__name__)
+    found = {}
+    for field, line in pairwise(body):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(line, ast.Expr):
+            found[field.target.id] = " ".join(str(ast.literal_eval(line.value)).split())
+    return found
+
+
+# --- configuration -----------------------------------------------------------------------------------------------------
+
+
+def test_the_page_has_every_setting_with_its_default() -> None:
+    written = CONFIGURATION.read_text().partition(BEGIN)[2].partition(END)[0]
+    assert written == settings_table(), "run `python -m tests.test_docs`"
+
+
+@pytest.mark.parametrize("setting", list(all_settings()), ids=lambda setting: setting.name)
+def test_every_setting_says_what_it_means(setting: Setting) -> None:
+    assert setting.meaning
+
+
+EXAMPLES = re.findall(r"^```toml\n(.*?)^```", CONFIGURATION.read_text(), re.S | re.M)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_are_accepted(example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "driftline.toml").write_text(example)
+    loaded = Settings()
+    for name, value in tomllib.loads(example).items():
+        assert name in Settings.model_fields
+        assert getattr(loaded, name) != getattr(Settings.model_construct(), name), f"{name} = {value} is the default"
+
+
+# --- all pages ---------------------------------------------------------------------------------------------------------
+
+
+def _commands(page: Path) -> Iterator[list[str]]:
+    """Every `driftline …` of a page: in code blocks by line, in running text between backquotes."""
+    text = page.read_text()
+    blocks = re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.S | re.M)
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    lines += re.findall(r"`([^`\n]+)`", re.sub(r"^ *```.*?^ *```", "", text, flags=re.S | re.M))
+    for line in lines:
+        if line.startswith("driftline ") and not line.startswith("driftline ."):
+            yield shlex.split(line.partition("  #")[0].replace("|", " ").replace("…", ""))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_and_options_exist(page: Path) -> None:
+    for _, *words in _commands(page):
+        command: Any = get_command(cli.app)
+        while hasattr(command, "commands") and words and not words[0].startswith("-"):
+            assert words[0] in command.commands, f"{page.name}: driftline {' '.join(words)}"
+            command = command.commands[words.pop(0)]
+        known = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
+        asked = {word.partition("=")[0] for word in words if word.startswith("--")}
+        assert asked <= known | {"--help"}, f"{page.name}: {words}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_named_files_exist(page: Path) -> None:
+    text = page.read_text()
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        assert target.startswith("http") or (page.parent / target).exists(), target
+    for name in re.findall(r"`((?:tests|docs|sources|interests|engines|activities|workflows|db|migrations)/[\w/.]+\.\w+)`", text):
+        assert (ROOT / name).exists(), name
+
+
+def test_promises_name_tests_that_exist() -> None:
+    """Each row of a table in `docs/reliability.md` names a test as `tests/…/test_x.py::test_y`."""
+    rows = [line for line in (ROOT / "docs" / "reliability.md").read_text().splitlines() if re.match(r"\| (?!what)[^-]", line)]
+    assert len(rows) > 5
+    for row in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row)
+        assert named, row
+        for file, test in named:
+            assert re.search(rf"def {test}\(", (ROOT / file).read_text()), f"{file}::{test}"
+
+
+def main() -> None:
+    before, begin, rest = CONFIGURATION.read_text().partition(BEGIN)
+    CONFIGURATION.write_text(before + begin + settings_table() + END + rest.partition(END)[2])
+
+
+if __name__ == "__main__":
+    main()
