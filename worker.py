@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import sys
@@ -115,10 +116,7 @@ async def serve(settings: Settings, names: list[str]) -> None:
     metrics = f"{settings.metrics_host}:{settings.metrics_port or free_port(settings.metrics_host)}"
     telemetry = TelemetryConfig(metrics=PrometheusConfig(bind_address=metrics))
     client = await Client.connect(
-        settings.temporal_address,
-        namespace=settings.temporal_namespace,
-        data_converter=pydantic_data_converter,
-        runtime=Runtime(telemetry=telemetry),
+        **settings.temporal(), data_converter=pydantic_data_converter, runtime=Runtime(telemetry=telemetry)
     )
     async with contextlib.AsyncExitStack() as running:
         for worker in workers(client, Resources(engine, settings.home.absolute()), names, settings.drain):
@@ -166,6 +164,8 @@ def main() -> None:
     role = parser.parse_args().role
     log_as_json()
     asyncio.run(serve(embedded.addressed(Settings()), list(ROLES) if role == "all" else [role]))
+    logging.shutdown()
+    os._exit(0)  # Temporal's threads may call into an interpreter that is being torn down, which aborts it
 
 
 if __name__ == "__main__":

@@ -18,13 +18,14 @@ class ModelActivities:
         """Design §3.12.
 
         Raises:
-            ValueError: no fine-tuned model of this cluster set had passed its gates or a review.
+            ValueError: no fine-tuned model had passed its gates or a review by then.
         """
         with self.resources.engine.connect() as connection:
-            model = db.models.newest_approved(connection, request.cluster_set, request.nominal)
+            model = db.models.newest_approved(connection, request.nominal, request.cluster_set)
         if model is None:
             raise ValueError(
-                f"cluster set {request.cluster_set} has no approved model of {request.nominal:%Y-%m-%d} or before: "
+                f"there is no approved model of {request.nominal:%Y-%m-%d} or before"
+                f"{f' of cluster set {request.cluster_set}' if request.cluster_set else ''}: "
                 "start `driftline run fine-tune` first, or decide on its candidate (`driftline review list`)"
             )
         return model

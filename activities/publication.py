@@ -23,8 +23,8 @@ class PublicationActivities:
                 connection,
                 request.table,
                 request.channel,
-                actor=(review and review.reviewer) or "driftline",
-                reason=(review and review.reason) or "gates passed",
+                actor=(review.reviewer if review else None) or "driftline",
+                reason=(review.reason or "approved in review") if review else "gates passed",
                 gate_id=request.gate_id,
                 run=request.run,
             )

@@ -59,7 +59,7 @@ def import_(
 ) -> None:
     """Use interests that you have already, item by item, instead of building them."""
     loaded = load_settings(settings)
-    assigned = read_table(path, {"item": item, "name": name})
+    assigned = read_table(path, {"item": item, "name": name}, loaded.source.setup)
     with engine(loaded).begin() as connection:
         clusters, items = imported_table(assigned, traffic(loaded.source))
         made = db.clusters.add(connection, clusters, items, {"imported": path, "item": item, "name": name})

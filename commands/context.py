@@ -1,13 +1,16 @@
 """Settings, Postgres and Temporal for one command, each opened when it is needed."""
 
 import asyncio
+import json
 from collections.abc import Coroutine
+from contextlib import suppress
 from datetime import timedelta
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import ValidationError
+from rich.markup import escape
 from sqlalchemy import Engine
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -42,13 +45,26 @@ def load_settings(overrides: list[str] | None = None) -> Settings:
         place = nested
         for name in path:
             place = place.setdefault(name, {})
-        place[leaf] = value
+            if not isinstance(place, dict):
+                raise typer.BadParameter(f"{override!r} is below a value", param_hint="--set")
+        place[leaf] = _value(value)
     try:
         return Settings(**nested)
     except ValidationError as error:
         for problem in error.errors():
             errors.print(f"[red]setting {'.'.join(map(str, problem['loc']))}[/]: {problem['msg']}", highlight=False)
         raise typer.Exit(USAGE) from None
+    except ValueError as error:  # not TOML, or not JSON in an environment variable
+        errors.print(f"[red]settings:[/] {escape(str(error))}", highlight=False)
+        raise typer.Exit(USAGE) from None
+
+
+def _value(text: str) -> Any:
+    """A list or an object if it is JSON, e.g. `clusters.fan_out=[8,4]`; else text, which every other knob is read from."""
+    with suppress(ValueError):
+        if isinstance(found := json.loads(text), list | dict):
+            return found
+    return text
 
 
 def engine(settings: Settings) -> Engine:
@@ -67,12 +83,7 @@ async def connect(settings: Settings) -> Client:
     settings = embedded.addressed(settings)
     try:
         return await asyncio.wait_for(
-            Client.connect(
-                settings.temporal_address,
-                namespace=settings.temporal_namespace,
-                data_converter=pydantic_data_converter,
-                runtime=_quiet(),
-            ),
+            Client.connect(**settings.temporal(), data_converter=pydantic_data_converter, runtime=_quiet()),
             timedelta(seconds=10).total_seconds(),
         )
     except (RuntimeError, RPCError, TimeoutError) as error:

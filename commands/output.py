@@ -15,7 +15,7 @@ DONE, FAILED, USAGE, WAITING = 0, 1, 2, 3
 """Exit codes of every command."""
 
 console = Console(width=None if sys.stdout.isatty() else 130)
-errors = Console(stderr=True)
+errors = Console(stderr=True, soft_wrap=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
@@ -39,7 +39,7 @@ def print_json(value: Any) -> None:
 
 def grid(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A table; `None` is drawn as a dash, numbers to the right."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", expand=False)
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", show_header=any(columns))
     for index, name in enumerate(columns):
         numeric = any(isinstance(row[index], int | float) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")

@@ -149,8 +149,10 @@ async def submit(settings: Settings, gate: Gate, decision: Decision, reviewer: s
     except RPCError as error:
         if error.status != RPCStatusCode.NOT_FOUND:
             raise
-        decided = f": {gate.reviewer} decided {gate.decision!r}" if gate.decision else ""
-        return VerdictReply(False, f"the run of gate {gate.gate_id} has ended{decided}")
+        with engine(settings).begin() as connection:
+            db.gates.expire(connection, gate.gate_id, "its run ended without a verdict")
+            ended = db.gates.get(connection, gate.gate_id)
+        return VerdictReply(False, f"the run of gate {gate.gate_id} has ended: {ended.decision} by {ended.reviewer}")
 
 
 async def _follow(settings: Settings, gate: Gate, json: bool) -> int:

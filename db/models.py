@@ -80,10 +80,10 @@ def describe(conn: Connection, version: int) -> Model:
 def get(conn: Connection, version: int) -> ModelRef:
     """Raises ValueError: there is no such version."""
     found = describe(conn, version)
-    return ModelRef(found.version, found.base_model, found.adapter_uri, found.adapter_hash)
+    return ModelRef(found.version, found.cluster_set, found.base_model, found.adapter_uri, found.adapter_hash)
 
 
-def newest_approved(conn: Connection, cluster_set: int, until: datetime | None = None) -> ModelRef | None:
+def newest_approved(conn: Connection, until: datetime | None = None, cluster_set: int | None = None) -> ModelRef | None:
     """The model that a RAG refresh uses (design §3.12): of the newest approved fine-tune table by nominal time.
 
     Publication is not asked for: a table can be superseded and its model still be good. With `until`, only tables of that
@@ -91,7 +91,7 @@ def newest_approved(conn: Connection, cluster_set: int, until: datetime | None =
     """
     query = """
         SELECT model_version FROM table_overview
-        WHERE kind = 'fine_tune' AND complete AND approved AND cluster_set = :cluster_set
+        WHERE kind = 'fine_tune' AND complete AND approved AND cluster_set = coalesce(:cluster_set, cluster_set)
             AND nominal <= coalesce(:until, 'infinity'::timestamptz)
         ORDER BY nominal DESC, version DESC LIMIT 1
     """

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import duckdb
 import fsspec
 
+from contracts import QUERY
 from sources.session import explained, literal
 
-QUERY = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:(?:select|from|with|values|table|pivot|unpivot)\s|\()", re.I | re.S)
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.I)
 READ_BY_DUCKDB = {"file", "http", "https", "s3", "s3a", "s3n", "gs", "gcs", "r2", "hf", "az", "azure", "abfss"}
 WITHOUT_GLOB = {"http", "https"}

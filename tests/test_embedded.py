@@ -64,7 +64,7 @@ def test_down_and_up_again_keeps_data_and_addresses(home: Path) -> None:
         assert conn.execute("SELECT answer FROM kept").fetchone() == (42,)
     listed = ["operator", "search-attribute", "list", "--address", second.temporal_address]
     attributes = subprocess.run([embedded._temporal_binary(), *listed], capture_output=True, text=True, check=True).stdout
-    assert all(name in attributes for name in ("DriftlineStage", "DriftlineKind", "DriftlineTable"))
+    assert all(name in attributes for name in ("DriftlineStage", "DriftlineTable"))
 
 
 def test_killed_servers_come_back(home: Path) -> None:

@@ -18,7 +18,7 @@ GENERATE = "driftline-generate"
 _retry = RetryPolicy(
     initial_interval=timedelta(seconds=1),
     maximum_interval=timedelta(minutes=1),
-    non_retryable_error_types=["ValueError", "ValidationError", "NotPublishable", "BadInput"],
+    non_retryable_error_types=["ValueError", "ValidationError", "ArrowInvalid", "NotPublishable", "BadInput"],
 )
 _alive = timedelta(seconds=60)
 

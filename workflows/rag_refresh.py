@@ -7,7 +7,6 @@ from workflows import policies
 from workflows.candidate import CandidateWorkflow, nominal_time
 
 with workflow.unsafe.imports_passed_through():
-    from activities.clusters import ClusterActivities
     from activities.models import ModelActivities
     from activities.prompts import PromptActivities
     from interests.windows import before, split
@@ -20,20 +19,15 @@ class RagRefresh(CandidateWorkflow):
         nominal = nominal_time(request.nominal)
         window, test_window = split(nominal, request.windows)
         self.enter("counting", nominal=nominal)
-        cluster_set = await workflow.execute_activity_method(
-            ClusterActivities.resolve_cluster_set, request.cluster_set, **policies.record
-        )
         model = await workflow.execute_activity_method(
-            ModelActivities.newest_approved, FindModel(cluster_set.version, nominal), **policies.record
+            ModelActivities.newest_approved, FindModel(nominal, request.cluster_set), **policies.record
         )
 
         spans = [window, test_window] + ([before(window)] if request.retrieval.similarity == "trend" else [])
         while True:
-            counts, test_counts, *previous = await self.count(request.source, request.sequences, cluster_set.version, *spans)
+            counts, test_counts, *previous = await self.count(request.source, request.sequences, model.cluster_set, *spans)
             self.enter("retrieving")
-            asked = RenderPrompts(
-                cluster_set.version, request.retrieval, counts.version, previous[0].version if previous else None
-            )
+            asked = RenderPrompts(model.cluster_set, request.retrieval, counts.version, previous[0].version if previous else None)
             prompts = await workflow.execute_activity_method(PromptActivities.render_prompts, asked, **policies.compute)
             table = await self.make_table("rag", nominal, counts.version, model, prompts, request.generation, request.retrieval)
             outcome = await self.settle(table, model, test_counts.version, request.gates, request.channel)

@@ -147,20 +147,20 @@ def test_lineage_walks_from_an_answer_to_everything(conn: Connection) -> None:
 def test_the_newest_approved_model_goes_by_nominal_time(conn: Connection) -> None:
     table = world.add_table(conn, day=10)
     cluster_set = tables.get(conn, table).cluster_set
-    assert models.newest_approved(conn, cluster_set) is None
+    assert models.newest_approved(conn, cluster_set=cluster_set) is None
     world.evaluate(conn, table)
-    newest = models.newest_approved(conn, cluster_set)
+    newest = models.newest_approved(conn, cluster_set=cluster_set)
     assert newest is not None
     assert newest.version == tables.get(conn, table).model_version
     counted = world.add_counts(conn, cluster_set)
     backfilled = world.add_model(conn, cluster_set, counted, "older")
     older = tables.add(conn, world.request(backfilled, counted, day=5), world.mapping()).version
     world.evaluate(conn, older)
-    assert models.newest_approved(conn, cluster_set) == newest
+    assert models.newest_approved(conn, cluster_set=cluster_set) == newest
     until = tables.get(conn, older).nominal
-    assert models.newest_approved(conn, cluster_set, until=until) == models.get(conn, backfilled)
+    assert models.newest_approved(conn, until, cluster_set) == models.get(conn, backfilled)
     world.evaluate(conn, table, "exact_match")  # judged again, by stricter gates
-    assert models.newest_approved(conn, cluster_set) == models.get(conn, backfilled)
+    assert models.newest_approved(conn, cluster_set=cluster_set) == models.get(conn, backfilled)
 
 
 def test_evaluations_are_kept_and_the_newest_counts(conn: Connection) -> None:

@@ -89,7 +89,7 @@ class Steps:
         @activity.defn
         async def newest_approved(request: FindModel) -> ModelRef:
             note("newest_approved", request)
-            return ModelRef(7, "tiny", "file:///a", "h")
+            return ModelRef(7, 3, "tiny", "file:///a", "h")
 
         @activity.defn
         async def curate_samples(request: CurateSamples) -> SamplesRef:
@@ -99,7 +99,7 @@ class Steps:
         @activity.defn
         async def train(request: Train) -> ModelRef:
             note("train", request)
-            return ModelRef(len(self.of("train")), "tiny", "file:///a", "h")
+            return ModelRef(len(self.of("train")), 1, "tiny", "file:///a", "h")
 
         @activity.defn
         async def render_prompts(request: RenderPrompts) -> PromptsRef:
