@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 STRICT = ConfigDict(extra="forbid")
 
 PositiveInt = Annotated[int, Field(ge=1)]
+Days = Annotated[int, Field(ge=1, le=36_525)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -75,8 +76,8 @@ class Sequences:
 class Windows:
     """Days of log behind a run's nominal time. The test window is the newest part and is never trained on or retrieved from."""
 
-    days: PositiveInt
-    test_days: PositiveInt
+    days: Days
+    test_days: Days
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -137,8 +138,8 @@ class Gates:
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Recall must lie above chance with this confidence."""
     review: Literal["on_failure", "always"] = "on_failure"
-    remind_every: timedelta = timedelta(days=1)
-    expire_after: timedelta = timedelta(days=7)
+    remind_every: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(days=1)
+    expire_after: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(days=7)
 
 
 # --- refs: names of stored versions ----------------------------------------------------------------------------------
@@ -273,8 +274,8 @@ class CurateSamples:
 class Train:
     samples: SamplesRef
     training: Training
-    counts: int
-    """The counts version that the samples were curated from."""
+    curated: CurateSamples
+    """What the samples were curated from, and how."""
     run: RunIds
 
 
@@ -407,22 +408,32 @@ class RagRefreshInput:
 
 
 @dataclass(frozen=True)
-class EmbeddingsRef:
-    """`uri`: a folder of `catalogue.parquet` (texts and their traffic) and `embeddings.npy`, row by row."""
+class CatalogueRef:
+    """`uri`: a folder of `items.parquet` (item, text, traffic) and `texts.parquet` (each distinct text, traffic)."""
 
     uri: str
     hash: str
+    items: int
     texts: int
 
 
 @dataclass(frozen=True)
+class EmbeddingsRef:
+    """`uri`: a folder of `embeddings.npy`, row by row the texts of the catalogue."""
+
+    uri: str
+    hash: str
+
+
+@dataclass(frozen=True)
 class EmbedCatalogue:
-    source: Source
+    catalogue: CatalogueRef
     model: str
 
 
 @dataclass(frozen=True)
 class BuildClusterSet:
+    catalogue: CatalogueRef
     embeddings: EmbeddingsRef
     clusters: Clusters
 

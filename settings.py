@@ -19,9 +19,9 @@ from contracts import (
     QUERY,
     STRICT,
     Clusters,
+    Days,
     Gates,
     Generation,
-    PositiveInt,
     Retrieval,
     Samples,
     Sequences,
@@ -39,17 +39,17 @@ def _whole_days(span: timedelta) -> timedelta:
 
 @dataclass(frozen=True, config=STRICT)
 class FineTuneWindows(Windows):
-    days: PositiveInt = 90
+    days: Days = 90
     """Days of log to learn from."""
-    test_days: PositiveInt = 28
+    test_days: Days = 28
     """Days after them, up to the run's nominal time, that judge the candidate and are never learned from."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class RagRefreshWindows(Windows):
-    days: PositiveInt = 28
+    days: Days = 28
     """Days of log to retrieve from."""
-    test_days: PositiveInt = 7
+    test_days: Days = 7
     """Days after them, up to the run's nominal time, that judge the candidate and are never retrieved from."""
 
 

@@ -6,7 +6,6 @@ handed back, and the process exits with 0.
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -18,6 +17,7 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
+from temporalio import activity, workflow
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
@@ -62,6 +62,7 @@ def roles(resources: Resources) -> dict[str, Role]:
     """Every role, by name. Training and bulk inference have one slot: each fills the machine."""
     clusters, gates = ClusterActivities(resources), GateActivities(resources)
     cpu = [
+        clusters.read_catalogue,
         clusters.embed_catalogue,
         clusters.build_cluster_set,
         CountsActivities(resources).count_triples,
@@ -98,6 +99,8 @@ def workers(client: Client, resources: Resources, names: list[str], drain: timed
             activity_executor=ThreadPoolExecutor(role.slots, thread_name_prefix=role.queue),
             max_concurrent_activities=role.slots,
             graceful_shutdown_timeout=drain,
+            # Bad input fails the run. Any other exception in a workflow is a bug, and waits for a corrected worker.
+            workflow_failure_exception_types=[ValueError, OverflowError],
             # The default lets a heartbeat out only every 30 s: too coarse for progress, and for noticing a cancellation.
             max_heartbeat_throttle_interval=timedelta(seconds=5),
             default_heartbeat_throttle_interval=timedelta(seconds=5),
@@ -118,12 +121,17 @@ async def serve(settings: Settings, names: list[str]) -> None:
     client = await Client.connect(
         **settings.temporal(), data_converter=pydantic_data_converter, runtime=Runtime(telemetry=telemetry)
     )
-    async with contextlib.AsyncExitStack() as running:
-        for worker in workers(client, Resources(engine, settings.home.absolute()), names, settings.drain):
-            await running.enter_async_context(worker)
+    made = workers(client, Resources(engine, settings.home.absolute()), names, settings.drain)
+    running = [asyncio.create_task(worker.run()) for worker in made]
+    asked = asyncio.create_task(stop.wait())
+    try:
         log.info("worker started", roles=names, temporal=settings.temporal_address, metrics=f"http://{metrics}/metrics")
-        await stop.wait()
+        await asyncio.wait([asked, *running], return_when=asyncio.FIRST_COMPLETED)
         log.info("worker drains", seconds=settings.drain.total_seconds())
+    finally:
+        asked.cancel()
+        await asyncio.gather(*(worker.shutdown() for worker in made))
+    await asyncio.gather(*running)
     log.info("worker stopped")
 
 
@@ -156,6 +164,7 @@ def log_as_json() -> None:
         )
     )
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    workflow.logger.workflow_info_on_message = activity.logger.activity_info_on_message = False  # they are fields already
 
 
 def main() -> None:

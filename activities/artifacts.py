@@ -50,12 +50,19 @@ class Artifacts:
             yield content
 
     def store(self, kind: str, folder: Path) -> tuple[str, str]:
-        """Move a finished folder to its content address. Returns its URI and hash."""
+        """Copy a finished folder to its content address. Returns its URI and hash.
+
+        A copy, so that a step which fails after this finds its work again.
+        """
         digest = hash_folder(folder)
         place = self.root.absolute() / kind / digest
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if place.exists():
-            shutil.rmtree(folder)
-        else:
-            os.replace(folder, place)
+        if not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with self.folder() as copy:
+                shutil.copytree(folder, copy, dirs_exist_ok=True)
+                try:
+                    os.replace(copy, place)
+                except OSError:
+                    if not place.exists():  # else another step has just stored the same
+                        raise
         return place.as_uri(), digest

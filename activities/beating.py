@@ -1,4 +1,4 @@
-"""Heartbeats for a step that computes in the worker's own process."""
+"""Heartbeats for a step that computes in the worker's own process, on a thread of its own."""
 
 import contextvars
 import threading

@@ -16,7 +16,7 @@ from activities.artifacts import local_path
 from activities.beating import beating
 from activities.child import run_child
 from activities.resources import Resources
-from contracts import BuildClusterSet, ClusterSetRef, EmbedCatalogue, EmbeddingsRef, EmbedJob
+from contracts import BuildClusterSet, CatalogueRef, ClusterSetRef, EmbedCatalogue, EmbeddingsRef, EmbedJob, Source
 from interests import clusters, keywords
 from sources.profile import catalogue
 
@@ -33,7 +33,7 @@ class ClusterActivities:
             ValueError: there is none.
         """
         with self.resources.engine.connect() as connection:
-            wanted = version or db.clusters.newest(connection)
+            wanted = db.clusters.newest(connection) if version is None else version
             if wanted is None:
                 raise ValueError(
                     "there is no cluster set yet: run `driftline clusters build` or `driftline clusters import` first"
@@ -42,33 +42,42 @@ class ClusterActivities:
         return ClusterSetRef(found.version, found.clusters, found.items)
 
     @activity.defn
-    async def embed_catalogue(self, request: EmbedCatalogue) -> EmbeddingsRef:
-        """Embed each distinct item text once."""
-        with beating("reading"):
-            items = await asyncio.to_thread(catalogue, request.source)
-        texts = items.group_by("text").aggregate([("traffic", "sum")]).rename_columns(["text", "traffic"]).sort_by("text")
-        key = hashlib.sha256("\0".join([request.model, *texts["text"].to_pylist()]).encode()).hexdigest()
-        work = self.resources.work("embed", key[:16])
-        folder = work / "new"
-        folder.mkdir(exist_ok=True)
-        pq.write_table(items, folder / "catalogue.parquet")
-        pq.write_table(texts, folder / "texts.parquet")
-        job = EmbedJob(str(folder / "texts.parquet"), request.model, str(folder / "embeddings.npy"))
-        await run_child("engines.embed", job, work, self.resources.home)
-        uri, digest = self.resources.artifacts.store("embeddings", folder)
-        shutil.rmtree(work)
-        return EmbeddingsRef(uri, digest, texts.num_rows)
+    @beating("reading")
+    def read_catalogue(self, source: Source) -> CatalogueRef:
+        """Read the catalogue with its traffic; each distinct text stands for the items that share it."""
+        with self.resources.artifacts.folder() as folder:
+            items = catalogue(source)
+            texts = items.group_by("text").aggregate([("traffic", "sum")]).rename_columns(["text", "traffic"]).sort_by("text")
+            pq.write_table(items, folder / "items.parquet")
+            pq.write_table(texts, folder / "texts.parquet")
+            uri, digest = self.resources.artifacts.store("catalogues", folder)
+        return CatalogueRef(uri, digest, items.num_rows, texts.num_rows)
 
     @activity.defn
+    async def embed_catalogue(self, request: EmbedCatalogue) -> EmbeddingsRef:
+        """Embed each distinct item text once."""
+        key = hashlib.sha256(f"{request.catalogue.hash}\0{request.model}".encode()).hexdigest()
+        work = self.resources.work("embed", key[:16])
+        out = work / "embeddings"
+        out.mkdir(exist_ok=True)
+        texts = local_path(request.catalogue.uri) / "texts.parquet"
+        job = EmbedJob(str(texts), request.model, str(out / "embeddings.npy"))
+        await run_child("engines.embed", job, work, self.resources.home)
+        uri, digest = await asyncio.to_thread(self.resources.artifacts.store, "embeddings", out)
+        shutil.rmtree(work)
+        return EmbeddingsRef(uri, digest)
+
+    @activity.defn
+    @beating("clustering")
     def build_cluster_set(self, request: BuildClusterSet) -> ClusterSetRef:
-        folder = local_path(request.embeddings.uri)
-        with beating("clustering"):
-            items = pq.read_table(folder / "catalogue.parquet")
-            texts = pq.read_table(folder / "texts.parquet")
-            traffic = texts["traffic"].to_numpy()
-            of_text = clusters.build(np.load(folder / "embeddings.npy"), traffic, request.clusters)
-            described = keywords.cluster_table(texts["text"].to_pylist(), of_text, traffic, request.clusters.keywords)
-            assignment = items.join(pa.table({"text": texts["text"], "cluster": of_text}), "text").select(["item", "cluster"])
-            with self.resources.engine.begin() as connection:
-                method = {"built": dataclasses.asdict(request.clusters), "embeddings": request.embeddings.hash}
-                return db.clusters.add(connection, described, assignment, method)
+        """Split the tree, name the interests, and store the set."""
+        folder = local_path(request.catalogue.uri)
+        items, texts = pq.read_table(folder / "items.parquet"), pq.read_table(folder / "texts.parquet")
+        embeddings = np.load(local_path(request.embeddings.uri) / "embeddings.npy")
+        traffic = texts["traffic"].to_numpy()
+        of_text = clusters.build(embeddings, traffic, request.clusters)
+        described = keywords.cluster_table(texts["text"].to_pylist(), of_text, traffic, request.clusters.keywords)
+        assignment = items.join(pa.table({"text": texts["text"], "cluster": of_text}), "text").select(["item", "cluster"])
+        method = {"built": dataclasses.asdict(request.clusters), "catalogue": request.catalogue.hash}
+        with self.resources.engine.begin() as connection:
+            return db.clusters.add(connection, described, assignment, method)

@@ -17,20 +17,20 @@ class CountsActivities:
     resources: Resources
 
     @activity.defn
+    @beating("counting")
     def count_triples(self, request: CountTriples) -> CountsRef:
         with self.resources.engine.connect() as connection:
             assignment = db.clusters.items(connection, request.cluster_set)
-        with beating("counting"):
-            counted = count_triples(request.source, request.sequences, request.window, assignment)
-            with self.resources.engine.begin() as connection:
-                return db.counts.add(
-                    connection,
-                    cluster_set=request.cluster_set,
-                    window=request.window,
-                    dedup=request.sequences.dedup,
-                    predicate=request.source.positive,
-                    counts=counted.table,
-                    events=counted.events,
-                    users=counted.users,
-                    dropped=counted.dropped,
-                )
+        counted = count_triples(request.source, request.sequences, request.window, assignment)
+        with self.resources.engine.begin() as connection:
+            return db.counts.add(
+                connection,
+                cluster_set=request.cluster_set,
+                window=request.window,
+                dedup=request.sequences.dedup,
+                predicate=request.source.positive,
+                counts=counted.table,
+                events=counted.events,
+                users=counted.users,
+                dropped=counted.dropped,
+            )

@@ -20,16 +20,16 @@ class EvaluationActivities:
     resources: Resources
 
     @activity.defn
+    @beating("evaluating")
     def evaluate(self, request: Evaluate) -> Evaluation:
         with self.resources.engine.connect() as connection:
             table = db.tables.get(connection, request.table)
             rows = db.tables.rows(connection, request.table)
             counts = db.counts.read(connection, table.counts_version)
             test_counts = db.counts.read(connection, request.test_counts)
-        with beating("evaluating"):
-            mapping = rows.append_column("exact", pc.equal(rows["decoding"], "exact"))
-            measured = evaluate(mapping, counts, test_counts, table.clusters, request.gates.confidence)
-            evaluation = judge(measured, request.gates)
-            with self.resources.engine.begin() as connection:
-                db.evaluations.add(connection, request.table, request.test_counts, evaluation)
+        mapping = rows.append_column("exact", pc.equal(rows["decoding"], "exact"))
+        measured = evaluate(mapping, counts, test_counts, table.clusters, request.gates.confidence)
+        evaluation = judge(measured, request.gates)
+        with self.resources.engine.begin() as connection:
+            db.evaluations.add(connection, request.table, request.test_counts, evaluation)
         return evaluation

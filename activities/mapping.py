@@ -1,5 +1,6 @@
 """Step: answer every ordered pair in a child process."""
 
+import asyncio
 import hashlib
 import shutil
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class MappingActivities:
             folder.parent.mkdir(parents=True, exist_ok=True)
             new.replace(folder)
             shutil.rmtree(work)
-        return _ref(folder)
+        return await asyncio.to_thread(_ref, folder)
 
 
 def _ref(folder: Path) -> MappingRef:

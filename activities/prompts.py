@@ -18,12 +18,13 @@ class PromptActivities:
     resources: Resources
 
     @activity.defn
+    @beating("retrieving")
     def render_prompts(self, request: RenderPrompts) -> PromptsRef:
         with self.resources.engine.connect() as connection:
             clusters = db.clusters.get(connection, request.cluster_set)
             counts = db.counts.read(connection, request.counts) if request.counts else None
             previous = db.counts.read(connection, request.previous_counts) if request.previous_counts else None
-        with beating("retrieving"), self.resources.artifacts.folder() as folder:
+        with self.resources.artifacts.folder() as folder:
             retrieved = None
             if request.retrieval and counts is not None:
                 retrieved = retrieval.retrieve(counts, previous, request.retrieval, clusters.num_rows)

@@ -18,11 +18,12 @@ class SampleActivities:
     resources: Resources
 
     @activity.defn
+    @beating("curating")
     def curate_samples(self, request: CurateSamples) -> SamplesRef:
         with self.resources.engine.connect() as connection:
             counts = db.counts.read(connection, request.counts)
             clusters = db.clusters.get(connection, db.counts.describe(connection, request.counts).cluster_set)
-        with beating("curating"), self.resources.artifacts.folder() as folder:
+        with self.resources.artifacts.folder() as folder:
             curated = samples.curate(counts, request.samples.pairs_per_label)
             # A training window has no window before it to show a trend against.
             told = retrieval.retrieve(counts, None, replace(request.retrieval, similarity="frequency"), clusters.num_rows)

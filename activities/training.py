@@ -1,9 +1,12 @@
 """Step: fine-tune a LoRA adapter in a child process, and register the model version."""
 
+import asyncio
 import hashlib
 import json
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 from temporalio import activity
@@ -13,9 +16,9 @@ import db.models
 from activities.artifacts import local_path
 from activities.child import run_child
 from activities.resources import Resources
-from contracts import ModelRef, Train, Training, TrainJob
+from contracts import ModelRef, Train, TrainJob
 
-_recipe = TypeAdapter(Training)
+_request = TypeAdapter(Train)
 
 
 @dataclass(frozen=True)
@@ -25,31 +28,47 @@ class TrainingActivities:
     @activity.defn
     async def train(self, request: Train) -> ModelRef:
         """Idempotent: the same samples and recipe are the same model version, whoever asks."""
-        recipe = _recipe.dump_python(request.training, mode="json")
-        with self.resources.engine.connect() as connection:
-            known = db.models.find(connection, request.counts, request.samples.hash, recipe)
-            cluster_set = db.counts.describe(connection, request.counts).cluster_set
+        recipe = _recipe(request)
+        known = await asyncio.to_thread(self._known, request, recipe)
         if known:
             return known
-        key = hashlib.sha256(request.samples.hash.encode() + _recipe.dump_json(request.training)).hexdigest()
+        key = hashlib.sha256(json.dumps([request.samples.hash, recipe], sort_keys=True).encode()).hexdigest()
         work = self.resources.work("train", key[:16])
         adapter = work / "adapter"
         job = TrainJob(str(local_path(request.samples.uri) / "samples.parquet"), request.training, str(work), str(adapter))
         await run_child("engines.train", job, work, self.resources.home)
-        metrics = json.loads((adapter / "train.json").read_text())
+        return await asyncio.to_thread(self._register, request, recipe, work, adapter)
+
+    def _known(self, request: Train, recipe: dict[str, Any]) -> ModelRef | None:
+        """The model that this recipe made before, unless its adapter is lost: then it is made again, and is the same."""
+        with self.resources.engine.connect() as connection:
+            found = db.models.find(connection, request.curated.counts, request.samples.hash, recipe)
+        try:
+            return found if found and local_path(found.adapter_uri) else None
+        except ValueError:
+            return None
+
+    def _register(self, request: Train, recipe: dict[str, Any], work: Path, adapter: Path) -> ModelRef:
+        """The work goes last: until the version is on record, a retry finds the adapter there."""
         uri, digest = self.resources.artifacts.store("adapters", adapter)
         with self.resources.engine.begin() as connection:
             model = db.models.add(
                 connection,
-                cluster_set=cluster_set,
-                counts=request.counts,
+                cluster_set=db.counts.describe(connection, request.curated.counts).cluster_set,
+                counts=request.curated.counts,
                 base_model=request.training.base_model,
                 adapter_uri=uri,
                 adapter_hash=digest,
                 samples_hash=request.samples.hash,
                 recipe=recipe,
-                metrics=metrics,
+                metrics=json.loads((adapter / "train.json").read_text()),
                 run=request.run,
             )
         shutil.rmtree(work)
         return model
+
+
+def _recipe(request: Train) -> dict[str, Any]:
+    """Every knob that shaped the adapter, as it is kept in Postgres."""
+    asked = _request.dump_python(request, mode="json")
+    return {**asked["training"], "samples": asked["curated"]["samples"], "retrieval": asked["curated"]["retrieval"]}

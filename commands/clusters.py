@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import typer
 from temporalio.client import WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy
@@ -10,7 +11,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 import db.clusters
 from commands.context import Set, connect, engine, load_settings, wait_for
 from commands.follow import follow
-from commands.output import FAILED, Json, console, errors, grid, print_json
+from commands.output import FAILED, Json, cell, console, errors, grid, percent, print_json
 from commands.run import failure
 from contracts import BuildClustersInput, ClusterSetRef
 from interests.imported import imported_table
@@ -30,18 +31,18 @@ def build(settings: Set = None, json: Json = False) -> None:
     try:
         made = wait_for(build_set(loaded, quiet=json))
     except WorkflowFailureError as error:
-        errors.print(f"[red]the build failed:[/] {failure(error)}", highlight=False)
+        errors.print(f"[red]the build failed:[/] {cell(failure(error))}", highlight=False)
         raise typer.Exit(FAILED) from None
     _show(loaded, made.version, json)
 
 
-async def build_set(settings: Settings, quiet: bool = False) -> ClusterSetRef:
-    """Run the build as a workflow and draw its progress."""
+async def build_set(settings: Settings, name: str = "build-clusters", quiet: bool = False) -> ClusterSetRef:
+    """Run the build as a workflow and draw its progress. One of this name that is under way is joined."""
     client = await connect(settings)
     handle = await client.start_workflow(
         BuildClusters.run,
         BuildClustersInput(settings.source, settings.clusters),
-        id="build-clusters",
+        id=name,
         task_queue=policies.WORKFLOWS,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
     )
@@ -60,9 +61,15 @@ def import_(
     """Use interests that you have already, item by item, instead of building them."""
     loaded = load_settings(settings)
     assigned = read_table(path, {"item": item, "name": name}, loaded.source.setup)
+    clusters, items = imported_table(assigned, logged := traffic(loaded.source))
+    known = logged.filter(pc.is_in(logged["item"], items["item"]))
+    if not known.num_rows:
+        raise ValueError(f"no item of {path} is in the log: check --item and source.item")
     with engine(loaded).begin() as connection:
-        clusters, items = imported_table(assigned, traffic(loaded.source))
         made = db.clusters.add(connection, clusters, items, {"imported": path, "item": item, "name": name})
+    if not json:
+        share = percent(pc.sum(known["traffic"]).as_py() / pc.sum(logged["traffic"]).as_py())
+        console.print(f"{known.num_rows:,} of the log's {logged.num_rows:,} items have an interest: {share} of its events")
     _show(loaded, made.version, json)
 
 
@@ -76,7 +83,7 @@ def show(
 
 def _show(settings: Settings, version: int | None, json: bool) -> None:
     with engine(settings).connect() as connection:
-        wanted = version or db.clusters.newest(connection)
+        wanted = db.clusters.newest(connection) if version is None else version
         if wanted is None:
             raise ValueError("there is no cluster set yet: run `driftline clusters build` or `driftline clusters import`")
         about = db.clusters.describe(connection, wanted)

@@ -19,7 +19,7 @@ from temporalio.service import RPCError
 
 import db.connection
 import embedded
-from commands.output import USAGE, errors
+from commands.output import USAGE, cell, errors
 from settings import Settings
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ def load_settings(overrides: list[str] | None = None) -> Settings:
         return Settings(**nested)
     except ValidationError as error:
         for problem in error.errors():
-            errors.print(f"[red]setting {'.'.join(map(str, problem['loc']))}[/]: {problem['msg']}", highlight=False)
+            errors.print(f"[red]setting {'.'.join(map(str, problem['loc']))}[/]: {cell(problem['msg'])}", highlight=False)
         raise typer.Exit(USAGE) from None
     except ValueError as error:  # not TOML, or not JSON in an environment variable
         errors.print(f"[red]settings:[/] {escape(str(error))}", highlight=False)

@@ -10,6 +10,7 @@ import tomli_w
 import typer
 from rich.prompt import Prompt
 from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 import db.clusters
@@ -17,15 +18,12 @@ import db.gates
 import db.tables
 from commands import clusters, review, source, stack
 from commands.context import connect, engine, load_settings, wait_for
-from commands.follow import follow
 from commands.output import DONE, FAILED, WAITING, console, grid, percent
-from commands.run import finish, start
+from commands.run import draw_quality, finish, start
 from commands.tables import login
-from contracts import BuildClustersInput, Clusters, ClusterSetRef, FineTuneInput, RagRefreshInput, RunOutcome, Windows
+from contracts import ClusterSetRef, FineTuneInput, RagRefreshInput, RunOutcome, RunStatus
 from settings import Settings
 from sources.demo import write_demo
-from workflows import policies
-from workflows.build_clusters import BuildClusters
 from workflows.schedules import fine_tune_input, rag_refresh_input
 
 FINE_TUNE_AT = datetime(2017, 11, 27, tzinfo=UTC)
@@ -67,7 +65,7 @@ def demo(
     heading("5  What changed", f"table {first} → table {second}")
     _compare(settings, first, second)
     console.print(f"\n[green]done[/] in {(time.monotonic() - began) / 60:.1f} minutes; everything keeps running\n")
-    _explore(settings)
+    _explore(settings, first, second)
 
 
 def heading(title: str, about: str) -> None:
@@ -81,20 +79,15 @@ def demo_settings(base: Settings) -> Settings:
     chosen: dict[str, Any] = {
         "source": {name: value for name, value in vars(log).items() if value},
         "clusters": {"fan_out": [24]},
+        # Households come back to the same interests week after week; the first time only says little.
+        "sequences": {"dedup": "adjacent"},
         "fine_tune": {"days": 90, "test_days": 28},
         "rag_refresh": {"days": 28, "test_days": 7},
     }
     (home / "driftline.toml").write_text(
         "# Written by `driftline demo`; used where there is no ./driftline.toml.\n" + tomli_w.dumps(chosen)
     )
-    return base.model_copy(
-        update={
-            "source": log,
-            "clusters": Clusters(fan_out=(24,)),
-            "fine_tune": Windows(**chosen["fine_tune"]),
-            "rag_refresh": Windows(**chosen["rag_refresh"]),
-        }
-    )
+    return Settings(**chosen)
 
 
 async def _finished(client: Client, name: str, result: type) -> Any:
@@ -109,14 +102,8 @@ async def _finished(client: Client, name: str, result: type) -> Any:
 
 
 async def _cluster_set(settings: Settings) -> ClusterSetRef:
-    client = await connect(settings)
-    made: ClusterSetRef | None = await _finished(client, "demo-clusters", ClusterSetRef)
-    if made is None:
-        request = BuildClustersInput(settings.source, settings.clusters)
-        handle = await client.start_workflow(BuildClusters.run, request, id="demo-clusters", task_queue=policies.WORKFLOWS)
-        await follow(handle)
-        made = await handle.result()
-    return made
+    made: ClusterSetRef | None = await _finished(await connect(settings), "demo-clusters", ClusterSetRef)
+    return made or await clusters.build_set(settings, "demo-clusters")
 
 
 def _run(settings: Settings, request: FineTuneInput | RagRefreshInput, name: str, yes: bool) -> int:
@@ -125,19 +112,15 @@ def _run(settings: Settings, request: FineTuneInput | RagRefreshInput, name: str
     made = wait_for(_outcome(settings, name))
     if made is None or made.outcome != "published":
         code = wait_for(_attempt(settings, request, name))
+    else:
+        console.print(f"already there: table {made.table}")
+        with engine(settings).connect() as connection:
+            draw_quality(db.tables.get(connection, made.table))
     while code == WAITING:
         code = _review(settings, name, yes)
     made = wait_for(_outcome(settings, name))
     if code != DONE or made is None:
         raise typer.Exit(code or FAILED)
-    with engine(settings).connect() as connection:
-        table = db.tables.get(connection, made.table)
-    console.print(
-        f"table {table.version}: {table.rows} pairs, exact match {percent(table.exact_match_rate)}, "
-        f"recall {percent(table.recall)} (chance {percent(table.recall_chance)}, most popular successor "
-        f"{percent(table.recall_popular)}, most frequent successor of the pair {percent(table.recall_frequent)})",
-        highlight=False,
-    )
     return made.table
 
 
@@ -147,13 +130,19 @@ async def _outcome(settings: Settings, name: str) -> RunOutcome | None:
 
 
 async def _attempt(settings: Settings, request: FineTuneInput | RagRefreshInput, name: str) -> int:
-    return await finish(await start(await connect(settings), request, name))
+    client = await connect(settings)
+    try:
+        handle = await start(client, request, name)
+    except WorkflowAlreadyStartedError:  # an earlier demo was interrupted
+        handle = client.get_workflow_handle(name, result_type=RunOutcome)
+    return await finish(settings, handle)
 
 
 def _review(settings: Settings, name: str, yes: bool) -> int:
     """Show the evidence and pass on the user's verdict."""
+    waiting = wait_for(_waiting_gate(settings, name))
     with engine(settings).connect() as connection:
-        gate = next(gate for gate in db.gates.waiting(connection) if gate.workflow_id == name)
+        gate = db.gates.get(connection, waiting)
         review.draw(gate, review.inexact(connection, gate.candidate))
     if not yes and not sys.stdin.isatty():
         console.print("no terminal to ask for a verdict on: decide with `driftline review`, or run the demo with --yes")
@@ -161,13 +150,21 @@ def _review(settings: Settings, name: str, yes: bool) -> int:
     decision: Any = "approve" if yes else Prompt.ask("your verdict", choices=["approve", "rerun", "abort"], console=console)
     reason = "driftline demo --yes" if yes else "decided in the demo"
     reply = wait_for(review.submit(settings, gate, decision, login(), reason))
-    console.print(reply.message, highlight=False)
+    console.print(reply.message, highlight=False, markup=False)
     return wait_for(_follow(settings, name))
+
+
+async def _waiting_gate(settings: Settings, name: str) -> str:
+    handle = (await connect(settings)).get_workflow_handle(name)
+    status: RunStatus = await handle.query("status", result_type=RunStatus)
+    if status.gate_id is None:
+        raise ValueError(f"{name} no longer waits for review: start the demo again")
+    return status.gate_id
 
 
 async def _follow(settings: Settings, name: str) -> int:
     client = await connect(settings)
-    return await finish(client.get_workflow_handle(name, result_type=RunOutcome))
+    return await finish(settings, client.get_workflow_handle(name, result_type=RunOutcome))
 
 
 def _compare(settings: Settings, first: int, second: int, shown: int = 8) -> None:
@@ -182,12 +179,12 @@ def _compare(settings: Settings, first: int, second: int, shown: int = 8) -> Non
         console.print(f"try: driftline lookup {changed[0]['c1']} {changed[0]['c2']}", highlight=False)
 
 
-def _explore(settings: Settings) -> None:
+def _explore(settings: Settings, first: int, second: int) -> None:
     stack.draw_addresses(settings)
     console.print(
         "driftline status          what runs and what waits\n"
-        "driftline tables list     both versions; `tables show 2` has the lineage\n"
-        "driftline tables diff 1 2 what the refresh changed\n"
+        f"driftline tables list     both versions; `tables show {second}` has the lineage\n"
+        f"driftline tables diff {first} {second} what the refresh changed\n"
         "driftline schedule apply  let both updates start by themselves\n"
         "driftline down            stop everything; data stays",
         highlight=False,

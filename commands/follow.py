@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, 
 from rich.progress import Progress as Bars
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
-from commands.output import console
+from commands.output import cell, console
 from contracts import Progress
 from workflows.attributes import STAGE
 
@@ -40,7 +40,8 @@ async def _pending(handle: WorkflowHandle[Any, Any], description: Any) -> tuple[
         if pending.HasField("heartbeat_details") and pending.heartbeat_details.payloads:
             (progress,) = await description.data_converter.decode(list(pending.heartbeat_details.payloads)[:1], [Progress])
         if pending.attempt > 1 and pending.HasField("last_failure"):
-            trouble = f"attempt {pending.attempt}, after: {pending.last_failure.message.splitlines()[0][:120]}"
+            why = pending.last_failure.message.partition("\n")[0]
+            trouble = f"attempt {pending.attempt}, after: {why[:120]}"
     return progress, trouble
 
 
@@ -62,7 +63,7 @@ class _Drawing:
             TimeElapsedColumn(),
             TextColumn("[dim]left[/]"),
             TimeRemainingColumn(compact=True),
-            TextColumn("[dim]{task.fields[note]}[/]"),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
             console=console,
             disable=self.quiet or not console.is_terminal,
         )
@@ -86,10 +87,10 @@ class _Drawing:
             self.bars.update(self.task, completed=done, total=total, note=note)
         if trouble and trouble != self.trouble and not self.quiet:
             self.trouble = trouble
-            console.print(f"[yellow]{name}: {trouble}[/]", highlight=False)
+            console.print(f"[yellow]{name}: {cell(trouble)}[/]", highlight=False)
         if not self.quiet and not console.is_terminal and time.monotonic() - self.said >= SAY_EVERY:
             self.said = time.monotonic()
-            console.print(f"{name} {done}/{total} {note}" if total else f"{name} …", highlight=False)
+            console.print(f"{name} {done}/{total} {note}" if total else f"{name} …", highlight=False, markup=False)
 
     def _finish(self) -> None:
         if self.task is not None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 DONE, FAILED, USAGE, WAITING = 0, 1, 2, 3
@@ -49,6 +50,7 @@ def grid(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> N
 
 
 def cell(value: Any) -> str:
+    """A value as text, safe for Rich: what an LLM or a catalogue writes may look like markup."""
     if value is None or value == []:
         return "–"
     if isinstance(value, bool):
@@ -56,10 +58,10 @@ def cell(value: Any) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}" if (value.hour or value.minute) else f"{value:%Y-%m-%d}"
     if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
+        return escape(", ".join(map(str, value)))
     if isinstance(value, float):
         return f"{value:.4f}"
-    return str(value)
+    return escape(str(value))
 
 
 def percent(share: float | None) -> str | None:

@@ -1,20 +1,22 @@
 """`driftline review`: decide on a candidate that a gate has stopped."""
 
+import asyncio
 from typing import Annotated, Any
 
 import typer
-from temporalio.client import WorkflowUpdateFailedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 
 import db.gates
 import db.tables
-from commands.context import connect, engine, load_settings, wait_for
-from commands.output import DONE, FAILED, Json, console, errors, grid, percent, print_json
-from commands.run import failure, finish
+from commands.context import Unreachable, connect, engine, load_settings, wait_for
+from commands.output import DONE, FAILED, Json, cell, console, errors, grid, percent, print_json
+from commands.run import failure, finish, warn_without_worker
 from commands.tables import Actor, login
 from contracts import Decision, RunOutcome, VerdictReply
 from db.gates import Gate
 from settings import Settings
+
+ANSWER_SECONDS = 60.0
 
 app = typer.Typer(help="Candidates that a gate has stopped: look at the evidence, then decide.", no_args_is_help=True)
 
@@ -72,7 +74,7 @@ def draw(gate: Gate, examples: list[dict[str, Any]]) -> None:
     e = gate.evidence
     console.print(f"[bold]gate {gate.gate_id}[/]: candidate table {gate.candidate} of {gate.workflow_id}", highlight=False)
     for reason in e["reasons"].values():
-        console.print(f"  [red]✗[/] {reason}", highlight=False)
+        console.print(f"  [red]✗[/] {cell(reason)}", highlight=False)
     if not e["reasons"]:
         console.print("  [green]✓[/] every gate passed; the settings ask for a review always")
     grid(
@@ -94,7 +96,7 @@ def draw(gate: Gate, examples: list[dict[str, Any]]) -> None:
         )
     if gate.decision:
         console.print(
-            f"decided: [bold]{gate.decision}[/] by {gate.reviewer}, {gate.decided_at:%Y-%m-%d %H:%M} UTC: {gate.reason}"
+            f"decided: [bold]{gate.decision}[/] by {cell(gate.reviewer)}, {cell(gate.decided_at)} UTC: {cell(gate.reason)}"
         )
     else:
         console.print(
@@ -126,35 +128,42 @@ def _decide(decision: Decision, gate: str, actor: str | None, reason: str, wait:
         found = db.gates.get(connection, gate)
     reply = wait_for(submit(settings, found, decision, actor or login(), reason))
     if reply.accepted and wait:
-        return wait_for(_follow(settings, found, json))
+        return wait_for(_follow(settings, found, decision, json))
     if json:
         print_json(reply)
     elif reply.accepted:
-        console.print(f"[green]accepted:[/] {reply.message}", highlight=False)
+        console.print(f"[green]accepted:[/] {cell(reply.message)}", highlight=False)
     else:
-        errors.print(f"[red]not accepted:[/] {reply.message}", highlight=False)
+        errors.print(f"[red]not accepted:[/] {cell(reply.message)}", highlight=False)
     return DONE if reply.accepted else FAILED
 
 
 async def submit(settings: Settings, gate: Gate, decision: Decision, reviewer: str, reason: str) -> VerdictReply:
-    """Send a verdict through the gate's main door. A verdict that comes too late is an answer, not an error."""
+    """Send a verdict through the gate's main door. A verdict that comes too late is an answer, not an error.
+
+    Raises:
+        Unreachable: the run does not answer, most likely because no worker runs.
+    """
     client = await connect(settings)
-    verdict = {"gate_id": gate.gate_id, "decision": decision, "reviewer": reviewer, "reason": reason}
-    try:
-        handle = client.get_workflow_handle(gate.workflow_id, run_id=gate.run_id)
-        reply: VerdictReply = await handle.execute_update("verdict", verdict, result_type=VerdictReply)
-        return reply
-    except WorkflowUpdateFailedError as error:
-        return VerdictReply(False, failure(error))
-    except RPCError as error:
-        if error.status != RPCStatusCode.NOT_FOUND:
-            raise
+    handle = client.get_workflow_handle(gate.workflow_id, run_id=gate.run_id)
+    if (await handle.describe()).status != WorkflowExecutionStatus.RUNNING:
         with engine(settings).begin() as connection:
             db.gates.expire(connection, gate.gate_id, "its run ended without a verdict")
             ended = db.gates.get(connection, gate.gate_id)
         return VerdictReply(False, f"the run of gate {gate.gate_id} has ended: {ended.decision} by {ended.reviewer}")
+    warn_without_worker(settings)
+    verdict = {"gate_id": gate.gate_id, "decision": decision, "reviewer": reviewer, "reason": reason}
+    try:
+        sent = handle.execute_update("verdict", verdict, result_type=VerdictReply)
+        reply: VerdictReply = await asyncio.wait_for(sent, ANSWER_SECONDS)
+    except WorkflowUpdateFailedError as error:
+        return VerdictReply(False, failure(error))
+    except TimeoutError:
+        raise Unreachable(f"the run did not answer within {ANSWER_SECONDS:.0f} s: is a worker running?") from None
+    return reply
 
 
-async def _follow(settings: Settings, gate: Gate, json: bool) -> int:
+async def _follow(settings: Settings, gate: Gate, decision: Decision, json: bool) -> int:
     client = await connect(settings)
-    return await finish(client.get_workflow_handle(gate.workflow_id, result_type=RunOutcome), json)
+    code = await finish(settings, client.get_workflow_handle(gate.workflow_id, result_type=RunOutcome), json)
+    return DONE if decision == "abort" and code == FAILED else code

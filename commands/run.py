@@ -8,11 +8,13 @@ import typer
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
+import db.tables
 import embedded
-from commands.context import Set, connect, load_settings, wait_for
+from commands.context import Set, connect, engine, load_settings, wait_for
 from commands.follow import follow
-from commands.output import DONE, FAILED, WAITING, Json, console, errors, print_json
+from commands.output import DONE, FAILED, WAITING, Json, cell, console, errors, percent, print_json
 from contracts import FineTuneInput, RagRefreshInput, RunOutcome, RunStatus
+from db.tables import TransitionTable
 from settings import Settings
 from sources.log import span
 from workflows import policies
@@ -64,29 +66,39 @@ def nominal_or_end_of_log(settings: Settings, at: datetime | None) -> datetime:
 
 
 async def _run(settings: Settings, request: FineTuneInput | RagRefreshInput, name: str, wait: bool, json: bool) -> int:
-    handle = await start(await connect(settings), request, name)
+    try:
+        handle = await start(await connect(settings), request, name)
+    except WorkflowAlreadyStartedError:
+        raise ValueError(
+            f"{name} is already under way with the settings it was started with: see `driftline status`; "
+            "decide on its candidate (`driftline review list`) or let it end first"
+        ) from None
+    warn_without_worker(settings)
+    if wait:
+        return await finish(settings, handle, json)
+    if json:
+        print_json({"workflow_id": handle.id, "run_id": handle.first_execution_run_id, "outcome": None})
+    else:
+        console.print(f"started [bold]{handle.id}[/]; follow it with `driftline status`")
+    return DONE
+
+
+def warn_without_worker(settings: Settings) -> None:
     if not settings.temporal_address and embedded.status(settings.home).worker is None:
         errors.print("[yellow]no worker runs here, so nothing will happen until `driftline up`[/]")
-    if not wait:
-        if json:
-            print_json({"workflow_id": handle.id, "run_id": handle.first_execution_run_id, "outcome": None})
-        else:
-            console.print(f"started [bold]{handle.id}[/]; follow it with `driftline status`")
-        return DONE
-    return await finish(handle, json)
 
 
-async def start(client: Client, request: FineTuneInput | RagRefreshInput, name: str) -> WorkflowHandle[Any, Any]:
-    """Start the run, or attach to the one with this name that is still under way."""
+async def start(client: Client, request: FineTuneInput | RagRefreshInput, name: str) -> WorkflowHandle[Any, RunOutcome]:
+    """Start the run.
+
+    Raises:
+        WorkflowAlreadyStartedError: one of this name is still under way.
+    """
     workflow = "FineTune" if isinstance(request, FineTuneInput) else "RagRefresh"
-    try:
-        return await client.start_workflow(workflow, request, id=name, task_queue=policies.WORKFLOWS, result_type=RunOutcome)
-    except WorkflowAlreadyStartedError:
-        errors.print(f"[yellow]{name} is already under way with its own settings: attached to it[/]", highlight=False)
-        return client.get_workflow_handle(name, result_type=RunOutcome)
+    return await client.start_workflow(workflow, request, id=name, task_queue=policies.WORKFLOWS, result_type=RunOutcome)
 
 
-async def finish(handle: WorkflowHandle[Any, Any], json: bool = False) -> int:
+async def finish(settings: Settings, handle: WorkflowHandle[Any, RunOutcome], json: bool = False) -> int:
     """Draw the run until it ends or waits for review, and say how. Returns the exit code."""
     ended = await follow(handle, quiet=json)
     if not ended:
@@ -95,7 +107,9 @@ async def finish(handle: WorkflowHandle[Any, Any], json: bool = False) -> int:
             print_json({"workflow_id": handle.id, "outcome": "review", "gate_id": status.gate_id, "table": status.table})
         else:
             reasons = status.evaluation.reasons.values() if status.evaluation else ()
-            console.print(f"[yellow]candidate table {status.table} waits for review[/]", *reasons, sep="\n  ", highlight=False)
+            console.print(
+                f"[yellow]candidate table {status.table} waits for review[/]", *map(cell, reasons), sep="\n  ", highlight=False
+            )
             console.print(f"evidence: `driftline review show {status.gate_id}`")
         return WAITING
     try:
@@ -105,9 +119,9 @@ async def finish(handle: WorkflowHandle[Any, Any], json: bool = False) -> int:
         if json:
             print_json({"workflow_id": handle.id, "outcome": "failed", "error": message})
         else:
-            errors.print(f"[red]{handle.id} failed:[/] {message}", highlight=False)
+            errors.print(f"[red]{handle.id} failed:[/] {cell(message)}", highlight=False)
         return FAILED
-    return _report(handle.id, outcome, json)
+    return _report(settings, handle.id, outcome, json)
 
 
 def failure(error: BaseException) -> str:
@@ -117,10 +131,23 @@ def failure(error: BaseException) -> str:
     return getattr(error, "message", None) or str(error)
 
 
-def _report(workflow_id: str, result: RunOutcome, json: bool) -> int:
+def _report(settings: Settings, workflow_id: str, result: RunOutcome, json: bool) -> int:
     if json:
         print_json({"workflow_id": workflow_id, **vars(result)})
     else:
         colour = "green" if result.outcome == "published" else "yellow"
         console.print(f"[{colour}]{result.outcome}[/]: table {result.table}, model {result.model}, attempt {result.attempts}")
+        with engine(settings).connect() as connection:
+            draw_quality(db.tables.get(connection, result.table))
     return DONE if result.outcome in ("published", "superseded") else FAILED
+
+
+def draw_quality(table: TransitionTable) -> None:
+    """A table's measures, each beside what it must be read against (design §3.8)."""
+    console.print(
+        f"table {table.version}: {table.rows} pairs, {table.coverage} of {table.clusters} interests answered, "
+        f"exact match {percent(table.exact_match_rate)}\n"
+        f"recall {percent(table.recall)}; chance {percent(table.recall_chance)}, most popular successor "
+        f"{percent(table.recall_popular)}, most frequent successor of the pair {percent(table.recall_frequent)}",
+        highlight=False,
+    )

@@ -1,6 +1,6 @@
 """`driftline schedule`: when the two updates start by themselves."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -88,8 +88,10 @@ def backfill(
     end: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last nominal date (UTC).")],
 ) -> None:
     """Make the runs whose nominal times lie in a past span, one after another: the versions a live run would have made."""
+    if end < start:
+        raise typer.BadParameter(f"--to {end:%Y-%m-%d} is before --from {start:%Y-%m-%d}")
     span = ScheduleBackfill(
-        start_at=start.replace(tzinfo=UTC),
+        start_at=start.replace(tzinfo=UTC) - timedelta(seconds=1),  # Temporal leaves the start itself out
         end_at=end.replace(tzinfo=UTC, hour=23, minute=59, second=59),
         overlap=ScheduleOverlapPolicy.BUFFER_ALL,
     )

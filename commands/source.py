@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import db.logs
 from commands.context import Set, engine, load_settings
-from commands.output import Json, console, grid, jsonable, print_json
+from commands.output import Json, cell, console, grid, jsonable, print_json
 from contracts import Source
 from settings import Settings
 from sources.profile import Profile, profile
@@ -17,7 +17,7 @@ def ingest(settings: Set = None, json: Json = False) -> None:
     Runs read the log itself, one window at a time, so nothing is copied and a growing log needs no second ingest.
     """
     loaded = load_settings(settings)
-    with nullcontext() if json else console.status(f"reading {loaded.source.events}"):
+    with nullcontext() if json else console.status(f"reading {cell(loaded.source.events)}"):
         found = record(loaded, loaded.source)
     if json:
         print_json(found)

@@ -179,5 +179,5 @@ async def _runs(settings: Settings, limit: int = 8) -> list[dict[str, Any]]:
             "stage": run.typed_search_attributes.get(attributes.STAGE),
             "started": run.start_time,
         }
-        async for run in client.list_workflows(limit=limit)
+        async for run in client.list_workflows("WorkflowType IN ('FineTune', 'RagRefresh', 'BuildClusters')", limit=limit)
     ]

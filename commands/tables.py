@@ -158,6 +158,7 @@ def lookup(
     if json:
         print_json(answer)
         return
-    shown = [(answer.c1_name, c1), (answer.c2_name, c2), (f"[bold green]{answer.c_next_name}[/]", answer.c_next)]
+    shown = [(cell(answer.c1_name), c1), (cell(answer.c2_name), c2)]
+    shown += [(f"[bold green]{cell(answer.c_next_name)}[/]", answer.c_next)]
     console.print(" → ".join(f"{name} [dim]({number})[/]" for name, number in shown), highlight=False)
     console.print(f"[dim]table {answer.version} on channel {answer.channel}, decoding {answer.decoding}[/]", highlight=False)

@@ -9,6 +9,7 @@ from transformers import DynamicCache
 
 from engines.cache import repeated
 from engines.tokens import Segments
+from engines.trie import check_prefix_free
 
 IGNORED = -100
 
@@ -25,7 +26,7 @@ def read_examples(samples: Path, tokenizer) -> tuple[list[int], list[Example]]:
     """The tokens that all prompts begin with, and every sample's own.
 
     Raises:
-        ValueError: there is no sample.
+        ValueError: there is no sample, or the tokenizer cannot tell two labels apart (known here, it costs no training).
     """
     table = pq.read_table(samples, columns=["shared", "first", "rest", "label"]).to_pydict()
     if not table["label"]:
@@ -33,6 +34,8 @@ def read_examples(samples: Path, tokenizer) -> tuple[list[int], list[Example]]:
     segments = Segments(tokenizer)
     for texts in table.values():
         segments.learn(texts)
+    labels = sorted(set(table["label"]))
+    check_prefix_free([segments.label(label) for label in labels], [repr(label) for label in labels])
     common = set(table["shared"])
     shared = segments.start(common.pop()) if len(common) == 1 else []
     examples = [

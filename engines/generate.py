@@ -34,6 +34,7 @@ MAPPING = pa.schema(
     ]
 )
 ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
+ENGINES = {"trie": TrieEngine}
 BEAT = 1.0  # seconds between two progress lines
 
 
@@ -85,7 +86,7 @@ def _engine(job: GenerateJob, shared: str, labels: list[str]) -> Engine:
     model, tokenizer = weights.load_causal_lm(job.base_model)
     if job.adapter is not None:
         model = PeftModel.from_pretrained(model, job.adapter).merge_and_unload()
-    return TrieEngine(model, tokenizer, shared, labels, job.generation.batch_size)
+    return ENGINES[job.generation.engine](model, tokenizer, shared, labels, job.generation.batch_size)
 
 
 def _read(prompts: Path) -> tuple[list[str], str, list[Block]]:

@@ -28,7 +28,7 @@ class Trie:
 
     def __init__(self, labels: Sequence[Sequence[int]]) -> None:
         self._place = [0] * len(labels)
-        _check_prefix_free(labels)
+        check_prefix_free(labels, [f"cluster {cluster}" for cluster in range(len(labels))])
         order = sorted(range(len(labels)), key=lambda cluster: labels[cluster])
         self.root = Node(low=0, high=len(order))
         for place, cluster in enumerate(order):
@@ -57,11 +57,12 @@ class Trie:
         return chain, node
 
 
-def _check_prefix_free(labels: Sequence[Sequence[int]]) -> None:
-    ordered = sorted((list(label[:-1]), cluster) for cluster, label in enumerate(labels))
+def check_prefix_free(labels: Sequence[Sequence[int]], names: Sequence[str]) -> None:
+    """Raises ValueError: one description's tokens (`labels`, end token last) are how another's begin, or the same."""
+    ordered = sorted((list(label[:-1]), name) for label, name in zip(labels, names, strict=True))
     for (shorter, one), (longer, other) in pairwise(ordered):
         if longer[: len(shorter)] == shorter:
             raise ValueError(
-                f"to this model's tokenizer the description of cluster {one} is how that of cluster {other} begins: "
+                f"to this model's tokenizer the description of {one} is how that of {other} begins: "
                 "change one of the two descriptions"
             )

@@ -23,7 +23,10 @@ def load_causal_lm(name: str):
         ValueError: the tokenizer has no end token, or the weights are not there.
     """
     path = base_model_path(name)
-    tokenizer = AutoTokenizer.from_pretrained(path)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+    except OSError as error:
+        raise ValueError(f"cannot load training.base_model {name!r}: {error}") from error
     if tokenizer.eos_token_id is None:
         raise ValueError(f"the tokenizer of {name} has no eos_token, so an answer could not end: choose another base_model")
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -12,7 +12,7 @@ from contracts import QUERY
 from sources.session import explained, literal
 
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.I)
-READ_BY_DUCKDB = {"file", "http", "https", "s3", "s3a", "s3n", "gs", "gcs", "r2", "hf", "az", "azure", "abfss"}
+READ_BY_DUCKDB = {"http", "https", "s3", "s3a", "s3n", "gs", "gcs", "r2", "hf", "az", "azure", "abfss"}
 WITHOUT_GLOB = {"http", "https"}
 FORMATS = {"parquet": "parquet", "pq": "parquet", "csv": "csv", "tsv": "csv", "txt": "csv"}
 
@@ -56,7 +56,7 @@ def _columns(con: duckdb.DuckDBPyConnection, body: str) -> dict[str, str]:
 def _files(con: duckdb.DuckDBPyConnection, knob: str, pattern: str, ids: Sequence[str]) -> str:
     scheme = SCHEME.match(pattern)
     name = scheme.group(1).lower() if scheme else "file"
-    if name not in READ_BY_DUCKDB:
+    if name != "file":
         _register(con, knob, name)
     files = [pattern]
     if name not in WITHOUT_GLOB:
@@ -74,6 +74,8 @@ def _register(con: duckdb.DuckDBPyConnection, knob: str, scheme: str) -> None:
     try:
         con.register_filesystem(fsspec.filesystem(scheme))
     except (ValueError, ImportError) as error:
+        if scheme in READ_BY_DUCKDB:  # with an extension that it fetches itself
+            return
         raise ValueError(f"{knob}: cannot read {scheme}:// addresses: {error}") from error
 
 

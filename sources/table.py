@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from sources.columns import resolve
+from sources.columns import identifier
 from sources.relations import find
 from sources.session import arrow, connect, explained, quoted
 
@@ -20,8 +20,7 @@ def read_table(where: str, columns: Mapping[str, str], setup: str = "", knob: st
     with connect(setup) as con:
         raw = find(con, knob, where, list(columns.values()))
         listed = ", ".join(
-            f"CAST({resolve(con, raw, f'{knob}: {name}', written).sql} AS VARCHAR) AS {quoted(name)}"
-            for name, written in columns.items()
+            f"{identifier(con, raw, f'{knob}: {name}', written)} AS {quoted(name)}" for name, written in columns.items()
         )
         with explained(f"{knob} = {where!r}"):
             return arrow(con, f"SELECT {listed} FROM {raw.sql}")

@@ -13,11 +13,11 @@ with workflow.unsafe.imports_passed_through():
 class BuildClusters:
     @workflow.run
     async def run(self, request: BuildClustersInput) -> ClusterSetRef:
-        embeddings = await workflow.execute_activity_method(
-            ClusterActivities.embed_catalogue,
-            EmbedCatalogue(request.source, request.clusters.embedding_model),
-            **policies.compute,
-        )
+        catalogue = await workflow.execute_activity_method(ClusterActivities.read_catalogue, request.source, **policies.compute)
+        asked = EmbedCatalogue(catalogue, request.clusters.embedding_model)
+        embeddings = await workflow.execute_activity_method(ClusterActivities.embed_catalogue, asked, **policies.compute)
         return await workflow.execute_activity_method(
-            ClusterActivities.build_cluster_set, BuildClusterSet(embeddings, request.clusters), **policies.compute
+            ClusterActivities.build_cluster_set,
+            BuildClusterSet(catalogue, embeddings, request.clusters),
+            **policies.compute,
         )

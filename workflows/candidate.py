@@ -92,7 +92,7 @@ class CandidateWorkflow:
         """Say where the run is: in the status query, the search attribute and the log."""
         self.status_now = replace(self.status_now, stage=stage, **facts)
         workflow.upsert_search_attributes([STAGE.value_set(stage)])
-        workflow.logger.info("stage %s", stage, extra={"stage": stage})
+        workflow.logger.info("stage %s", stage, extra={"stage": stage, **facts})
 
     async def count(self, source: Source, sequences: Sequences, cluster_set: int, *windows: Window) -> list[CountsRef]:
         """Count the triples of each window, side by side."""
@@ -119,6 +119,8 @@ class CandidateWorkflow:
         request = StoreTable(kind, nominal, counts, model.version, prompts, mapping, generation, self.run_ids(), retrieval)
         table = await workflow.execute_activity_method(TableActivities.store_table, request, **policies.record)
         workflow.upsert_search_attributes([TABLE.value_set(table.version)])
+        versions = {"table": table.version, "model": model.version, "counts": counts, "cluster_set": model.cluster_set}
+        workflow.logger.info("table stored", extra=versions)
         return table
 
     async def settle(self, table: TableRef, model: ModelRef, test_counts: int, gates: Gates, channel: str) -> RunOutcome | None:

@@ -34,16 +34,13 @@ class FineTune(CandidateWorkflow):
         while True:
             attempt = self.status_now.attempt
             self.enter("curating")
-            samples = await workflow.execute_activity_method(
-                SampleActivities.curate_samples,
-                CurateSamples(counts.version, request.samples, request.retrieval),
-                **policies.compute,
-            )
+            curated = CurateSamples(counts.version, request.samples, request.retrieval)
+            samples = await workflow.execute_activity_method(SampleActivities.curate_samples, curated, **policies.compute)
             self.enter("training")
             # Another attempt with the same seed would make the same adapter again.
             recipe = replace(request.training, seed=request.training.seed + attempt - 1)
             model = await workflow.execute_activity_method(
-                TrainingActivities.train, Train(samples, recipe, counts.version, self.run_ids()), **policies.train
+                TrainingActivities.train, Train(samples, recipe, curated, self.run_ids()), **policies.train
             )
             table = await self.make_table("fine_tune", nominal, counts.version, model, prompts, request.generation)
             outcome = await self.settle(table, model, test_counts.version, request.gates, request.channel)

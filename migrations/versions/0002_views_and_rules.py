@@ -64,7 +64,7 @@ CREATE VIEW table_lineage AS
 SELECT t.version, t.kind, t.nominal, t.rows, t.complete, t.prompts_hash, t.unseen, t.mapping_hash, t.generation, t.retrieval,
     t.workflow_id, t.run_id, t.created_at,
     t.cluster_set, s.method AS cluster_method, s.key AS cluster_key,
-    t.counts_version, c.window_start, c.window_end, c.dedup, c.predicate,
+    t.counts_version, c.window_start, c.window_end, c.dedup, c.predicate, c.events, c.users, c.triples, c.dropped,
     t.model_version, m.base_model, m.adapter_uri, m.adapter_hash, m.samples_hash, m.recipe,
     m.workflow_id AS model_workflow_id, m.run_id AS model_run_id,
     m.counts_version AS model_counts_version, mc.window_start AS model_window_start, mc.window_end AS model_window_end,
