@@ -2,14 +2,17 @@
 
 import os
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 import typer
+from rich.markup import escape
 from sqlalchemy.exc import OperationalError
-from temporalio.service import RPCError
+from temporalio.exceptions import TemporalError
 
 from commands import clusters, demo, run, schedule, source, stack, tables
 from commands import review as reviews
-from commands.output import FAILED, errors
+from commands.output import DONE, FAILED, errors
 
 app = typer.Typer(
     help="Keeps LLM-powered recommenders in step with their users: a versioned table of the next novel interest for every "
@@ -39,12 +42,23 @@ def main() -> None:
         app()
     try:
         app()
-    except (ValueError, RuntimeError, RPCError) as error:
-        errors.print(f"[red]error:[/] {error}", highlight=False, markup=True)
-        sys.exit(FAILED)
+    except SystemExit as done:
+        leave(done.code)
+    except (ValueError, RuntimeError, TemporalError) as error:
+        errors.print(f"[red]error:[/] {escape(str(error))}", highlight=False)
+        leave(FAILED)
     except OperationalError as error:
-        errors.print(f"[red]error:[/] Postgres does not answer: start it with `driftline up` ({error.orig})", highlight=False)
-        sys.exit(FAILED)
+        why = escape(str(error.orig))
+        errors.print(f"[red]error:[/] Postgres does not answer: start it with `driftline up` ({why})", highlight=False)
+        leave(FAILED)
+
+
+def leave(code: object) -> NoReturn:
+    """Exit at once: Temporal's threads may call into an interpreter that is being torn down, which aborts it (134)."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(code if isinstance(code, int) else FAILED if code else DONE)
 
 
 if __name__ == "__main__":

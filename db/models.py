@@ -87,7 +87,8 @@ def newest_approved(conn: Connection, until: datetime | None = None, cluster_set
     """The model that a RAG refresh uses (design §3.12): of the newest approved fine-tune table by nominal time.
 
     Publication is not asked for: a table can be superseded and its model still be good. With `until`, only tables of that
-    nominal time or before: a backfilled refresh finds the model that the live run would have found.
+    nominal time or before: a backfilled refresh finds the model that the live run would have found, unless that one was
+    approved only after the live run.
     """
     query = """
         SELECT model_version FROM table_overview
