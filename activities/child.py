@@ -86,7 +86,7 @@ class _Watch:
 
     def __init__(self, module: str, stall_after: float) -> None:
         self.module, self.stall_after = module, stall_after
-        self.progress = Progress(f"starting {module}", 0, 0)
+        self.progress = Progress(f"loading {module.rpartition('.')[2]}", 0, 0)
         self.moved_at = time.monotonic()
         self.tail: deque[str] = deque(maxlen=20)
         self.last = ""

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
@@ -13,6 +13,7 @@ from commands.output import cell, console
 from contracts import Progress
 from workflows.attributes import STAGE
 
+STARTING = "starting"
 POLL = 1.0
 SAY_EVERY = 10.0
 """Seconds between lines where there is no terminal to draw on."""
@@ -23,13 +24,13 @@ async def follow(handle: WorkflowHandle[Any, Any], quiet: bool = False) -> bool:
     with _Drawing(quiet) as drawing:
         while True:
             description = await handle.describe()
-            stage = description.typed_search_attributes.get(STAGE) or "starting"
-            if description.status != WorkflowExecutionStatus.RUNNING:
-                return True
-            if stage == "review":
-                return False
-            progress, trouble = await _pending(handle, description)
-            drawing.show(stage, progress, trouble)
+            stage = description.typed_search_attributes.get(STAGE) or STARTING
+            running = description.status == WorkflowExecutionStatus.RUNNING
+            if not running or stage == "review":
+                if running or description.status == WorkflowExecutionStatus.COMPLETED:
+                    drawing.finish()
+                return not running
+            drawing.show(stage, *await _pending(handle, description))
             await asyncio.sleep(POLL)
 
 
@@ -59,7 +60,7 @@ class _Drawing:
             SpinnerColumn(finished_text="[green]✓[/]"),
             TextColumn("{task.description:<12}"),
             BarColumn(bar_width=30),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[count]:>9}"),
             TimeElapsedColumn(),
             TextColumn("[dim]left[/]"),
             TimeRemainingColumn(compact=True),
@@ -73,18 +74,20 @@ class _Drawing:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._finish()
         self.bars.stop()
 
     def show(self, stage: str, progress: Progress | None, trouble: str) -> None:
         step = progress or Progress(stage, 0, 0)
         name, done, total, note = step.stage, step.done, step.total or None, step.note
+        if name == STARTING and self.task is not None:  # between two steps
+            return
+        count = f"{done}/{total}" if total else ""
         if name != self.name:
-            self._finish()
+            self.finish()
             self.name = name
-            self.task = self.bars.add_task(name, total=total, note=note)
+            self.task = self.bars.add_task(name, total=total, note=note, count=count)
         if self.task is not None:
-            self.bars.update(self.task, completed=done, total=total, note=note)
+            self.bars.update(self.task, completed=done, total=total, note=note, count=count)
         if trouble and trouble != self.trouble and not self.quiet:
             self.trouble = trouble
             console.print(f"[yellow]{name}: {cell(trouble)}[/]", highlight=False)
@@ -92,8 +95,9 @@ class _Drawing:
             self.said = time.monotonic()
             console.print(f"{name} {done}/{total} {note}" if total else f"{name} …", highlight=False, markup=False)
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """The stage is done: fill its bar and stop its clock."""
         if self.task is not None:
-            total = self.bars.tasks[self.task].total or 1
-            self.bars.update(self.task, completed=total, total=total)
+            total = self.bars.tasks[self.task].total
+            self.bars.update(self.task, completed=total or 1, total=total or 1, count=f"{total:.0f}/{total:.0f}" if total else "")
             self.bars.stop_task(self.task)
