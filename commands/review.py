@@ -4,8 +4,10 @@ import asyncio
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy import Connection
 from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 
+import db.clusters
 import db.gates
 import db.tables
 from commands.context import Unreachable, connect, engine, load_settings, wait_for
@@ -64,10 +66,17 @@ def show(gate: GateId, json: Json = False) -> None:
     draw(found, examples)
 
 
-def inexact(connection: Any, table: int, limit: int = 8) -> list[dict[str, Any]]:
-    """Pairs whose free answer was not exactly a novel description, and where it left."""
-    rows = db.tables.rows(connection, table).to_pylist()
-    return [{k: row[k] for k in ("c1", "c2", "c_next", "free")} for row in rows if row["decoding"] == "constrained"][:limit]
+def inexact(connection: Connection, table: int, limit: int = 8) -> list[dict[str, Any]]:
+    """Pairs whose free answer was not exactly a novel description, spread over the table, and what was written instead."""
+    missed = [row for row in db.tables.rows(connection, table).to_pylist() if row["decoding"] == "constrained"]
+    names = db.clusters.get(connection, db.tables.get(connection, table).cluster_set)["name"].to_pylist()
+    shown = missed[:: max(1, len(missed) // limit)][:limit]
+    return [
+        {name: row[name] for name in ("c1", "c2", "c_next")}
+        | {f"{name}_name": names[row[name]] for name in ("c1", "c2", "c_next")}
+        | {"free": row["free"]}
+        for row in shown
+    ]
 
 
 def draw(gate: Gate, examples: list[dict[str, Any]]) -> None:
@@ -91,9 +100,8 @@ def draw(gate: Gate, examples: list[dict[str, Any]]) -> None:
         ],
     )
     if examples:
-        grid(
-            "answers that were not exact", ("c1", "c2", "constrained to", "freely wrote …"), [tuple(x.values()) for x in examples]
-        )
+        rows = [(x["c1_name"], x["c2_name"], x["c_next_name"], x["free"]) for x in examples]
+        grid("answers that were not exact", ("interest 1", "interest 2", "constrained to", "freely wrote …"), rows)
     if gate.decision:
         console.print(
             f"decided: [bold]{gate.decision}[/] by {cell(gate.reviewer)}, {cell(gate.decided_at)} UTC: {cell(gate.reason)}"
