@@ -1,0 +1,43 @@
+"""A child process that does as its job says: `python -m tests.activities.actor JOB.json`, on the real side of the protocol."""
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from engines import child
+
+
+@dataclass(frozen=True)
+class Part:
+    """`folder`: where the actor leaves traces of what it did."""
+
+    act: str
+    folder: str
+
+
+def play(part: Part) -> None:
+    folder = Path(part.folder)
+    (folder / "pid").write_text(str(os.getpid()))
+    if part.act == "refuse":
+        print("noise that is no progress", flush=True)
+        raise ValueError("the window is empty: choose another")
+    if part.act == "crash":
+        print("about to fall", file=sys.stderr, flush=True)
+        os._exit(7)
+    if part.act == "hang":
+        child.report("training", 1, 9)
+        while True:
+            time.sleep(0.05)
+            child.report("training", 1, 9, "alive, but no further")
+    for step in range(1, 1000 if part.act == "work" else 4):
+        child.report("training", step, 3, f"home {os.environ['DRIFTLINE_HOME']}")
+        if child.stopping():
+            (folder / "checkpoint").write_text(str(step))
+            raise child.Stopped
+        time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    child.main(Part, play)

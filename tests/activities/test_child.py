@@ -1,0 +1,178 @@
+"""Supervision of a real child process: what it says, every way it can end, and every way its supervisor can (design §4)."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities import child
+from contracts import Progress
+from tests.activities.actor import Part
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _beats_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "BEAT_EVERY", 0.05)
+
+
+@pytest.fixture
+def env() -> ActivityEnvironment:
+    return ActivityEnvironment()
+
+
+def act(env: ActivityEnvironment, what: str, folder: Path, **knobs: float) -> "asyncio.Task[None]":
+    part = Part(what, str(folder))
+    return asyncio.ensure_future(env.run(child.run_child, "tests.activities.actor", part, folder, folder / "home", **knobs))
+
+
+async def until(seen: Callable[[], Any], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not seen():
+        assert time.monotonic() < deadline, "waited in vain"
+        await asyncio.sleep(0.02)
+
+
+def pid(folder: Path) -> int:
+    return int((folder / "pid").read_text())
+
+
+async def started(folder: Path) -> int:
+    await until(lambda: (folder / "pid").exists() and (folder / "pid").read_text())
+    return pid(folder)
+
+
+def gone(process: int) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return bool(psutil.Process(process).status() == psutil.STATUS_ZOMBIE)
+    return True
+
+
+async def failure(run: "asyncio.Task[None]") -> ApplicationError:
+    with pytest.raises(ApplicationError) as raised:
+        await run
+    return raised.value
+
+
+async def test_progress_becomes_heartbeats_and_the_job_file_stays_for_whoever_looks(
+    env: ActivityEnvironment, tmp_path: Path
+) -> None:
+    beats: list[Progress] = []
+    env.on_heartbeat = lambda *details: beats.append(details[0])
+    await act(env, "progress", tmp_path)
+    assert beats[0].done == 0
+    steps = [beat for beat in beats if beat.stage == "training"]
+    assert steps
+    assert {(step.total, step.note) for step in steps} == {(3, f"home {tmp_path / 'home'}")}
+    assert [step.done for step in steps] == sorted(step.done for step in steps)
+    assert '"act": "progress"' in (tmp_path / "job.json").read_text()
+
+
+async def test_bad_input_is_not_retried_and_carries_the_last_line_of_the_log(env: ActivityEnvironment, tmp_path: Path) -> None:
+    error = await failure(act(env, "refuse", tmp_path))
+    assert (error.type, error.non_retryable) == ("BadInput", True)
+    assert error.message == "the window is empty: choose another"
+    assert "Traceback" in (tmp_path / "child.log").read_text()
+
+
+async def test_a_crash_is_retried_and_carries_the_end_of_the_log(env: ActivityEnvironment, tmp_path: Path) -> None:
+    error = await failure(act(env, "crash", tmp_path))
+    assert (error.type, error.non_retryable) == ("ChildFailed", False)
+    assert "ended with 7" in error.message
+    assert "about to fall" in error.message
+
+
+async def test_a_child_whose_steps_stop_coming_is_killed_though_it_still_talks(env: ActivityEnvironment, tmp_path: Path) -> None:
+    error = await failure(act(env, "hang", tmp_path, stall_after=1.5))
+    assert (error.type, error.non_retryable) == ("Stalled", False)
+    assert gone(pid(tmp_path))
+
+
+async def test_steps_that_come_keep_a_child_alive_past_the_stall_limit(env: ActivityEnvironment, tmp_path: Path) -> None:
+    run = act(env, "work", tmp_path, stall_after=1.5)
+    await started(tmp_path)
+    await asyncio.sleep(3)
+    assert not run.done()
+    env.cancel()
+    await asyncio.wait([run])
+
+
+async def test_a_cancelled_child_checkpoints_first(env: ActivityEnvironment, tmp_path: Path) -> None:
+    run = act(env, "work", tmp_path)
+    process = await started(tmp_path)
+    env.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert (tmp_path / "checkpoint").exists()
+    assert gone(process)
+
+
+async def test_a_worker_that_drains_lets_the_child_checkpoint_and_hands_the_step_back(
+    env: ActivityEnvironment, tmp_path: Path
+) -> None:
+    run = act(env, "work", tmp_path)
+    process = await started(tmp_path)
+    env.worker_shutdown()
+    error = await failure(run)
+    assert (error.type, error.non_retryable) == ("Preempted", False)
+    assert (tmp_path / "checkpoint").exists()
+    assert gone(process)
+
+
+async def test_a_child_that_something_else_stops_is_preempted_too(env: ActivityEnvironment, tmp_path: Path) -> None:
+    run = act(env, "work", tmp_path)
+    os.kill(await started(tmp_path), signal.SIGTERM)
+    assert (await failure(run)).type == "Preempted"
+
+
+async def test_a_child_that_does_not_stop_when_asked_is_killed(
+    env: ActivityEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "CHECKPOINT_GRACE", 0.5)
+    run = act(env, "hang", tmp_path)
+    process = await started(tmp_path)
+    env.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert gone(process)
+
+
+async def test_a_second_attempt_while_the_first_still_works_is_turned_away(env: ActivityEnvironment, tmp_path: Path) -> None:
+    first = act(env, "work", tmp_path)
+    process = await started(tmp_path)
+    error = await failure(act(ActivityEnvironment(), "work", tmp_path))
+    assert (error.type, error.non_retryable) == ("Busy", False)
+    assert not gone(process)
+    env.cancel()
+    await asyncio.wait([first])
+    await act(ActivityEnvironment(), "progress", tmp_path)  # free again
+
+
+async def test_a_killed_supervisor_takes_its_child_along(tmp_path: Path) -> None:
+    supervisor = f"""
+import asyncio
+from pathlib import Path
+from temporalio.testing import ActivityEnvironment
+from activities.child import run_child
+from tests.activities.actor import Part
+folder = Path({str(tmp_path)!r})
+asyncio.run(ActivityEnvironment().run(run_child, "tests.activities.actor", Part("work", str(folder)), folder, folder))
+"""
+    with subprocess.Popen([sys.executable, "-c", supervisor], cwd=ROOT) as process:
+        child_pid = await started(tmp_path)
+        assert not gone(child_pid)
+        process.kill()
+    await until(lambda: gone(child_pid))
+    assert not (tmp_path / "checkpoint").exists()

@@ -1,0 +1,78 @@
+"""A real stack in a folder of its own, driven by the real command as a user would."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil  # type: ignore[import-untyped]
+
+import embedded
+
+T = TypeVar("T")
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """`folder` is the working directory with its `driftline.toml`; `home` is where state lives."""
+
+    folder: Path
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "state"
+
+    @property
+    def env(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("DRIFTLINE_")}
+        return kept | {"DRIFTLINE_HOME": str(self.home), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "160"}
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """`driftline …` in the background."""
+        command = [sys.executable, str(ROOT / "cli.py"), *arguments]
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.env,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        """`driftline …`; its standard output, once its exit code is `code`."""
+        process = self.start(*arguments)
+        out, errors = process.communicate(timeout=240)
+        said = f"driftline {' '.join(arguments)} → {process.returncode}\n{out}\n{errors}"
+        assert process.returncode == code, f"{said}\n{self.logs()}"
+        return out if code in (0, 3) else out + errors
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        return json.loads(self(*arguments, "--json", code=code))
+
+    def worker(self) -> psutil.Process:
+        process = embedded.status(self.home).worker
+        assert process is not None, "no worker runs"
+        return psutil.Process(process.pid)
+
+    def logs(self, lines: int = 25, width: int = 500) -> str:
+        """The worker's last words, for the report of a failed test."""
+        log = self.home / "logs" / "worker.log"
+        last = log.read_text().splitlines()[-lines:] if log.exists() else ["(it has none)"]
+        return "\n".join(["the worker's log ends:", *(line[:width] for line in last)])
+
+    def until(self, what: str, found: Callable[[], T | None], seconds: float = 120) -> T:
+        """The first result that is neither None nor empty; looks often, so that what passes quickly is seen."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if result := found():
+                return result
+            time.sleep(0.02)
+        raise AssertionError(f"waited {seconds:.0f} s in vain for {what}\n{self.logs()}")

@@ -1,0 +1,154 @@
+"""Records the histories of this folder anew, on a real dev server: `python -m tests.replay.record [NAME …]`.
+
+Only after a change that no run in flight has to survive: until then the old histories are the proof that it does.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from temporalio import activity
+from temporalio.client import Client, WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+import embedded
+from contracts import (
+    BuildClusterSet,
+    BuildClustersInput,
+    CatalogueRef,
+    ClusterSetRef,
+    EmbedCatalogue,
+    EmbeddingsRef,
+    FineTuneInput,
+    Gates,
+    RagRefreshInput,
+    Retrieval,
+    Source,
+    VerdictReply,
+    Windows,
+)
+from tests.workflows.conftest import BAD, GOOD, Steps, running
+from tests.workflows.test_review import verdict, waiting
+from workflows import attributes, policies
+from workflows.build_clusters import BuildClusters
+
+HISTORIES = Path(__file__).parent / "histories"
+NOMINAL = datetime(2017, 11, 27, tzinfo=UTC)
+SOURCE = Source(events="s3://shop/log/*.parquet", items="s3://shop/items.parquet")
+FINE_TUNE = FineTuneInput(SOURCE, Windows(90, 28), nominal=NOMINAL)
+REFRESH = RagRefreshInput(SOURCE, Windows(28, 7), retrieval=Retrieval(similarity="trend"), nominal=NOMINAL)
+SHORT = Gates(remind_every=timedelta(milliseconds=400), expire_after=timedelta(seconds=1))
+
+Handle = WorkflowHandle[Any, Any]
+
+
+async def start(client: Client, workflow: str, request: object, name: str) -> Handle:
+    return await client.start_workflow(workflow, request, id=name, task_queue=policies.WORKFLOWS)
+
+
+async def fine_tune(environment: WorkflowEnvironment, name: str) -> Handle:
+    """Counted, trained, mapped, judged, published."""
+    async with running(environment, Steps()):
+        return await ended(await start(environment.client, "FineTune", FINE_TUNE, name))
+
+
+async def rag_refresh(environment: WorkflowEnvironment, name: str) -> Handle:
+    """With the window before, for the trend."""
+    async with running(environment, Steps()):
+        return await ended(await start(environment.client, "RagRefresh", REFRESH, name))
+
+
+async def rerun_then_approve(environment: WorkflowEnvironment, name: str) -> Handle:
+    """Both doors, and verdicts that change nothing at both."""
+    async with running(environment, Steps(evaluations=[BAD, BAD])):
+        handle = await start(environment.client, "FineTune", FINE_TUNE, name)
+        first = (await waiting(handle)).gate_id
+        await handle.signal("verdict", "approve")
+        await by_update(handle, verdict("000000000000"))
+        await by_update(handle, verdict(first, "rerun"))
+        second = first
+        while second in (None, first):
+            second = (await waiting(handle)).gate_id
+        await by_update(handle, verdict(first))
+        await handle.signal("verdict", verdict(second))
+        return await ended(handle)
+
+
+async def refresh_aborted(environment: WorkflowEnvironment, name: str) -> Handle:
+    """A refresh that was counted again, then given up."""
+    async with running(environment, Steps(evaluations=[BAD, GOOD])):
+        handle = await start(environment.client, "RagRefresh", replace(REFRESH, gates=Gates(review="always")), name)
+        first = (await waiting(handle)).gate_id
+        await by_update(handle, verdict(first, "rerun"))
+        second = first
+        while second in (None, first):
+            second = (await waiting(handle)).gate_id
+        await by_update(handle, verdict(second, "abort"))
+        return await ended(handle)
+
+
+async def expired(environment: WorkflowEnvironment, name: str) -> Handle:
+    """Nobody answered: reminders, then the end."""
+    async with running(environment, Steps(evaluations=[BAD])):
+        return await ended(await start(environment.client, "FineTune", replace(FINE_TUNE, gates=SHORT), name))
+
+
+async def build_clusters(environment: WorkflowEnvironment, name: str) -> Handle:
+    @activity.defn
+    async def read_catalogue(source: Source) -> CatalogueRef:
+        return CatalogueRef("file:///c", "c", 120, 100)
+
+    @activity.defn
+    async def embed_catalogue(request: EmbedCatalogue) -> EmbeddingsRef:
+        return EmbeddingsRef("file:///e", "e")
+
+    @activity.defn
+    async def build_cluster_set(request: BuildClusterSet) -> ClusterSetRef:
+        return ClusterSetRef(1, 24, 100)
+
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(Worker(environment.client, task_queue=policies.WORKFLOWS, workflows=[BuildClusters]))
+        steps: list[Callable[..., Any]] = [read_catalogue, embed_catalogue, build_cluster_set]
+        await stack.enter_async_context(Worker(environment.client, task_queue=policies.CPU, activities=steps))
+        return await ended(await start(environment.client, "BuildClusters", BuildClustersInput(SOURCE), name))
+
+
+STORIES: dict[str, Callable[[WorkflowEnvironment, str], Coroutine[Any, Any, Handle]]] = {
+    story.__name__: story for story in (fine_tune, rag_refresh, rerun_then_approve, refresh_aborted, expired, build_clusters)
+}
+
+
+async def by_update(handle: Handle, raw: object) -> VerdictReply:
+    reply: VerdictReply = await handle.execute_update("verdict", raw, result_type=VerdictReply)
+    return reply
+
+
+async def ended(handle: Handle) -> Handle:
+    await handle.result()
+    return handle
+
+
+async def record(names: list[str]) -> None:
+    HISTORIES.mkdir(exist_ok=True)
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=embedded._temporal_binary(),
+        data_converter=pydantic_data_converter,
+        identity="recorder",  # the default names this machine
+    ) as environment:
+        await attributes.register(environment.client)
+        for name in names:
+            handle = await asyncio.wait_for(STORIES[name](environment, name.replace("_", "-")), 30)
+            history = await handle.fetch_history()
+            (HISTORIES / f"{name}.json").write_text(history.to_json() + "\n")
+            print(f"{name}: {len(history.events)} events")
+
+
+if __name__ == "__main__":
+    asyncio.run(record(sys.argv[1:] or list(STORIES)))

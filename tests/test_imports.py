@@ -1,0 +1,37 @@
+"""Nothing above `engines/` brings torch: a worker for Postgres stays small, and a command starts quickly (design §2)."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("torch", "transformers", "peft", "vllm", "sentence_transformers", "accelerate", "engines")
+ROOMS = ("activities", "commands", "db", "interests", "sources", "workflows")
+LOADED = "import sys; print([name for name in {heavy} if name in sys.modules])"
+
+
+def modules() -> list[str]:
+    rooms = [f"{room}.{file.stem}" for room in ROOMS for file in sorted((ROOT / room).glob("*.py")) if file.stem != "__init__"]
+    return ["cli", "worker", "embedded", *rooms]
+
+
+def heavy_after(statement: str) -> str:
+    command = [sys.executable, "-c", f"{statement}; " + LOADED.format(heavy=HEAVY)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.parametrize("entry", ["worker", "cli"])
+def test_an_entry_point_alone_leaves_the_heavy_libraries_out(entry: str) -> None:
+    assert heavy_after(f"import {entry}") == "[]"
+
+
+def test_every_module_above_the_engines_leaves_the_heavy_libraries_out() -> None:
+    found = modules()
+    assert {"workflows.fine_tune", "activities.training", "commands.run"} <= set(found)
+    assert heavy_after("import " + ", ".join(found)) == "[]"
+
+
+def test_the_check_itself_sees_a_heavy_import() -> None:
+    assert "engines" in heavy_after("import engines.files")
