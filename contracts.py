@@ -85,7 +85,7 @@ class Samples:
     """Fine-tuning samples (design §3.4)."""
 
     pairs_per_label: PositiveInt = 10
-    retrieved_share: Share = 0.5
+    retrieved_share: Share = 0.2
     """Share of the samples whose prompt has the retrieved line of a RAG refresh, so that the model learns to read it. The paper's
     prompts have none (0): a model as large as its needs no lesson, a small one learns from them never to repeat its prompt."""
 
@@ -101,7 +101,7 @@ class Training:
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
     warmup: Share = 0.1
     """Share of the steps over which the learning rate rises; it then falls along a cosine."""
-    steps: PositiveInt = 80
+    steps: PositiveInt = 100
     batch_size: PositiveInt = 16
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     checkpoint_every: PositiveInt = 10
