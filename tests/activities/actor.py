@@ -31,6 +31,8 @@ def play(part: Part) -> None:
         while True:
             time.sleep(0.05)
             child.report("training", 1, 9, "alive, but no further")
+    if part.act == "silent":
+        time.sleep(600)
     for step in range(1, 1000 if part.act == "work" else 4):
         child.report("training", step, 3, f"home {os.environ['DRIFTLINE_HOME']}")
         if child.stopping():

@@ -160,6 +160,21 @@ async def test_a_second_attempt_while_the_first_still_works_is_turned_away(env: 
     await act(ActivityEnvironment(), "progress", tmp_path)  # free again
 
 
+async def test_a_child_that_outlives_its_attempt_still_keeps_others_out(env: ActivityEnvironment, tmp_path: Path) -> None:
+    given_up = act(env, "hang", tmp_path)
+    process = await started(tmp_path)
+    env.cancel()
+    await asyncio.sleep(0.2)
+    given_up.cancel()  # nobody waits any longer for the child to stop
+    with pytest.raises(asyncio.CancelledError):
+        await given_up
+    assert not gone(process)
+    error = await failure(act(ActivityEnvironment(), "work", tmp_path))
+    assert error.type == "Busy"
+    os.kill(process, signal.SIGKILL)
+    await until(lambda: gone(process))
+
+
 async def test_a_killed_supervisor_takes_its_child_along(tmp_path: Path) -> None:
     supervisor = f"""
 import asyncio
@@ -168,11 +183,10 @@ from temporalio.testing import ActivityEnvironment
 from activities.child import run_child
 from tests.activities.actor import Part
 folder = Path({str(tmp_path)!r})
-asyncio.run(ActivityEnvironment().run(run_child, "tests.activities.actor", Part("work", str(folder)), folder, folder))
+asyncio.run(ActivityEnvironment().run(run_child, "tests.activities.actor", Part("silent", str(folder)), folder, folder))
 """
     with subprocess.Popen([sys.executable, "-c", supervisor], cwd=ROOT) as process:
         child_pid = await started(tmp_path)
         assert not gone(child_pid)
         process.kill()
     await until(lambda: gone(child_pid))
-    assert not (tmp_path / "checkpoint").exists()
