@@ -106,7 +106,6 @@ def test_kill_and_drain_lose_nothing_that_was_finished(stack: Stack, runs: list[
         second.terminate()
         assert second.wait(30) == 0, stack.logs()
         drained = newest_checkpoint(stack)
-        assert drained % 20, "the checkpoint is of the very step at which it was asked to stop"
     finally:
         second.kill()
     began = time.monotonic()
