@@ -1,9 +1,10 @@
 FROM python:3.11-slim
 WORKDIR /srv
 COPY pyproject.toml constraints.txt README.md ./
-COPY contracts.py settings.py embedded.py cli.py worker.py alembic.ini ./
+COPY settings.py embedded.py cli.py worker.py alembic.ini ./
 COPY activities activities
 COPY commands commands
+COPY contracts contracts
 COPY db db
 COPY engines engines
 COPY interests interests

