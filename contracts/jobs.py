@@ -3,6 +3,7 @@
 from pydantic.dataclasses import dataclass
 
 from contracts.knobs import Generation, Training
+from contracts.steps import Sampling
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,9 @@ class TrainJob:
 
 @dataclass(frozen=True)
 class GenerateJob:
-    """`prompts`: folder of `prompts.parquet` and `labels.parquet`. `work`: finished blocks. `out`: Parquet, made at once."""
+    """`prompts`: folder of `prompts.parquet` and `labels.parquet`. `work`: finished blocks. `out`: folder of `mapping.parquet`
+    and `cost.json`, made at once. `known`: such folders of the same model and decoding: what one has answered is not asked again.
+    """
 
     prompts: str
     base_model: str
@@ -34,3 +37,5 @@ class GenerateJob:
     work: str
     out: str
     adapter: str | None = None
+    sampling: Sampling | None = None
+    known: tuple[str, ...] = ()

@@ -135,3 +135,31 @@ class Gates:
     review: Literal["on_failure", "always"] = "on_failure"
     remind_every: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(days=1)
     expire_after: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(days=7)
+
+
+@dataclass(frozen=True, config=STRICT)
+class Measures:
+    """What `driftline evaluate` and the report measure, and how (paper §2.1, §3.1)."""
+
+    lags: tuple[PositiveInt, ...] = (1, 2, 3, 6, 12)
+    """Drift: how many windows apart two windows are compared."""
+    window_days: Days | None = None
+    """Drift: length of a window; without it, calendar months."""
+    windows: PositiveInt = 25
+    """Drift: at most so many windows, the newest."""
+    top_k: PositiveInt = 5
+    """Drift: successors of a pair that are compared."""
+    min_support: PositiveInt = 5
+    """Drift and staleness: occurrences that a pair needs in every sample that is compared."""
+    stale_days: tuple[PositiveInt, ...] = (1, 2, 3, 5, 7, 10, 14, 21, 28)
+    """Staleness: days after the retrieval date."""
+    stale_top_k: tuple[PositiveInt, ...] = (1, 3, 5, 10)
+    """Staleness: lengths of the successor lists."""
+    held_out_days: Days = 14
+    """Hit rates: days at the end of the log that `driftline evaluate` replays, unless told from when to when."""
+    every: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(days=2)
+    """Hit rates: how often the renewed mappings are renewed in that replay. Whole days."""
+    retrieval_top_k: tuple[PositiveInt, ...] = (1, 3)
+    """Comparison of retrievals: lengths of the retrieved line."""
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    """Answers: of the repeated samplings."""

@@ -6,8 +6,8 @@ from typing import Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from contracts.knobs import Clusters, Gates, Generation, Retrieval, Samples, Sequences, Source, Training, Windows
-from contracts.versions import Evaluation
+from contracts.knobs import Clusters, Gates, Generation, Measures, Retrieval, Samples, Sequences, Source, Training, Windows
+from contracts.versions import Evaluation, MeasurementRef, Window
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,29 @@ class RagRefreshInput:
 class BuildClustersInput:
     source: Source
     clusters: Clusters = Field(default_factory=Clusters)
+
+
+@dataclass(frozen=True)
+class EvaluateInput:
+    """What every evaluation is started with; each reads the fields that it needs."""
+
+    source: Source
+    windows: Windows
+    """Of a RAG refresh: how many days of log a retrieval reads."""
+    period: Window
+    """Held-out days to replay. Drift is measured up to its end."""
+    sequences: Sequences = Field(default_factory=Sequences)
+    retrieval: Retrieval = Field(default_factory=Retrieval)
+    generation: Generation = Field(default_factory=Generation)
+    measures: Measures = Field(default_factory=Measures)
+    cluster_set: int | None = None
+    """None: the newest; where an LLM is asked, that of the model."""
+
+
+@dataclass(frozen=True)
+class EvaluateOutcome:
+    measurements: tuple[MeasurementRef, ...]
+    model: int | None = None
 
 
 Outcome = Literal["published", "superseded", "aborted", "expired"]

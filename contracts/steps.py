@@ -1,12 +1,12 @@
 """Activities: one in, one out."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from contracts.knobs import Clusters, Gates, Generation, Retrieval, Samples, Sequences, Source, Training
+from contracts.knobs import Clusters, Gates, Generation, Measures, Retrieval, Samples, Sequences, Source, Training
 from contracts.versions import (
     CatalogueRef,
     EmbeddingsRef,
@@ -16,6 +16,7 @@ from contracts.versions import (
     PromptsRef,
     RunIds,
     SamplesRef,
+    SuccessorsRef,
     Window,
 )
 
@@ -76,10 +77,20 @@ class RenderPrompts:
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """Draw each answer at random instead of taking the likeliest: for measurements, never for a table."""
+
+    temperature: Annotated[float, Field(gt=0)]
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class GenerateMapping:
     prompts: PromptsRef
     model: ModelRef
     generation: Generation
+    sampling: Sampling | None = None
+    """None: greedy."""
 
 
 Kind = Literal["fine_tune", "rag"]
@@ -156,3 +167,100 @@ class Verdict:
 class VerdictReply:
     accepted: bool
     message: str
+
+
+# --- measurements --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ListSuccessors:
+    source: Source
+    sequences: Sequences
+    cluster_set: int
+    window: Window
+    top_k: int
+
+
+@dataclass(frozen=True)
+class MeasureDrift:
+    cluster_set: int
+    lists: tuple[SuccessorsRef, ...]
+    """Of consecutive windows, oldest first."""
+    about: ListSuccessors
+    """How the newest of them was made."""
+    measures: Measures
+    run: RunIds
+
+
+@dataclass(frozen=True)
+class MeasureStaleness:
+    cluster_set: int
+    retrieved: SuccessorsRef
+    later: tuple[SuccessorsRef, ...]
+    """In the order of `measures.stale_days`; those that the log does not reach are left out at the end."""
+    about: ListSuccessors
+    measures: Measures
+    run: RunIds
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A mapping whose hit rate is measured, or one that is renewed along the way.
+
+    `llm` serves `mappings`; `popular` and `frequent` are the counting baselines of `counts`; version i serves from `since[i]` on.
+    """
+
+    name: str
+    kind: Literal["llm", "popular", "frequent"]
+    since: tuple[datetime, ...]
+    mappings: tuple[MappingRef, ...] = ()
+    counts: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class MeasureHits:
+    kind: Literal["refresh", "retrieval"]
+    model: ModelRef
+    source: Source
+    sequences: Sequences
+    period: Window
+    """Held out: never trained on, and retrieved from only before the day that is measured."""
+    arms: tuple[Arm, ...]
+    differences: tuple[tuple[str, str], ...]
+    """Names of the arms to compare."""
+    retrieval: Retrieval
+    every: timedelta
+    run: RunIds
+
+
+@dataclass(frozen=True)
+class MeasureAnswers:
+    model: ModelRef
+    counts: int
+    """Retrieved from."""
+    prompts: PromptsRef
+    """With the retrieved line."""
+    greedy_with: MappingRef
+    greedy_without: MappingRef
+    sampled_with: MappingRef
+    sampled_without: tuple[MappingRef, MappingRef]
+    temperature: float
+    retrieval: Retrieval
+    run: RunIds
+
+
+@dataclass(frozen=True)
+class MeasureQuality:
+    table: int
+    test_counts: int
+    source: Source
+    sequences: Sequences
+    window: Window
+    test_window: Window
+    run: RunIds
+
+
+@dataclass(frozen=True)
+class WriteReport:
+    table: int
+    run: RunIds

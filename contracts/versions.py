@@ -1,6 +1,7 @@
 """Names of stored versions, and small facts about them."""
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -72,11 +73,58 @@ class ModelRef:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What a child process spent on training or on bulk inference, over all of its attempts."""
+
+    tokens: int
+    """Trained: of prompts and labels, once per step they are in. Forwarded: that the LLM was fed, shared prefixes once."""
+    cpu_seconds: float
+    gpu_seconds: float
+    """Wall seconds in which a GPU was held; 0 on the CPU."""
+    wall_seconds: float
+    asked: int = 0
+    """Pairs that the LLM answered."""
+    reused: int = 0
+    """Pairs whose prompt it had answered before."""
+
+
+@dataclass(frozen=True)
 class MappingRef:
     uri: str
     hash: str
     rows: int
     exact: int
+    cost: Cost | None = None
+
+
+@dataclass(frozen=True)
+class SuccessorsRef:
+    """The top successors of every pair in one window, of all its users and of two random halves of them."""
+
+    uri: str
+    hash: str
+    window: Window
+    users: int
+    triples: int
+    """Occurrences."""
+
+
+MeasurementKind = Literal["drift", "staleness", "refresh", "answers", "retrieval", "quality", "cost"]
+
+
+@dataclass(frozen=True)
+class MeasurementRef:
+    """A stored measurement; `missing` says what there was not enough data for."""
+
+    version: int
+    kind: MeasurementKind
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReportRef:
+    version: int
+    table: int
 
 
 @dataclass(frozen=True)

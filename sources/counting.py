@@ -4,15 +4,15 @@
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib import resources
+from datetime import datetime
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from contracts import Sequences, Source, Window
-from sources.log import log_span, open_source
+from sources.log import log_span
+from sources.sequences import open_assigned, over_sequences, parameters, utc
 from sources.session import arrow, explained
 
 COUNTS = pa.schema([("c1", pa.int32()), ("c2", pa.int32()), ("c_next", pa.int32()), ("n", pa.int64())])
@@ -75,17 +75,15 @@ def count_triples(source: Source, sequences: Sequences, window: Window, assignme
     Raises:
         ValueError: The window has no event that counts, or `source` or `assignment` is not as it should be.
     """
-    with open_source(source, items=False) as con:
-        _assign(con, assignment)
-        span = {"start": _utc(window.start), "end": _utc(window.end)}
+    with open_assigned(source, assignment) as con:
+        asked = parameters(sequences, window)
         # One transaction, so that both scans of a live database see the same rows.
         con.begin()
         with explained("source"):
-            figures = arrow(con, FIGURES, span).to_pylist()[0]
+            figures = arrow(con, FIGURES, {name: asked[name] for name in ("start", "end")}).to_pylist()[0]
             if not figures["events"]:
                 raise _nothing(con, window, figures)
-            reference = resources.files("sources").joinpath("triples.sql").read_text(encoding="utf-8")
-            table = arrow(con, reference, span | {"dedup": sequences.dedup}).cast(COUNTS)
+            table = arrow(con, over_sequences("triples"), asked).cast(COUNTS)
             undated: list[tuple[str, int]] = con.execute(UNDATED).fetchall()
         con.rollback()
     dropped = {name: int(n) for name, n in figures.items() if name.startswith(("events_", "unknown_"))} | dict(undated)
@@ -98,19 +96,6 @@ def count_triples(source: Source, sequences: Sequences, window: Window, assignme
         triples=pc.sum(table["n"]).as_py() or 0,
         dropped={name: n for name, n in dropped.items() if n},
     )
-
-
-def _assign(con: duckdb.DuckDBPyConnection, assignment: pa.Table) -> None:
-    con.register("driftline_given", assignment)
-    con.execute("""
-        CREATE TEMP TABLE driftline_assignment AS
-        SELECT CAST(item AS VARCHAR) AS item, CAST(cluster AS INTEGER) AS cluster FROM driftline_given""")
-    con.unregister("driftline_given")
-    twice = con.execute(
-        "SELECT item FROM driftline_assignment GROUP BY item HAVING count(*) > 1 ORDER BY item LIMIT 1"
-    ).fetchone()
-    if twice:
-        raise ValueError(f"the cluster set assigns item {twice[0]!r} more than once")
 
 
 def _nothing(con: duckdb.DuckDBPyConnection, window: Window, figures: dict[str, int]) -> ValueError:
@@ -135,10 +120,5 @@ def _nothing(con: duckdb.DuckDBPyConnection, window: Window, figures: dict[str, 
     return ValueError(f"{where} has {figures['rows']} events, but all lack a user or an item: check source.user and source.item")
 
 
-def _utc(time: datetime) -> datetime:
-    """Without a zone, in UTC, as the views have it."""
-    return time.replace(tzinfo=None) if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
-
-
 def _text(time: datetime) -> str:
-    return f"{_utc(time):%Y-%m-%d %H:%M}"
+    return f"{utc(time):%Y-%m-%d %H:%M}"

@@ -1,0 +1,73 @@
+"""Sequences of one window (design §3.1): the log and a cluster set opened together, and the SQL that both define.
+
+`sequences.sql` is the definition of a sequence; `triples.sql` and `halves.sql` read from it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import resources
+
+import duckdb
+import pyarrow as pa
+
+from contracts import Sequences, Source, Window
+from sources.log import open_source
+from sources.session import arrow, explained
+
+STEPS = pa.schema([("user", pa.string()), ("cluster", pa.int32()), ("ts", pa.timestamp("us"))])
+
+
+@contextmanager
+def open_assigned(source: Source, assignment: pa.Table) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The log as `driftline_events`, and `assignment` (item: str, cluster: int32; one row per item) as `driftline_assignment`.
+
+    Raises:
+        ValueError: `source` or `assignment` is not as it should be.
+    """
+    with open_source(source, items=False) as con:
+        con.register("driftline_given", assignment)
+        con.execute("""
+            CREATE TEMP TABLE driftline_assignment AS
+            SELECT CAST(item AS VARCHAR) AS item, CAST(cluster AS INTEGER) AS cluster FROM driftline_given""")
+        con.unregister("driftline_given")
+        twice = con.execute(
+            "SELECT item FROM driftline_assignment GROUP BY item HAVING count(*) > 1 ORDER BY item LIMIT 1"
+        ).fetchone()
+        if twice:
+            raise ValueError(f"the cluster set assigns item {twice[0]!r} more than once")
+        yield con
+
+
+def over_sequences(query: str) -> str:
+    """A query over `sequences`: the name of an SQL file of this folder without its suffix, or SQL itself."""
+    text = query if " " in query else _file(query)
+    return f"WITH sequences AS (\n{_file('sequences')})\n{text}"
+
+
+def parameters(sequences: Sequences, window: Window) -> dict[str, object]:
+    """What `sequences.sql` takes."""
+    return {"start": utc(window.start), "end": utc(window.end), "dedup": sequences.dedup}
+
+
+def utc(time: datetime) -> datetime:
+    """Without a zone, in UTC, as the views have it."""
+    return time.replace(tzinfo=None) if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
+
+
+def read_sequences(source: Source, sequences: Sequences, window: Window, assignment: pa.Table) -> pa.Table:
+    """Every step of every sequence in `[window.start, window.end)`.
+
+    Returns:
+        user: string; cluster: int32; ts: timestamp[us] in UTC. Ordered by user and place in the sequence. Empty where the window has no event that counts.
+
+    Raises:
+        ValueError: `source` or `assignment` is not as it should be.
+    """
+    query = 'SELECT s."user", s.cluster, s.ts FROM sequences AS s ORDER BY s."user", s.ts, s.tie'
+    with open_assigned(source, assignment) as con, explained("source"):
+        return arrow(con, over_sequences(query), parameters(sequences, window)).cast(STEPS)
+
+
+def _file(name: str) -> str:
+    return resources.files("sources").joinpath(f"{name}.sql").read_text(encoding="utf-8")
