@@ -22,6 +22,7 @@ from contracts import (
     Days,
     Gates,
     Generation,
+    Measures,
     Retrieval,
     Samples,
     Sequences,
@@ -102,6 +103,7 @@ class Settings(BaseSettings):
     gates: Gates = Gates()
     fine_tune: FineTuneWindows = FineTuneWindows()
     rag_refresh: RagRefreshWindows = RagRefreshWindows()
+    measures: Measures = Measures()
     schedule: Schedule = Schedule()
 
     def temporal(self) -> dict[str, Any]:

@@ -29,3 +29,19 @@ class ModelActivities:
                 "start `driftline run fine-tune` first, or decide on its candidate (`driftline review list`)"
             )
         return model
+
+    @activity.defn
+    def trained_before(self, request: FindModel) -> ModelRef:
+        """The model to replay held-out days with, which begin at `request.nominal`.
+
+        Raises:
+            ValueError: every approved model was trained on later days, so that none is held out.
+        """
+        with self.resources.engine.connect() as connection:
+            model = db.models.newest_trained_before(connection, request.nominal, request.cluster_set)
+        if model is None:
+            raise ValueError(
+                f"no approved model was trained only on days before {request.nominal:%Y-%m-%d}, so nothing is held out: choose a "
+                "later --from, or fine-tune on an earlier window (`driftline run fine-tune --at`)"
+            )
+        return model

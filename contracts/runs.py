@@ -56,6 +56,8 @@ class EvaluateInput:
     """Of a RAG refresh: how many days of log a retrieval reads."""
     period: Window
     """Held-out days to replay. Drift is measured up to its end."""
+    log_start: datetime
+    """Day of the log's first event: no window begins before it."""
     sequences: Sequences = Field(default_factory=Sequences)
     retrieval: Retrieval = Field(default_factory=Retrieval)
     generation: Generation = Field(default_factory=Generation)

@@ -225,6 +225,8 @@ class MeasureHits:
     sequences: Sequences
     period: Window
     """Held out: never trained on, and retrieved from only before the day that is measured."""
+    history: Window
+    """Before the period: what its users have shown already."""
     arms: tuple[Arm, ...]
     differences: tuple[tuple[str, str], ...]
     """Names of the arms to compare."""

@@ -109,7 +109,7 @@ class SuccessorsRef:
     """Occurrences."""
 
 
-MeasurementKind = Literal["drift", "staleness", "refresh", "answers", "retrieval", "quality", "cost"]
+MeasurementKind = Literal["drift", "staleness", "refresh", "answers", "retrieval", "quality"]
 
 
 @dataclass(frozen=True)

@@ -98,3 +98,16 @@ def newest_approved(conn: Connection, until: datetime | None = None, cluster_set
     """
     version = conn.execute(text(query), {"cluster_set": cluster_set, "until": until}).scalar_one_or_none()
     return None if version is None else get(conn, version)
+
+
+def newest_trained_before(conn: Connection, until: datetime, cluster_set: int | None = None) -> ModelRef | None:
+    """The approved model with the newest training window that ends by `until`: whatever comes later is held out from it."""
+    query = """
+        SELECT o.model_version FROM table_overview o JOIN model m ON m.version = o.model_version
+        JOIN counts c ON c.version = m.counts_version
+        WHERE o.kind = 'fine_tune' AND o.complete AND o.approved AND o.cluster_set = coalesce(:cluster_set, o.cluster_set)
+            AND c.window_end <= :until
+        ORDER BY c.window_end DESC, o.version DESC LIMIT 1
+    """
+    version = conn.execute(text(query), {"cluster_set": cluster_set, "until": until}).scalar_one_or_none()
+    return None if version is None else get(conn, version)

@@ -167,6 +167,7 @@ transition_table = Table(
     Column("workflow_id", Text, nullable=False, comment="Workflow that made it"),
     Column("run_id", Text, nullable=False, comment="Run of that workflow"),
     _created(),
+    Column("cost", JSONB, comment="What bulk inference spent: tokens forwarded, pairs asked and reused, seconds"),
     CheckConstraint("kind IN ('fine_tune', 'rag')", name="kind"),
     comment="A transition table: a mapping stored as a version; the product",
 )
@@ -238,6 +239,39 @@ review = Table(
     CheckConstraint("decision IN ('approve', 'rerun', 'abort', 'expired')", name="decision"),
     CheckConstraint("reviewer <> ''", name="reviewer"),
     comment="How a gate was closed",
+)
+
+measurement = Table(
+    "measurement",
+    metadata,
+    _version(),
+    _key("kind, subject, inputs and result"),
+    Column("kind", Text, nullable=False, comment="drift | staleness | refresh | answers | retrieval | quality"),
+    _reference("cluster_set", "cluster_set.version", "Cluster set it was measured in"),
+    _reference("table_version", "transition_table.version", "quality: the table", nullable=True),
+    _reference("model_version", "model.version", "refresh, answers, retrieval: the model that answered", nullable=True),
+    Column("inputs", JSONB, nullable=False, comment="Everything it was computed from: versions, hashes, windows, knobs"),
+    Column("result", JSONB, nullable=False, comment="The numbers, each with its interval and n"),
+    Column("workflow_id", Text, nullable=False, comment="Workflow that measured it"),
+    Column("run_id", Text, nullable=False, comment="Run of that workflow"),
+    _created(),
+    CheckConstraint("kind IN ('drift', 'staleness', 'refresh', 'answers', 'retrieval', 'quality')", name="kind"),
+    Index(None, "cluster_set", "kind", "version"),
+    Index(None, "table_version"),
+    comment="A measured result, with what it was computed from",
+)
+
+report = Table(
+    "report",
+    metadata,
+    _version(),
+    _key("table, measurements and findings"),
+    _reference("table_version", "transition_table.version", "The table that is reported on"),
+    Column("measurements", ARRAY(BigInteger), nullable=False, comment="Versions of the measurements it rests on"),
+    Column("findings", JSONB, nullable=False, comment="Its summary, most important first: [{level, text}]"),
+    _created(),
+    Index(None, "table_version", "version"),
+    comment="What the measurements say about a table; a table's newest report counts",
 )
 
 log_profile = Table(

@@ -120,6 +120,7 @@ def add(conn: Connection, request: StoreTable, mapping: pa.Table) -> TableRef:
         "complete": mapping.num_rows == clusters * (clusters - 1),
         "workflow_id": request.run.workflow_id,
         "run_id": request.run.run_id,
+        "cost": asdict(request.mapping.cost) if request.mapping.cost else None,
     }
     version = conn.execute(insert(transition_table).values(row).returning(transition_table.c.version)).scalar_one()
     loaded = to_rows(version, mapping)
@@ -142,6 +143,14 @@ def list_tables(conn: Connection) -> list[TransitionTable]:
     return [TransitionTable(**row) for row in conn.execute(text("SELECT * FROM table_overview ORDER BY version")).mappings()]
 
 
+def newest(conn: Connection) -> int:
+    """Raises ValueError: there is no table yet."""
+    version = conn.execute(select(func.max(transition_table.c.version))).scalar_one()
+    if version is None:
+        raise ValueError("there is no transition table yet: run `driftline run fine-tune` first")
+    return int(version)
+
+
 def get(conn: Connection, version: int) -> TransitionTable:
     """Raises ValueError: there is no such table."""
     query = text("SELECT * FROM table_overview WHERE version = :version")
@@ -162,6 +171,22 @@ def rows(conn: Connection, version: int) -> pa.Table:
     query = select(*wanted).where(transition.c.version == version).order_by(transition.c.c1, transition.c.c2)
     columns = list(zip(*conn.execute(query).all(), strict=True)) or [()] * len(ROWS)
     return pa.table([pa.array(column, field.type) for column, field in zip(columns, ROWS, strict=True)], schema=ROWS)
+
+
+def before(conn: Connection, version: int) -> int | None:
+    """The table before this one: of the same cluster set, the next older nominal time, complete.
+
+    Raises:
+        ValueError: there is no such table.
+    """
+    this = get(conn, version)
+    query = """
+        SELECT version FROM transition_table
+        WHERE cluster_set = :cluster_set AND complete AND (nominal, version) < (:nominal, :version)
+        ORDER BY nominal DESC, version DESC LIMIT 1
+    """
+    asked = {"cluster_set": this.cluster_set, "nominal": this.nominal, "version": version}
+    return conn.execute(text(query), asked).scalar_one_or_none()
 
 
 def lineage(conn: Connection, version: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from contracts import Window, Windows
+from contracts import Measures, Window, Windows
 
 
 def split(nominal: datetime, windows: Windows) -> tuple[Window, Window]:
@@ -24,3 +24,25 @@ def split(nominal: datetime, windows: Windows) -> tuple[Window, Window]:
 def before(window: Window) -> Window:
     """The window of the same length that ends where this one starts: what `trend` compares with (design §3.6)."""
     return Window(window.start - (window.end - window.start), window.start)
+
+
+def consecutive(log_start: datetime, end: datetime, measures: Measures) -> tuple[Window, ...]:
+    """The newest whole windows of the log between its start and `end`, oldest first: calendar months, or `window_days` each."""
+    windows: list[Window] = []
+    last = end if measures.window_days else end.replace(day=1)
+    while len(windows) < measures.windows:
+        days = timedelta(days=measures.window_days) if measures.window_days else timedelta(days=1)
+        first = last - days if measures.window_days else (last - days).replace(day=1)
+        if first < log_start:
+            break
+        windows.append(Window(first, last))
+        last = first
+    return tuple(reversed(windows))
+
+
+def dates(period: Window, every: timedelta) -> list[datetime]:
+    """The start of the period and every `every` after it, before its end."""
+    found = [period.start]
+    while found[-1] + every < period.end:
+        found.append(found[-1] + every)
+    return found

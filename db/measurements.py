@@ -1,0 +1,112 @@
+"""Measured results, with what they were computed from."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy.dialects.postgresql import distinct_on
+
+from contracts import MeasurementKind, MeasurementRef, RunIds
+from db.keys import content_key, lock
+from db.schema import measurement as measurements
+from interests.metrics.answers import Answers
+from interests.metrics.drift import Drift
+from interests.metrics.hits import HitRates
+from interests.metrics.quality import Quality
+from interests.metrics.staleness import Staleness
+
+Result = Drift | Staleness | HitRates | Answers | Quality
+RESULTS: dict[MeasurementKind, type[Result]] = {
+    "drift": Drift,
+    "staleness": Staleness,
+    "refresh": HitRates,
+    "retrieval": HitRates,
+    "answers": Answers,
+    "quality": Quality,
+}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    version: int
+    kind: MeasurementKind
+    cluster_set: int
+    table_version: int | None
+    model_version: int | None
+    inputs: dict[str, Any]
+    result: Any
+    """Of the class that `RESULTS` names for its kind."""
+    workflow_id: str
+    run_id: str
+    created_at: datetime
+
+
+def add(
+    conn: Connection,
+    *,
+    kind: MeasurementKind,
+    cluster_set: int,
+    inputs: dict[str, Any],
+    result: Result,
+    run: RunIds,
+    table: int | None = None,
+    model: int | None = None,
+) -> MeasurementRef:
+    """Store a measurement, or find the same one of the same things.
+
+    Raises:
+        ValueError: a number of the result is not finite.
+    """
+    numbers = TypeAdapter(type(result)).dump_python(result, mode="json")
+    json.dumps(numbers, allow_nan=False)
+    key = content_key(kind, cluster_set, table, model, inputs, numbers)
+    lock(conn, f"measurement:{key}")
+    version = conn.execute(select(measurements.c.version).where(measurements.c.key == key)).scalar_one_or_none()
+    if version is None:
+        row = {
+            "key": key,
+            "kind": kind,
+            "cluster_set": cluster_set,
+            "table_version": table,
+            "model_version": model,
+            "inputs": inputs,
+            "result": numbers,
+            "workflow_id": run.workflow_id,
+            "run_id": run.run_id,
+        }
+        version = conn.execute(insert(measurements).values(row).returning(measurements.c.version)).scalar_one()
+    missing = result.hits.missing if isinstance(result, Quality) else result.missing
+    return MeasurementRef(version, kind, missing)
+
+
+def get(conn: Connection, version: int) -> Measurement:
+    """Raises ValueError: there is no such version."""
+    row = conn.execute(select(measurements).where(measurements.c.version == version)).one_or_none()
+    if row is None:
+        raise ValueError(f"no measurement {version}")
+    return _measurement(row)
+
+
+def about(conn: Connection, cluster_set: int, model: int) -> list[Measurement]:
+    """What bears on a table of this model.
+
+    The newest measurement of each kind of its cluster set and, where an LLM was asked, of the model; and the newest quality of
+    every table of the cluster set, by nominal time.
+    """
+    rows = conn.execute(
+        select(measurements)
+        .where(measurements.c.cluster_set == cluster_set)
+        .where(measurements.c.model_version.is_(None) | (measurements.c.model_version == model))
+        .ext(distinct_on(measurements.c.kind, measurements.c.table_version))
+        .order_by(measurements.c.kind, measurements.c.table_version, measurements.c.version.desc())
+    ).all()
+    found = [_measurement(row) for row in rows]
+    return sorted(found, key=lambda m: (m.kind, m.result.nominal if m.kind == "quality" else m.created_at, m.version))
+
+
+def _measurement(row: Row[Any]) -> Measurement:
+    values = {name: value for name, value in row._mapping.items() if name != "key"}
+    return Measurement(**values | {"result": TypeAdapter(RESULTS[row.kind]).validate_python(row.result)})

@@ -1,0 +1,62 @@
+"""What the measurements say about a table. A table's newest report counts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, insert, select, text
+
+from contracts import ReportRef
+from db.keys import content_key, lock
+from db.schema import report as reports
+
+
+@dataclass(frozen=True)
+class Report:
+    """`findings`: the summary, most important first; each with `level` ("good" | "neutral" | "bad") and `text`."""
+
+    version: int
+    table_version: int
+    measurements: list[int]
+    findings: list[dict[str, str]]
+    created_at: datetime
+
+
+def add(conn: Connection, table: int, measurements: Sequence[int], findings: Sequence[dict[str, str]]) -> ReportRef:
+    """Store a report unless the table's newest one says the same of the same measurements."""
+    lock(conn, f"report:{table}")
+    newest = newest_of(conn, table)
+    if newest is not None and newest.measurements == list(measurements) and newest.findings == list(findings):
+        return ReportRef(newest.version, table)
+    row = {
+        "key": content_key(table, list(measurements), list(findings), newest.version if newest else None),
+        "table_version": table,
+        "measurements": list(measurements),
+        "findings": list(findings),
+    }
+    return ReportRef(conn.execute(insert(reports).values(row).returning(reports.c.version)).scalar_one(), table)
+
+
+def get(conn: Connection, version: int) -> Report:
+    """Raises ValueError: there is no such report."""
+    found = _one(conn, select(reports).where(reports.c.version == version))
+    if found is None:
+        raise ValueError(f"no report {version}")
+    return found
+
+
+def newest_of(conn: Connection, table: int) -> Report | None:
+    query = select(reports).where(reports.c.table_version == table).order_by(reports.c.version.desc()).limit(1)
+    return _one(conn, query)
+
+
+def costs(conn: Connection, cluster_set: int) -> list[dict[str, Any]]:
+    """The rows of `table_cost` for the tables of a cluster set, by nominal time."""
+    query = text("SELECT * FROM table_cost WHERE cluster_set = :cluster_set ORDER BY nominal, version")
+    return [dict(row) for row in conn.execute(query, {"cluster_set": cluster_set}).mappings()]
+
+
+def _one(conn: Connection, query: Select[Any]) -> Report | None:
+    row = conn.execute(query).mappings().one_or_none()
+    return None if row is None else Report(**{name: value for name, value in row.items() if name != "key"})
