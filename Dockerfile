@@ -9,6 +9,7 @@ COPY db db
 COPY engines engines
 COPY interests interests
 COPY migrations migrations
+COPY report report
 COPY sources sources
 COPY workflows workflows
 RUN pip install --no-cache-dir -c constraints.txt -e '.[weights]' \

@@ -10,7 +10,8 @@ from rich.markup import escape
 from sqlalchemy.exc import OperationalError
 from temporalio.exceptions import TemporalError
 
-from commands import clusters, demo, run, schedule, source, stack, tables
+from commands import clusters, demo, evaluate, run, schedule, source, stack, tables
+from commands import report as reports
 from commands import review as reviews
 from commands.output import DONE, FAILED, errors
 
@@ -31,6 +32,8 @@ app.command()(source.ingest)
 app.add_typer(clusters.app, name="clusters")
 app.add_typer(run.app, name="run")
 app.add_typer(schedule.app, name="schedule")
+app.add_typer(evaluate.app, name="evaluate")
+app.command()(reports.report)
 app.add_typer(reviews.app, name="review")
 app.add_typer(tables.app, name="tables")
 app.command()(tables.lookup)

@@ -27,12 +27,15 @@ import db.connection
 import embedded
 from activities.clusters import ClusterActivities
 from activities.counts import CountsActivities
+from activities.drift import DriftActivities
 from activities.evaluation import EvaluationActivities
 from activities.gates import GateActivities
 from activities.mapping import MappingActivities
+from activities.measurements import MeasurementActivities
 from activities.models import ModelActivities
 from activities.prompts import PromptActivities
 from activities.publication import PublicationActivities
+from activities.reports import ReportActivities
 from activities.resources import Resources
 from activities.samples import SampleActivities
 from activities.tables import TableActivities
@@ -40,6 +43,10 @@ from activities.training import TrainingActivities
 from settings import Settings
 from workflows import policies
 from workflows.build_clusters import BuildClusters
+from workflows.evaluate_answers import EvaluateAnswers
+from workflows.evaluate_drift import EvaluateDrift
+from workflows.evaluate_refresh import EvaluateRefresh
+from workflows.evaluate_retrieval import EvaluateRetrieval
 from workflows.fine_tune import FineTune
 from workflows.rag_refresh import RagRefresh
 
@@ -60,7 +67,8 @@ class Role:
 
 def roles(resources: Resources) -> dict[str, Role]:
     """Every role, by name. Training and bulk inference have one slot: each fills the machine."""
-    clusters, gates = ClusterActivities(resources), GateActivities(resources)
+    clusters, gates, models = ClusterActivities(resources), GateActivities(resources), ModelActivities(resources)
+    drift, measurements = DriftActivities(resources), MeasurementActivities(resources)
     cpu = [
         clusters.read_catalogue,
         clusters.embed_catalogue,
@@ -69,18 +77,27 @@ def roles(resources: Resources) -> dict[str, Role]:
         SampleActivities(resources).curate_samples,
         PromptActivities(resources).render_prompts,
         EvaluationActivities(resources).evaluate,
+        drift.list_successors,
+        drift.measure_drift,
+        drift.measure_staleness,
+        measurements.measure_hits,
+        measurements.measure_answers,
+        measurements.measure_quality,
+        ReportActivities(resources).write_report,
     ]
     records = [
         clusters.resolve_cluster_set,
-        ModelActivities(resources).newest_approved,
+        models.newest_approved,
+        models.trained_before,
         TableActivities(resources).store_table,
         PublicationActivities(resources).publish,
         gates.open_gate,
         gates.record_verdict,
         gates.expire_gate,
     ]
+    evaluations: list[type] = [EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval]
     return {
-        "workflows": Role(policies.WORKFLOWS, 100, workflows=[FineTune, RagRefresh, BuildClusters]),
+        "workflows": Role(policies.WORKFLOWS, 100, workflows=[FineTune, RagRefresh, BuildClusters, *evaluations]),
         "cpu": Role(policies.CPU, 2, activities=cpu),
         "db": Role(policies.DB, 8, activities=records),
         "train": Role(policies.TRAIN, 1, activities=[TrainingActivities(resources).train]),

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-_NOT_CONTENT = {"train.json"}
-"""Seconds and losses: they differ between two runs that made the same adapter."""
+_NOT_CONTENT = {"train.json", "cost.json"}
+"""Seconds and losses: they differ between two runs that made the same adapter or mapping."""
 
 
 def hash_folder(folder: Path) -> str:

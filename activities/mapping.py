@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,13 @@ from temporalio import activity
 from activities.artifacts import hash_folder, local_path
 from activities.child import run_child
 from activities.resources import Resources
-from contracts import GenerateJob, GenerateMapping, MappingRef
+from contracts import Cost, GenerateJob, GenerateMapping, MappingRef
+
+KNOWN = 16
+"""Earlier mappings whose answers are looked through, newest first: a month of refreshes every two days."""
 
 _request = TypeAdapter(GenerateMapping)
+_cost = TypeAdapter(Cost)
 
 
 @dataclass(frozen=True)
@@ -25,20 +30,26 @@ class MappingActivities:
 
     @activity.defn
     async def generate_mapping(self, request: GenerateMapping) -> MappingRef:
-        """Idempotent: the same prompts, model and decoding are the same mapping; finished blocks are kept across attempts."""
-        key = hashlib.sha256(_request.dump_json(request)).hexdigest()
-        folder = self.resources.artifacts.root.absolute() / "mappings" / key
+        """Idempotent: the same prompts, model and decoding are the same mapping; finished blocks are kept across attempts.
+
+        Mappings of one model, decoding and wording of the clusters are kept side by side, by the hash of their prompts. A prompt
+        that one of them has answered is not asked again.
+        """
+        prompts = local_path(request.prompts.uri)
+        siblings = self.resources.artifacts.root.absolute() / "mappings" / await asyncio.to_thread(_family, request, prompts)
+        folder = siblings / request.prompts.hash
         if not folder.exists():
-            work = self.resources.work("mapping", key[:16])
+            work = self.resources.work("mapping", hashlib.sha256(f"{siblings.name}/{folder.name}".encode()).hexdigest()[:16])
             new = work / "new"
-            new.mkdir(exist_ok=True)
             job = GenerateJob(
-                prompts=str(local_path(request.prompts.uri)),
+                prompts=str(prompts),
                 base_model=request.model.base_model,
                 adapter=str(local_path(request.model.adapter_uri)),
                 generation=request.generation,
                 work=str(work),
-                out=str(new / "mapping.parquet"),
+                out=str(new),
+                sampling=request.sampling,
+                known=await asyncio.to_thread(_newest, siblings),
             )
             await run_child("engines.generate", job, work, self.resources.home)
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -47,6 +58,22 @@ class MappingActivities:
         return await asyncio.to_thread(_ref, folder)
 
 
+def _family(request: GenerateMapping, prompts: Path) -> str:
+    """Hash of all that decides an answer beside the prompt."""
+    labels = pq.read_table(prompts / "labels.parquet", columns=["cluster", "description"]).sort_by("cluster")
+    asked = _request.dump_python(request, mode="json")
+    model = [request.model.base_model, request.model.adapter_hash]
+    decides = [*model, asked["generation"], asked["sampling"], labels["description"].to_pylist()]
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+
+def _newest(siblings: Path) -> tuple[str, ...]:
+    finished = sorted(siblings.glob("*/mapping.parquet"), key=lambda path: path.stat().st_mtime, reverse=True)
+    return tuple(str(path.parent) for path in finished[:KNOWN])
+
+
 def _ref(folder: Path) -> MappingRef:
     exact = pq.read_table(folder / "mapping.parquet", columns=["exact"])["exact"]
-    return MappingRef(folder.as_uri(), hash_folder(folder), len(exact), pc.sum(exact).as_py() or 0)
+    spent = folder / "cost.json"
+    cost = _cost.validate_json(spent.read_bytes()) if spent.exists() else None
+    return MappingRef(folder.as_uri(), hash_folder(folder), len(exact), pc.sum(exact).as_py() or 0, cost)

@@ -15,6 +15,7 @@ from temporalio.service import RPCError
 
 import db.clusters
 import db.gates
+import db.reports
 import db.tables
 from commands import clusters, review, source, stack
 from commands.context import connect, engine, load_settings, wait_for
@@ -143,7 +144,7 @@ def _review(settings: Settings, name: str, yes: bool) -> int:
     waiting = wait_for(_waiting_gate(settings, name))
     with engine(settings).connect() as connection:
         gate = db.gates.get(connection, waiting)
-        review.draw(gate, review.inexact(connection, gate.candidate))
+        review.draw(gate, review.inexact(connection, gate.candidate), db.reports.newest_of(connection, gate.candidate))
     if not yes and not sys.stdin.isatty():
         console.print("no terminal to ask for a verdict on: decide with `driftline review`, or run the demo with --yes")
         raise typer.Exit(WAITING)

@@ -4,18 +4,23 @@ import asyncio
 from typing import Annotated, Any
 
 import typer
+from pydantic import TypeAdapter
 from sqlalchemy import Connection
 from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 
 import db.clusters
 import db.gates
+import db.reports
 import db.tables
 from commands.context import Unreachable, connect, engine, load_settings, wait_for
 from commands.output import DONE, FAILED, Json, cell, console, errors, grid, percent, print_json
+from commands.report import draw as draw_findings
 from commands.run import failure, finish, warn_without_worker
 from commands.tables import Actor, login
 from contracts import Decision, RunOutcome, VerdictReply
 from db.gates import Gate
+from db.reports import Report
+from report.content import Finding
 from settings import Settings
 
 ANSWER_SECONDS = 60.0
@@ -60,10 +65,11 @@ def show(gate: GateId, json: Json = False) -> None:
     with engine(load_settings()).connect() as connection:
         found = db.gates.get(connection, gate)
         examples = inexact(connection, found.candidate)
+        report = db.reports.newest_of(connection, found.candidate)
     if json:
-        print_json({**vars(found), "inexact": examples})
+        print_json({**vars(found), "inexact": examples, "report": report})
         return
-    draw(found, examples)
+    draw(found, examples, report)
 
 
 def inexact(connection: Connection, table: int, limit: int = 8) -> list[dict[str, Any]]:
@@ -79,7 +85,7 @@ def inexact(connection: Connection, table: int, limit: int = 8) -> list[dict[str
     ]
 
 
-def draw(gate: Gate, examples: list[dict[str, Any]]) -> None:
+def draw(gate: Gate, examples: list[dict[str, Any]], report: Report | None) -> None:
     e = gate.evidence
     console.print(f"[bold]gate {gate.gate_id}[/]: candidate table {gate.candidate} of {gate.workflow_id}", highlight=False)
     for reason in e["reasons"].values():
@@ -102,6 +108,9 @@ def draw(gate: Gate, examples: list[dict[str, Any]]) -> None:
     if examples:
         rows = [(x["c1_name"], x["c2_name"], x["c_next_name"], x["free"]) for x in examples]
         grid("answers that were not exact", ("interest 1", "interest 2", "constrained to", "freely wrote …"), rows)
+    if report:
+        console.print(f"[bold]report {report.version}[/]; the page: `driftline report {gate.candidate}`", highlight=False)
+        draw_findings(TypeAdapter(tuple[Finding, ...]).validate_python(report.findings))
     if gate.decision:
         console.print(
             f"decided: [bold]{gate.decision}[/] by {cell(gate.reviewer)}, {cell(gate.decided_at)} UTC: {cell(gate.reason)}"

@@ -103,12 +103,15 @@ class Training:
     seed: int = 0
 
 
+Similarity = Literal["frequency", "trend"]
+
+
 @dataclass(frozen=True, config=STRICT)
 class Retrieval:
     """What a RAG prompt is told about the window (paper §2.3)."""
 
     granularity: Literal["instance", "global"] = "instance"
-    similarity: Literal["frequency", "trend"] = "frequency"
+    similarity: Similarity = "frequency"
     top_k: PositiveInt = 1
     min_support: PositiveInt = 5
     """`trend` only: occurrences a pair needs in both windows together before its change of share is believed."""

@@ -81,7 +81,7 @@ class Sampling:
     """Draw each answer at random instead of taking the likeliest: for measurements, never for a table."""
 
     temperature: Annotated[float, Field(gt=0)]
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 @dataclass(frozen=True)

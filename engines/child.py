@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ PR_SET_PDEATHSIG = 1
 
 Job = TypeVar("Job")
 _asked_to_stop = False
+_began: tuple[float, float] | None = None
 
 
 class Stopped(Exception):
@@ -38,6 +40,8 @@ def arm() -> None:
     if parent is not None and os.getppid() != int(parent):  # it died before prctl
         sys.exit(1)
     signal.signal(signal.SIGTERM, _on_sigterm)
+    global _began
+    _began = _began or (0.0, time.monotonic() - time.process_time())
     # OpenMP's threads spin while they wait for each other, unless told otherwise before torch is loaded. On cores that are shared
     # with other work that took 2.3 times the CPU time and 2.6 times the wall time (2 threads, 2 busy cores).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -46,6 +50,11 @@ def arm() -> None:
 def stopping() -> bool:
     """Whether SIGTERM came: save, then raise `Stopped`."""
     return _asked_to_stop
+
+
+def began() -> tuple[float, float]:
+    """Readings of `time.process_time` and `time.monotonic` when the job began: with its process, or now if that is no child."""
+    return _began or (time.process_time(), time.monotonic())
 
 
 def report(stage: str, done: int, total: int, note: str = "") -> None:

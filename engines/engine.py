@@ -1,4 +1,4 @@
-"""What bulk inference needs from an engine. vLLM, or anything else, stands in by having this one method."""
+"""What bulk inference needs from an engine. vLLM, or anything else, stands in by having this method and this count."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Block:
-    """All prompts of one c1: `first` is theirs in common, `rest[i]` belongs to the pair (c1, c2[i])."""
+    """Prompts of one c1: `first` is theirs in common, `rest[i]` belongs to the pair (c1, c2[i])."""
 
     c1: int
     first: str
@@ -23,7 +23,8 @@ class Answer:
     c_next: int
     free: str | None
     """None: decoding freely writes exactly this description (design §3.7). Else the text it writes, up to and including the
-    first token that leaves the constrained answer: evidence for the engineer."""
+    first token that leaves the constrained answer: evidence for the engineer. Free decoding is greedy even where the answer is
+    drawn at random (`Sampling`), so the share of exact answers says nothing about the model then."""
 
     @property
     def exact(self) -> bool:
@@ -31,7 +32,10 @@ class Answer:
 
 
 class Engine(Protocol):
-    """Answers blocks; made once per run with the model, the shared segment of all prompts, and the descriptions."""
+    """Answers blocks; made once per run with the model, the segment all prompts share, the descriptions and how to decode."""
+
+    tokens: int
+    """Tokens fed to the model so far. What prompts share counts as often as it is computed; padding never does."""
 
     def answer(self, block: Block) -> Iterator[Answer]:
         """One answer per pair, in any order, as they come: whoever iterates sees progress."""

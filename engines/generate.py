@@ -5,24 +5,27 @@ from engines import child
 if __name__ == "__main__":
     child.arm()
 
+import dataclasses
 import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from peft import PeftModel
 
 from contracts import GenerateJob
 from engines import weights
-from engines.engine import Answer, Block, Engine
-from engines.files import atomic_file, sha256
+from engines.cost import Account
+from engines.engine import Answer, Engine
+from engines.files import atomic_file, atomic_folder, sha256
+from engines.prompts import ANSWER, Prompts, known_answers, read_prompts
 from engines.trie_engine import TrieEngine
-from interests.prompts import completion
 
 MAPPING = pa.schema(
     [
@@ -31,95 +34,90 @@ MAPPING = pa.schema(
         pa.field("c_next", pa.int32(), nullable=False),
         pa.field("exact", pa.bool_(), nullable=False),
         pa.field("free", pa.string()),
+        pa.field("prompt", pa.int64(), nullable=False),
     ]
 )
+"""`prompt`: which prompt this is the answer to, so that a later run need not ask it again."""
+BLOCK = MAPPING.append(pa.field("reused", pa.bool_(), nullable=False))
 ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 ENGINES = {"trie": TrieEngine}
 BEAT = 1.0  # seconds between two progress lines
 
 
 def generate(job: GenerateJob) -> None:
-    """Writes the mapping of the job's prompts.
+    """Writes the mapping of the job's prompts, and what it cost.
 
     Raises:
         ValueError: the prompts are not one per ordered pair, or the descriptions do not fit the model's tokenizer.
         child.Stopped: on SIGTERM; finished blocks are kept.
     """
-    out, prompts = Path(job.out), Path(job.prompts)
+    out = Path(job.out)
     if out.exists():
         return
     torch.set_num_threads(child.threads())
-    labels, shared, blocks = _read(prompts)
+    prompts = read_prompts(Path(job.prompts))
     work = _work_folder(job)
-    missing = [block for block in blocks if not _file(work, block).exists()]
+    account = Account(work / "spent")
+    missing = [c1 for c1 in range(prompts.clusters) if not _file(work, c1).exists()]
     if missing:
-        pairs = sum(len(block.c2) for block in blocks)
-        child.report("mapping", 0, pairs, "loading")
-        _answer(missing, _engine(job, shared, labels), work, pairs)
-    mapping = pa.concat_tables([pq.read_table(_file(work, block), schema=MAPPING) for block in blocks])
-    _check(mapping, len(labels))
-    with atomic_file(out) as aside:
-        pq.write_table(mapping, aside)
+        _answer(missing, job, prompts, work, account)
+    mapping = pa.concat_tables([pq.read_table(_file(work, c1), schema=BLOCK) for c1 in range(prompts.clusters)]).combine_chunks()
+    _check(mapping, prompts.clusters)
+    reused = pc.sum(mapping["reused"]).as_py()
+    with atomic_folder(out) as aside:
+        pq.write_table(mapping.drop("reused"), aside / "mapping.parquet")
+        cost = dataclasses.replace(account.total(), asked=mapping.num_rows - reused, reused=reused)
+        (aside / "cost.json").write_text(json.dumps(dataclasses.asdict(cost), indent=1) + "\n")
     shutil.rmtree(work)
 
 
-def _answer(missing: list[Block], engine: Engine, work: Path, pairs: int) -> None:
-    """Answers blocks and writes each as soon as it is done."""
-    done = resumed = pairs - sum(len(block.c2) for block in missing)
+def _answer(missing: list[int], job: GenerateJob, prompts: Prompts, work: Path, account: Account) -> None:
+    """Finishes the blocks of the given c1 and writes each as soon as it is done. Known answers are not asked again."""
+    known = known_answers([Path(folder) for folder in job.known], prompts)
+    unknown = pc.is_null(known["c_next"]).to_numpy()
+    ask = {c1: unknown[prompts.of(c1)] for c1 in missing}
+    pairs = prompts.pairs.num_rows
+    done = before = pairs - int(sum(map(np.sum, ask.values())))
+    engine = None
+    if done < pairs:
+        child.report("mapping", done, pairs, "loading")
+        engine = _engine(job, prompts)
     began = said = time.monotonic()
     child.report("mapping", done, pairs)
-    for block in missing:
+    for c1 in missing:
         answers = []
-        for answer in engine.answer(block):
+        for answer in engine.answer(prompts.block(c1, ask[c1])) if ask[c1].any() else ():
+            account.tokens = engine.tokens
+            account.enter()
             if child.stopping():
+                account.close()
                 raise child.Stopped
             answers.append(answer)
             done += 1
             if time.monotonic() - said > BEAT or done == pairs:
                 said = time.monotonic()
-                child.report("mapping", done, pairs, f"{(done - resumed) / (said - began):.1f} pairs/s")
-        with atomic_file(_file(work, block)) as aside:
-            pq.write_table(_table(block.c1, answers), aside)
+                child.report("mapping", done, pairs, f"{(done - before) / (said - began):.1f} pairs/s")
+        account.close()
+        with atomic_file(_file(work, c1)) as aside:
+            pq.write_table(_block(c1, prompts, known, answers), aside)
 
 
-def _engine(job: GenerateJob, shared: str, labels: list[str]) -> Engine:
+def _engine(job: GenerateJob, prompts: Prompts) -> Engine:
     model, tokenizer = weights.load_causal_lm(job.base_model)
     if job.adapter is not None:
         model = PeftModel.from_pretrained(model, job.adapter).merge_and_unload()
-    return ENGINES[job.generation.engine](model, tokenizer, shared, labels, job.generation.batch_size)
-
-
-def _read(prompts: Path) -> tuple[list[str], str, list[Block]]:
-    """What to write for each cluster, the segment that all prompts share, and the blocks in ascending c1."""
-    labels = pq.read_table(prompts / "labels.parquet").sort_by("cluster")
-    table = pq.read_table(prompts / "prompts.parquet", columns=["c1", "c2", "shared", "first", "rest"])
-    table = table.sort_by([("c1", "ascending"), ("c2", "ascending")])
-    clusters = labels.num_rows
-    every_pair = [(c1, c2) for c1 in range(clusters) for c2 in range(clusters) if c1 != c2]
-    if list(zip(table["c1"].to_pylist(), table["c2"].to_pylist(), strict=True)) != every_pair or clusters < 3:
-        raise ValueError(f"{prompts} does not hold one prompt for every ordered pair of at least 3 clusters: render it again")
-    shared = table["shared"].unique().to_pylist()
-    if len(shared) != 1:
-        raise ValueError(f"the prompts in {prompts} do not all begin with the same segment: render them with one template")
-    return [completion(text) for text in labels["description"].to_pylist()], shared[0], list(_blocks(table, clusters))
-
-
-def _blocks(table: pa.Table, clusters: int) -> Iterator[Block]:
-    for c1 in range(clusters):
-        rows = table.slice(c1 * (clusters - 1), clusters - 1)
-        first = rows["first"].unique().to_pylist()
-        if len(first) != 1:
-            raise ValueError(f"the prompts of c1 = {c1} differ in what they say about it: render them with one template")
-        yield Block(c1, first[0], tuple(rows["c2"].to_pylist()), tuple(rows["rest"].to_pylist()))
+    engine = ENGINES[job.generation.engine]
+    return engine(model, tokenizer, prompts.shared, prompts.labels, job.generation.batch_size, job.sampling)
 
 
 def _work_folder(job: GenerateJob) -> Path:
-    """A folder of its own for these prompts and this model, so that blocks of another run are never mixed in."""
+    """A folder of its own for these prompts, this model and this decoding, so that blocks of another run are never mixed in."""
     prompts = Path(job.prompts)
     made_from = {
         "prompts": sha256(prompts / "prompts.parquet", prompts / "labels.parquet"),
         "base_model": job.base_model,
         "adapter": job.adapter and sha256(*(Path(job.adapter) / name for name in ADAPTER)),
+        "sampling": job.sampling and dataclasses.asdict(job.sampling),
     }
     manifest = json.dumps(made_from, indent=1, sort_keys=True)
     folder = Path(job.work) / f"blocks-{hashlib.sha256(manifest.encode()).hexdigest()[:16]}"
@@ -129,20 +127,20 @@ def _work_folder(job: GenerateJob) -> Path:
     return folder
 
 
-def _file(work: Path, block: Block) -> Path:
-    return work / f"{block.c1:06d}.parquet"
+def _file(work: Path, c1: int) -> Path:
+    return work / f"{c1:06d}.parquet"
 
 
-def _table(c1: int, answers: list[Answer]) -> pa.Table:
-    answers = sorted(answers, key=lambda answer: answer.c2)
-    columns = {
-        "c1": [c1] * len(answers),
-        "c2": [answer.c2 for answer in answers],
-        "c_next": [answer.c_next for answer in answers],
-        "exact": [answer.exact for answer in answers],
-        "free": [answer.free for answer in answers],
-    }
-    return pa.table(columns, schema=MAPPING)
+def _block(c1: int, prompts: Prompts, known: pa.Table, answers: list[Answer]) -> pa.Table:
+    """The rows of c1: the new answers, and the known ones of the pairs that were not asked."""
+    pairs, known = prompts.pairs[prompts.of(c1)], known[prompts.of(c1)]
+    c2 = pairs["c2"].to_pylist()
+    new = {answer.c2: (answer.c_next, answer.exact, answer.free) for answer in answers}
+    old = zip(*(known[name].to_pylist() for name in ANSWER), strict=True)
+    c_next, exact, free = zip(*(new.get(*pair) for pair in zip(c2, old, strict=True)), strict=True)
+    reused = [other not in new for other in c2]
+    columns = [pairs["c1"], pairs["c2"], *map(list, (c_next, exact, free)), pairs["prompt"], reused]
+    return pa.table(dict(zip(BLOCK.names, columns, strict=True)), schema=BLOCK)
 
 
 def _check(mapping: pa.Table, clusters: int) -> None:

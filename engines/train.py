@@ -22,6 +22,7 @@ from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft
 
 from contracts import Training, TrainJob
 from engines import checkpoints, weights
+from engines.cost import Account
 from engines.examples import Example, label_loss, read_examples
 from engines.files import atomic_folder, sha256
 
@@ -37,6 +38,7 @@ def train(job: TrainJob) -> None:
     if out.exists():
         return
     run = _run_hash(job)
+    account = Account(work / f"spent-{run[:16]}")
     child.report("training", 0, training.steps, "loading")
     state = checkpoints.newest(work, run) or {"step": 0, "losses": [], "seconds": 0.0, "threads": child.threads()}
     # Sums depend on how they are split among threads: a resumed run goes on with as many as it began with.
@@ -69,6 +71,7 @@ def train(job: TrainJob) -> None:
     for step in range(state["step"], training.steps):
         if child.stopping():
             checkpoint(step)
+            account.close()
             raise child.Stopped
         for group in optimizer.param_groups:
             group["lr"] = training.learning_rate * rate(step, training)
@@ -81,11 +84,15 @@ def train(job: TrainJob) -> None:
         child.report("training", step + 1, training.steps, f"loss {losses[-1]:.3f}")
         if (step + 1) % training.checkpoint_every == 0 or step + 1 == training.steps:
             checkpoint(step + 1)
+        account.enter()
 
     facts = {"steps": training.steps, "losses": losses, "seconds": round(time.monotonic() - began, 1)}
     facts |= {"tokens": _tokens_trained(shared, examples, training), "samples": len(examples)}
+    cost = account.total()
+    facts |= {name: getattr(cost, name) for name in ("cpu_seconds", "gpu_seconds", "wall_seconds")}
     _save(model, training, facts, out)
     checkpoints.clear(work)
+    account.clear()
 
 
 def batch_of(step: int, samples: int, training: Training) -> list[int]:

@@ -3,14 +3,19 @@
 Greedy constrained decoding, equal to `generate(do_sample=False, prefix_allowed_tokens_fn=…)` pair by pair. Along the way every
 token of the answer, the end token included, is compared with the unconstrained argmax: one pass also tells whether free greedy
 decoding writes exactly this answer (design §3.7).
+
+With `Sampling`, the token at a fork is drawn from softmax(logits / temperature) over the allowed tokens, as
+`generate(do_sample=True, …)` under the same constraint draws it. The comparison with the unconstrained argmax stays what it is.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from transformers import DynamicCache
 
+from contracts import Sampling
 from engines.cache import repeated
 from engines.engine import Answer, Block
 from engines.tokens import Segments
@@ -35,6 +40,8 @@ class Row:
     """The answer as far as free decoding writes the same."""
     left: int | None = None
     """The token with which free decoding leaves the answer."""
+    choices: int = 0
+    """Forks passed so far."""
 
     @property
     def at_end(self) -> bool:
@@ -52,18 +59,23 @@ class TrieEngine:
     Args:
         shared: the segment that all prompts begin with.
         labels: what the model has to write for each cluster (`interests.prompts.completion`); position = cluster id.
+        sampling: draw the answers; None: take the likeliest token at every fork.
 
     Raises:
         ValueError: the descriptions are not prefix-free in this tokenizer.
     """
 
-    def __init__(self, model, tokenizer, shared: str, labels: Sequence[str], batch_size: int) -> None:
+    def __init__(
+        self, model, tokenizer, shared: str, labels: Sequence[str], batch_size: int, sampling: Sampling | None = None
+    ) -> None:
         self._model = model.eval()
         self._tokenizer = tokenizer
         self._segments = Segments(tokenizer)
         self._segments.learn(labels)
         self._trie = Trie([self._segments.label(label) for label in labels])
         self._batch_size = batch_size
+        self._sampling = sampling
+        self.tokens = 0
         self._shared = self._extend(DynamicCache(), self._segments.start(shared))
 
     def answer(self, block: Block) -> Iterator[Answer]:
@@ -110,6 +122,7 @@ class TrieEngine:
             positions.append([0] * padding + list(range(row.position, row.position + len(row.feed))))
             seen.append([0] * padding + [1] * len(row.feed))
             row.position += len(row.feed)
+            self.tokens += len(row.feed)
         mask = torch.cat([mask, self._tensor(seen)], dim=1)
         logits = self._model(
             input_ids=self._tensor(tokens),
@@ -122,12 +135,17 @@ class TrieEngine:
         return logits, mask
 
     def _choose(self, rows: list[Row], logits: torch.Tensor) -> list[int]:
-        """The allowed token with the highest logit, row by row; meaningless for a row that is at its end."""
+        """One of the allowed tokens, row by row: that with the highest logit, or one drawn. Meaningless for a row at its end."""
         allowed = [[0] if row.at_end else self._trie.allowed(row.node, row.c1, row.c2) for row in rows]
         width = max(map(len, allowed))
-        choices = self._tensor([tokens + tokens[:1] * (width - len(tokens)) for tokens in allowed])
-        best = logits.gather(1, choices).argmax(1, keepdim=True)
-        return choices.gather(1, best).squeeze(1).tolist()
+        choices = [tokens + tokens[:1] * (width - len(tokens)) for tokens in allowed]
+        scores = logits.gather(1, self._tensor(choices))
+        if self._sampling is None:
+            best = scores.argmax(1).tolist()
+        else:
+            drawn = zip(rows, scores.double().cpu().numpy(), allowed, strict=True)
+            best = [draw(score[: len(tokens)], self._sampling, row) for row, score, tokens in drawn]
+        return [tokens[i] for tokens, i in zip(choices, best, strict=True)]
 
     def _finished(self, row: Row, greedy: list[int], chosen: int) -> bool:
         """Compares the row's new tokens with the unconstrained ones and moves it on; True when nothing is left to learn."""
@@ -138,6 +156,7 @@ class TrieEngine:
             elif row.left is None:
                 row.left = free
         if not ended:
+            row.choices += 1
             row.node = row.node.children[chosen]
             self._follow(row, [chosen])
         return ended or (row.at_end and row.left is not None)
@@ -156,8 +175,19 @@ class TrieEngine:
         """A cache [1, …] of `prefix` and `tokens`; `prefix` stays as it is."""
         cache = repeated(prefix, 1)
         if tokens:
+            self.tokens += len(tokens)
             self._model(input_ids=self._tensor([tokens]), past_key_values=cache, use_cache=True, logits_to_keep=1)
         return cache
 
     def _tensor(self, rows: list[list[int]]) -> torch.Tensor:
         return torch.tensor(rows, dtype=torch.long, device=self._model.device)
+
+
+def draw(logits: np.ndarray, sampling: Sampling, row: Row) -> int:
+    """A position in `logits` [allowed tokens, ascending], drawn from softmax(logits / temperature).
+
+    The Gumbel-max trick: the largest of logits / temperature + noise, which is that of logits + temperature · noise. The noise is
+    a function of the seed, the pair and how many forks it has passed, so that neither batches nor a restart change an answer.
+    """
+    noise = np.random.default_rng([sampling.seed, row.c1, row.c2, row.choices]).gumbel(size=len(logits))
+    return int((logits + sampling.temperature * noise).argmax())

@@ -1,7 +1,6 @@
 """What a RAG prompt is told about the window (design §3.6, paper §2.3)."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +13,7 @@ from interests.triples import Ints, Triples
 
 @dataclass(frozen=True)
 class Retrieved:
-    similarity: Literal["frequency", "trend"]
+    similarity: contracts.Similarity
     successors: pa.ListArray
     """list<int32>: of every ordered pair, by number, the retrieved successors, best first; empty with granularity `global`."""
     triples: pa.Table

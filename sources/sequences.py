@@ -59,7 +59,8 @@ def read_sequences(source: Source, sequences: Sequences, window: Window, assignm
     """Every step of every sequence in `[window.start, window.end)`.
 
     Returns:
-        user: string; cluster: int32; ts: timestamp[us] in UTC. Ordered by user and place in the sequence. Empty where the window has no event that counts.
+        user: string; cluster: int32; ts: timestamp[us] in UTC. Ordered by user and place in the sequence. Empty where the window
+        has no event that counts.
 
     Raises:
         ValueError: `source` or `assignment` is not as it should be.

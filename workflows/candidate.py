@@ -1,29 +1,26 @@
 """What both updates share: a candidate is mapped, stored, judged, reviewed if a gate stops it, and published."""
 
-import asyncio
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from contracts import (
-    CountsRef,
-    CountTriples,
     Evaluate,
     Evaluation,
     Gates,
-    GenerateMapping,
     Generation,
     Kind,
+    MeasureQuality,
     ModelRef,
     OpenGate,
     Outcome,
     PromptsRef,
     Publish,
     Retrieval,
-    RunIds,
     RunOutcome,
     RunStatus,
     Sequences,
@@ -32,16 +29,18 @@ from contracts import (
     TableRef,
     VerdictReply,
     Window,
+    WriteReport,
 )
 from workflows import policies, verdicts
-from workflows.attributes import STAGE, TABLE
+from workflows.attributes import TABLE
 from workflows.review import Review, gate_id
+from workflows.stages import Stages
 
 with workflow.unsafe.imports_passed_through():
-    from activities.counts import CountsActivities
     from activities.evaluation import EvaluationActivities
-    from activities.mapping import MappingActivities
+    from activities.measurements import MeasurementActivities
     from activities.publication import PublicationActivities
+    from activities.reports import ReportActivities
     from activities.tables import TableActivities
 
 _scheduled = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
@@ -54,7 +53,7 @@ def nominal_time(given: datetime | None) -> datetime:
     return time.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-class CandidateWorkflow:
+class CandidateWorkflow(Stages):
     """The part of a workflow that answers engineers, and takes a candidate from its prompts to its end."""
 
     def __init__(self) -> None:
@@ -89,16 +88,9 @@ class CandidateWorkflow:
         await self.review.submit(raw)
 
     def enter(self, stage: str, **facts: Any) -> None:
-        """Say where the run is: in the status query, the search attribute and the log."""
+        """In the status query, too."""
         self.status_now = replace(self.status_now, stage=stage, **facts)
-        workflow.upsert_search_attributes([STAGE.value_set(stage)])
-        workflow.logger.info("stage %s", stage, extra={"stage": stage, **facts})
-
-    async def count(self, source: Source, sequences: Sequences, cluster_set: int, *windows: Window) -> list[CountsRef]:
-        """Count the triples of each window, side by side."""
-        asked = [CountTriples(source, sequences, cluster_set, window) for window in windows]
-        steps = [workflow.execute_activity_method(CountsActivities.count_triples, a, **policies.compute) for a in asked]
-        return await asyncio.gather(*steps)
+        super().enter(stage, **facts)
 
     async def make_table(
         self,
@@ -112,9 +104,7 @@ class CandidateWorkflow:
     ) -> TableRef:
         """Bulk inference over every ordered pair, stored as a version."""
         self.enter("mapping")
-        mapping = await workflow.execute_activity_method(
-            MappingActivities.generate_mapping, GenerateMapping(prompts, model, generation), **policies.generate
-        )
+        mapping = await self.answer(model, prompts, generation)
         self.enter("storing")
         request = StoreTable(kind, nominal, counts, model.version, prompts, mapping, generation, self.run_ids(), retrieval)
         table = await workflow.execute_activity_method(TableActivities.store_table, request, **policies.record)
@@ -122,6 +112,23 @@ class CandidateWorkflow:
         versions = {"table": table.version, "model": model.version, "counts": counts, "cluster_set": model.cluster_set}
         workflow.logger.info("table stored", extra=versions)
         return table
+
+    async def measure(
+        self, table: TableRef, test_counts: int, source: Source, sequences: Sequences, window: Window, test_window: Window
+    ) -> None:
+        """Put the evidence for whoever reviews the candidate on record. A run never fails for want of it."""
+        if not workflow.patched("measured-before-review"):
+            return
+        self.enter("measuring", table=table.version)
+        asked = MeasureQuality(table.version, test_counts, source, sequences, window, test_window, self.run_ids())
+        report = WriteReport(table.version, self.run_ids())
+        try:
+            await workflow.execute_activity_method(MeasurementActivities.measure_quality, asked, **policies.measure)
+            await workflow.execute_activity_method(ReportActivities.write_report, report, **policies.measure)
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            workflow.logger.warning("table %s has no report: %s", table.version, error.cause)
 
     async def settle(self, table: TableRef, model: ModelRef, test_counts: int, gates: Gates, channel: str) -> RunOutcome | None:
         """Judge, review and publish the candidate. None: an engineer asked for another attempt."""
@@ -149,10 +156,6 @@ class CandidateWorkflow:
         published = await workflow.execute_activity_method(PublicationActivities.publish, request, **policies.record)
         self.enter(published.outcome)
         return RunOutcome(published.outcome, table.version, model.version, attempt)
-
-    def run_ids(self) -> RunIds:
-        info = workflow.info()
-        return RunIds(info.workflow_id, info.run_id)
 
     def _gate(self, table: TableRef, evaluation: Evaluation, gates: Gates) -> OpenGate:
         run = self.run_ids()

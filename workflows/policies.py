@@ -39,6 +39,15 @@ compute = ActivityConfig(
 )
 """A scan or a computation in the worker's own process, or the embedding of a catalogue."""
 
+measure = ActivityConfig(
+    task_queue=CPU,
+    start_to_close_timeout=timedelta(hours=1),
+    schedule_to_close_timeout=timedelta(hours=2),
+    heartbeat_timeout=_alive,
+    retry_policy=_retry,
+)
+"""Evidence beside a candidate: it may come late, but a run does not wait for it for long."""
+
 train = ActivityConfig(
     task_queue=TRAIN,
     start_to_close_timeout=timedelta(days=2),

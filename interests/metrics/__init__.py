@@ -1,4 +1,67 @@
 """How good a mapping is and whether keeping it fresh pays: pure functions, NumPy or Arrow in, small dataclasses out.
 
 Shares are in [0, 1]; what cannot be measured is None beside its n, never NaN.
+
+Functions win over the modules of the same name: `metrics.recall` is the function.
 """
+
+from interests.metrics.answers import Answers, compare_answers
+from interests.metrics.drift import Curve, Drift, Lag, Sampled, WindowFacts, drift
+from interests.metrics.estimates import Estimate, mean, ratio
+from interests.metrics.hits import ArmHits, Difference, HitRates, Version, hit_rates
+from interests.metrics.quality import Quality, Recall, changed, entropy, quality, recall_by_pair, top_share
+from interests.metrics.recall import (
+    Proportion,
+    answers_of,
+    chance,
+    coverage,
+    evaluate,
+    exact_match_rate,
+    most_frequent,
+    most_popular,
+    recall,
+)
+from interests.metrics.staleness import Staleness, StalePoint, staleness
+from interests.metrics.successors import RANKINGS, Ranking, Successors, top_successors
+
+__all__ = [
+    "RANKINGS",
+    "Answers",
+    "ArmHits",
+    "Curve",
+    "Difference",
+    "Drift",
+    "Estimate",
+    "HitRates",
+    "Lag",
+    "Proportion",
+    "Quality",
+    "Ranking",
+    "Recall",
+    "Sampled",
+    "StalePoint",
+    "Staleness",
+    "Successors",
+    "Version",
+    "WindowFacts",
+    "answers_of",
+    "chance",
+    "changed",
+    "compare_answers",
+    "coverage",
+    "drift",
+    "entropy",
+    "evaluate",
+    "exact_match_rate",
+    "hit_rates",
+    "mean",
+    "most_frequent",
+    "most_popular",
+    "quality",
+    "ratio",
+    "recall",
+    "recall_by_pair",
+    "staleness",
+    "top_share",
+    "top_successors",
+]

@@ -1,10 +1,19 @@
 """How fast interests move (paper §2.1), and how much of that is sampling noise."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from interests.metrics.estimates import Estimate
-from interests.metrics.successors import Ranking
+import numpy as np
+from numpy.typing import NDArray
+
+from interests.metrics.estimates import Estimate, ratio
+from interests.metrics.successors import RANKINGS, Ranking, Successors, jaccard
+from interests.metrics.uneven import Unevenness, expected, no_unevenness
+
+Floats = NDArray[np.float64]
+Ceilings = NDArray[np.float32]
+"""[ways of halving, pairs]; there is one per window, so that half the bytes count."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +24,7 @@ class Lag:
     """Windows between the two that are compared."""
     window_pairs: int
     comparisons: int
-    """(ordered pair, window, later window) with enough support in both halves of both windows."""
+    """(ordered pair, window, later window) with enough support in both halves of both windows, for some way of halving."""
     jaccard: Estimate
     """Whole window against whole window: the paper's number."""
     variance: float | None
@@ -23,7 +32,8 @@ class Lag:
     across: Estimate
     """Half of the users of one window against the other half of the later window."""
     ceiling: Estimate
-    """One half against the other half of the same window: what `across` would be if interests stood still."""
+    """One half against the other half of the same window, less what it costs to compare windows of unequal volume: what `across`
+    would be if interests stood still."""
     drift: Estimate
     """ceiling − across, paired."""
 
@@ -36,7 +46,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class WindowFacts:
-    """`ceiling`: Jaccard similarity of the two halves of this window's users, by `frequency`, over its supported pairs."""
+    """`ceiling`: Jaccard similarity of two halves of this window's users, by `frequency`, over its supported pairs."""
 
     start: datetime
     end: datetime
@@ -59,3 +69,153 @@ class Drift:
     curves: tuple[Curve, ...]
     missing: tuple[str, ...] = ()
     """What could not be measured: 'not enough data: n = …'."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """One window: the top successors of all its users, and of two random halves of them, in one or several ways of halving.
+
+    A user is in the same half in every window. The arrays may be memory-mapped.
+    """
+
+    start: datetime
+    end: datetime
+    users: int
+    triples: int
+    whole: Successors
+    halves: tuple[tuple[Successors, Successors], ...]
+    unevenness: Unevenness = field(default_factory=no_unevenness)
+    """What it costs here to compare samples of unequal size."""
+
+
+def drift(windows: Sequence[Sampled], n_clusters: int, lags: Sequence[int], top_k: int, min_support: int) -> Drift:
+    """The lag curve of the top-k Jaccard similarity and of its noise ceiling (paper §2.1).
+
+    For two windows t and s = t + lag, a pair of clusters, halves A and B of the users, and J the Jaccard similarity of two of its
+    top-k lists:
+
+        jaccard = J(whole_t, whole_s)                        pairs with min_support in both windows
+        across  = (J(A_t, B_s) + J(B_t, A_s)) / 2            pairs with min_support in all four halves
+        ceiling = (J(A_t, B_t) + J(A_s, B_s)) / 2 − u        the same pairs
+        drift   = ceiling − across
+
+    `drift` is 0 on average where nothing moves: all four similarities compare different people, of samples of the same sizes.
+    That is why it is not ceiling − jaccard. Whole windows are samples twice as large, which makes their lists steadier, and they
+    hold the same people on both sides, whose habits repeat; both raise `jaccard`, so that ceiling − jaccard lies below 0 on a
+    log without drift and hides a small one. u is what remains when the two windows differ in volume, so that a log that merely
+    grows has no drift; it depends on the four supports and on what thinning does inside the windows (`interests.metrics.uneven`).
+    Several ways of halving are averaged: which users happen to be in which half is the larger part of the noise.
+
+    Args:
+        windows: consecutive, oldest first; one without a triple counts as support 0 everywhere.
+        lags: in windows, each at least 1. A lag that no two windows are apart is left out and named in `missing`.
+        top_k: the length of the lists.
+
+    Raises:
+        ValueError: no window, fewer than 3 clusters, a lag or support below 1, or lists of another cluster set or another length.
+    """
+    _check(windows, n_clusters, lags, top_k, min_support)
+    missing = []
+    if n_clusters - 2 <= top_k:
+        missing.append(
+            f"top-{top_k} lists: not enough data: n = {n_clusters - 2} novel clusters per pair, and the lists hold them all; "
+            "lower measures.top_k"
+        )
+    possible = [lag for lag in lags if lag < len(windows)]
+    missing += [f"lag {lag}: not enough data: n = {len(windows)} windows" for lag in lags if lag not in possible]
+    curves, facts = [], []
+    for ranking in RANKINGS:
+        inside = [_ceilings(window, ranking, min_support) for window in windows]
+        uneven = np.sum([window.unevenness[ranking] for window in windows], axis=0)
+        curves.append(Curve(ranking, tuple(_lag(windows, lag, ranking, inside, uneven, min_support) for lag in possible)))
+        if ranking == "frequency":
+            facts = [_facts(window, ceilings) for window, ceilings in zip(windows, inside, strict=True)]
+    missing += [
+        f"lag {point.lag}: not enough data: n = 0 pairs with {min_support} occurrences in both halves of two windows"
+        for point in curves[0].lags
+        if not point.comparisons
+    ]
+    return Drift(n_clusters, top_k, min_support, tuple(facts), tuple(curves), tuple(missing))
+
+
+def _check(windows: Sequence[Sampled], n_clusters: int, lags: Sequence[int], top_k: int, min_support: int) -> None:
+    if n_clusters < 3:
+        raise ValueError(f"{n_clusters} clusters leave no novel one for any pair: use 3 or more")
+    if not windows:
+        raise ValueError("not enough data: n = 0 windows; choose shorter windows (measures.window_days) or a longer log")
+    if min([*lags, top_k, min_support], default=1) < 1:
+        raise ValueError("measures.lags, measures.top_k and measures.min_support must be 1 or more")
+    for window in windows:
+        if not window.halves or len(window.halves) != len(windows[0].halves):
+            raise ValueError("every window needs halves, made in the same ways")
+        for sample in (window.whole, *(half for halves in window.halves for half in halves)):
+            pairs, k = sample.top["frequency"].shape
+            if pairs != n_clusters * (n_clusters - 1):
+                raise ValueError(f"lists of {pairs} pairs are not of {n_clusters} clusters: list them with the same cluster set")
+            if k != top_k:
+                raise ValueError(f"lists of {k} successors cannot be compared as top-{top_k}: list them with measures.top_k")
+
+
+def _ceilings(window: Sampled, ranking: Ranking, min_support: int) -> Ceilings:
+    """J(A, B), NaN for pairs without support in both halves."""
+    ceilings = np.full((len(window.halves), len(window.whole.support)), np.nan, dtype=np.float32)
+    for way, (a, b) in enumerate(window.halves):
+        there = np.flatnonzero(np.minimum(a.support, b.support) >= min_support)
+        ceilings[way, there] = _similar(a, b, ranking, there)
+    return ceilings
+
+
+def _facts(window: Sampled, ceilings: Ceilings) -> WindowFacts:
+    known = (~np.isnan(ceilings)).sum(axis=0)
+    ceiling = ratio(np.nansum(ceilings, axis=0), known)
+    return WindowFacts(window.start, window.end, window.users, window.triples, ceiling.n, ceiling)
+
+
+def _lag(
+    windows: Sequence[Sampled], lag: int, ranking: Ranking, ceilings: list[Ceilings], uneven: Floats, min_support: int
+) -> Lag:
+    """Per pair the sums over all pairs of windows, and how many there were: a ratio over pairs."""
+    ways, pairs = ceilings[0].shape
+    whole, wholes, across, ceiling, compared = (np.zeros(pairs) for _ in range(5))
+    squares, comparisons = 0.0, 0
+    for t, (one, other) in enumerate(zip(windows, windows[lag:], strict=False)):
+        there = np.flatnonzero(np.minimum(one.whole.support, other.whole.support) >= min_support)
+        similar = _similar(one.whole, other.whole, ranking, there)
+        whole[there] += similar
+        wholes[there] += 1
+        squares += float((similar**2).sum())
+
+        inside = (ceilings[t] + ceilings[t + lag]) / 2
+        comparisons += int((~np.isnan(inside)).any(axis=0).sum())
+        for way in range(ways):
+            there = np.flatnonzero(~np.isnan(inside[way]))
+            (a_one, b_one), (a_other, b_other) = one.halves[way], other.halves[way]
+            across[there] += _similar(a_one, b_other, ranking, there) / 2
+            across[there] += _similar(b_one, a_other, ranking, there) / 2
+            ceiling[there] += inside[way, there] - _unevenness(one.halves[way], other.halves[way], there, uneven)
+            compared[there] += 1
+    n = wholes.sum()
+    return Lag(
+        lag=lag,
+        window_pairs=len(windows) - lag,
+        comparisons=comparisons,
+        jaccard=ratio(whole, wholes),
+        variance=max(squares / n - (whole.sum() / n) ** 2, 0.0) if n else None,
+        across=ratio(across, compared),
+        ceiling=ratio(ceiling, compared),
+        drift=ratio(ceiling - across, compared),
+    )
+
+
+def _similar(one: Successors, other: Successors, ranking: Ranking, there: NDArray[np.intp]) -> Floats:
+    return jaccard(one.top[ranking][there], other.top[ranking][there])
+
+
+def _unevenness(
+    one: tuple[Successors, Successors], other: tuple[Successors, Successors], there: NDArray[np.intp], uneven: Floats
+) -> Floats:
+    """u: what unequal sizes cost the two similarities of `across`, less what they cost those of the ceiling."""
+    a_one, b_one, a_other, b_other = (half.support[there] for half in (*one, *other))
+    across = expected(uneven, a_one, b_other) + expected(uneven, b_one, a_other)
+    inside = expected(uneven, a_one, b_one) + expected(uneven, a_other, b_other)
+    return (across - inside) / 2

@@ -3,12 +3,16 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
 GROUPS = 2000
 """More units than this are first put at random into so many groups, which are then resampled: the cost has a bound."""
+CHUNK = 200
+"""Resamples that are drawn together."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,34 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike, *, seed: int = 0) -> Est
 
     Args:
         numerator, denominator: float or int [units]; units with a denominator of 0 count for nothing.
+        seed: of the draws; the same values and seed give the same interval.
+
+    Returns:
+        `n`: units with a denominator above 0. Without any, `value` is None; with fewer than two, `low` and `high` are.
+
+    Raises:
+        ValueError: the two differ in length, a denominator is negative, or a value is not finite.
     """
-    raise NotImplementedError
+    above, below = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
+    if above.ndim != 1 or above.shape != below.shape:
+        raise ValueError(
+            f"numerator and denominator must be of the same units: they have the shapes {above.shape}, {below.shape}"
+        )
+    if not (np.isfinite(above).all() and np.isfinite(below).all()) or (below < 0).any():
+        raise ValueError("a ratio needs finite numerators and denominators of 0 or more")
+    above, below = above[below > 0], below[below > 0]
+    n = len(below)
+    if n == 0:
+        return Estimate(None, None, None, 0)
+    value = float(above.sum() / below.sum())
+    if n == 1:
+        return Estimate(value, None, None, 1)
+    rng = np.random.default_rng(seed)
+    if n > GROUPS:
+        group = rng.permutation(n) % GROUPS
+        above, below = (np.bincount(group, units).astype(np.float64) for units in (above, below))
+    low, high = np.quantile(_resampled(above, below, rng), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Estimate(value, min(float(low), value), max(float(high), value), n)
 
 
 def mean(values: ArrayLike, *, seed: int = 0) -> Estimate:
@@ -44,3 +74,13 @@ def mean(values: ArrayLike, *, seed: int = 0) -> Estimate:
     known = np.asarray(values, dtype=np.float64)
     known = known[~np.isnan(known)]
     return ratio(known, np.ones_like(known), seed=seed)
+
+
+def _resampled(above: Floats, below: Floats, rng: np.random.Generator) -> Floats:
+    """The ratio in `RESAMPLES` draws of as many units, with replacement; a few draws at a time, so that memory stays small."""
+    units = len(below)
+    ratios = []
+    for start in range(0, RESAMPLES, CHUNK):
+        drawn = rng.integers(0, units, size=(min(CHUNK, RESAMPLES - start), units), dtype=np.int32)
+        ratios.append(above[drawn].sum(axis=1) / below[drawn].sum(axis=1))
+    return np.concatenate(ratios)

@@ -1,9 +1,26 @@
 """Hit rate: does what a mapping predicts come true later in the user's real sequence (design §3.9, paper §3.1, Figure 3a)?"""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from itertools import pairwise
 
-from interests.metrics.estimates import Estimate
+import numpy as np
+import pyarrow as pa
+
+from interests.metrics.estimates import Estimate, ratio
+from interests.metrics.occurrences import Occurrences, find, period, utc
+from interests.metrics.recall import chance
+from interests.triples import Ints
+
+
+@dataclass(frozen=True)
+class Version:
+    """What an arm answers from `since` on, until its next version."""
+
+    since: datetime
+    answers: Ints
+    """int64 [|C|·(|C|−1)]: the answer of every ordered pair, by number."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +50,9 @@ class HitRates:
     """Metrics 3 and 6."""
 
     days: tuple[date, ...]
+    """Every UTC day that the period touches."""
     users: int
+    """Users with an occurrence that counts."""
     occurrences: int
     """(user, pair) occurrences that something follows in the user's sequence."""
     last_pairs: int
@@ -43,3 +62,93 @@ class HitRates:
     arms: tuple[ArmHits, ...]
     differences: tuple[Difference, ...]
     missing: tuple[str, ...] = ()
+
+
+def hit_rates(
+    steps: pa.Table,
+    history: pa.Table | None,
+    n_clusters: int,
+    start: datetime,
+    end: datetime,
+    arms: Mapping[str, Sequence[Version]],
+    differences: Sequence[tuple[str, str]],
+) -> HitRates:
+    """The share of predictions that come true, of one mapping or of several on the same occurrences.
+
+        hit rate = Σ [the predicted cluster of (c1, c2) is in the rest]  /  occurrences
+
+    The sequences are those of the held-out period [start, end). An occurrence is two neighbouring steps (c1, c2) of one user's
+    sequence; its day is the UTC day of c2. The rest is everything after c2 in the period. The prediction is that of the version
+    that serves at the time of c2. Occurrences that nothing follows say nothing yet: they are counted apart, as `last_pairs`, and
+    are in no rate. A prediction is novel to the user if neither the history nor the period up to and including c2 has it.
+
+        chance = mean over occurrences of (distinct clusters of the rest other than c1 and c2) / (|C| − 2)
+
+    All intervals are over users, who are resampled with all their occurrences; a difference is paired.
+
+    Args:
+        steps: user: string; cluster: int32; ts: timestamp[us] in UTC, of the period, ordered by user and place in the sequence.
+        history: the same columns, before `start`, in any order; only users of `steps` matter. None: nothing is known before.
+        arms: by name, versions in any order. The newest whose `since` is not after c2 serves.
+        differences: (a, b) for rate(a) − rate(b).
+
+    Raises:
+        ValueError: fewer than 3 clusters, `steps` or `history` is not as above, a version does not answer every pair, an arm has
+            no version for an occurrence, or a difference names an unknown arm.
+    """
+    random = chance(n_clusters)
+    for name in sorted({name for pair in differences for name in pair} - set(arms)):
+        raise ValueError(f"cannot compare {name!r}: there is no such arm among {', '.join(map(repr, arms))}")
+    asked = find(steps, history, n_clusters, start, end)
+    n_users, n_days = len(asked.of_user), len(asked.days)
+    unit, unit_of = np.unique(asked.day * n_users + asked.user, return_inverse=True)
+    of_unit = np.bincount(unit_of, minlength=len(unit))
+    of_day = np.searchsorted(unit, np.arange(n_days + 1) * n_users)
+
+    hits_of_user: dict[str, Ints] = {}
+    measured = []
+    for name, versions in arms.items():
+        hit, novel = asked.judge(_predicted(name, versions, asked, n_clusters))
+        hits = np.bincount(unit_of[hit], minlength=len(unit))
+        hits_of_user[name] = np.bincount(asked.user[hit], minlength=n_users)
+        measured.append(
+            ArmHits(
+                name=name,
+                rate=ratio(hits_of_user[name], asked.of_user),
+                daily=tuple(ratio(hits[a:b], of_unit[a:b]) for a, b in pairwise(of_day)),
+                novel=ratio(np.bincount(asked.user[novel], minlength=n_users), asked.of_user),
+            )
+        )
+    n, users = len(asked.user), int(np.count_nonzero(asked.of_user))
+    return HitRates(
+        days=asked.days,
+        users=users,
+        occurrences=n,
+        last_pairs=asked.last_pairs,
+        chance=float(asked.rest.mean()) * random if n else None,
+        arms=tuple(measured),
+        differences=tuple(Difference(a, b, ratio(hits_of_user[a] - hits_of_user[b], asked.of_user)) for a, b in differences),
+        missing=_missing(n, users, start, end),
+    )
+
+
+def _predicted(name: str, versions: Sequence[Version], asked: Occurrences, n_clusters: int) -> Ints:
+    """The answer to each occurrence, of the version that serves at its time."""
+    ordered = sorted(versions, key=lambda version: utc(version.since))
+    for version in ordered:
+        answers = version.answers
+        if answers.shape != (n_clusters * (n_clusters - 1),) or answers.min() < 0 or answers.max() >= n_clusters:
+            raise ValueError(
+                f"{name!r} since {version.since:%Y-%m-%d}: not every pair is answered with one of {n_clusters} clusters"
+            )
+    serving = np.searchsorted(np.array([utc(version.since) for version in ordered], "datetime64[us]"), asked.time, "right") - 1
+    if (serving < 0).any():
+        raise ValueError(f"{name!r} has no version yet at {asked.time.min()}: one must serve when the held-out period starts")
+    return np.stack([version.answers for version in ordered])[serving, asked.pair] if ordered else asked.pair
+
+
+def _missing(n: int, users: int, start: datetime, end: datetime) -> tuple[str, ...]:
+    where = f"in the held-out period {period(start, end)}"
+    if not n:
+        return (f"not enough data: n = 0 pairs with a rest {where}; a user needs three steps there",)
+    return (f"not enough data: n = 1 user with such pairs {where}; an interval needs two",) if users == 1 else ()

@@ -1,10 +1,19 @@
 """One mapping's quality beside its baselines, for the record of every table (design §3.7–§3.9, paper §2.2)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from interests.metrics.estimates import Estimate
+import numpy as np
+import pyarrow as pa
+from scipy.special import entr
+
+from interests import triples
+from interests.metrics.arms import TABLE
+from interests.metrics.estimates import Estimate, ratio
 from interests.metrics.hits import HitRates
+from interests.metrics.recall import answers_of, chance, coverage, exact_match_rate
+from interests.triples import Ints
 
 
 @dataclass(frozen=True)
@@ -42,3 +51,88 @@ class Quality:
     """The table before this one."""
     changed: float | None
     """Share of pairs whose answer differs from that table's."""
+
+
+def quality(
+    *,
+    table: int,
+    kind: str,
+    nominal: datetime,
+    mapping: pa.Table,
+    baselines: Mapping[str, pa.Table],
+    test_counts: pa.Table,
+    n_clusters: int,
+    hits: HitRates,
+    compared_with: int | None = None,
+    before: pa.Table | None = None,
+) -> Quality:
+    """Everything that is on record about the answers of one table.
+
+    Args:
+        table, kind, nominal: which table this is.
+        mapping: c1, c2, c_next: int32, exact: bool; complete.
+        baselines: by name, mappings (c1, c2, c_next: int32) that knew the same window: `most_popular` and `most_frequent`.
+        test_counts: c1, c2, c_next: int32, n: int64; of the test window.
+        hits: of the table and the same baselines on the test window.
+        compared_with, before: version and mapping of the table before this one, of the same clusters; None where there is none.
+
+    Raises:
+        ValueError: fewer than 3 clusters, an incomplete mapping, or only one of `compared_with` and `before`.
+    """
+    if (compared_with is None) != (before is None):
+        raise ValueError("compared_with and before are about the same table: give both or none")
+    mappings = {TABLE: mapping, **baselines}
+    bits = entropy(mapping)
+    return Quality(
+        table=table,
+        kind=kind,
+        nominal=nominal,
+        clusters=n_clusters,
+        exact_match_rate=exact_match_rate(mapping).value,
+        recalls=tuple(Recall(name, recall_by_pair(found, test_counts, n_clusters)) for name, found in mappings.items()),
+        chance=chance(n_clusters),
+        test_triples=int(triples.read(test_counts, n_clusters).n.sum()),
+        coverage=coverage(mapping),
+        entropy=bits,
+        effective_clusters=float(2**bits),
+        top_share=top_share(mapping),
+        hits=hits,
+        compared_with=compared_with,
+        changed=None if before is None else changed(mapping, before, n_clusters),
+    )
+
+
+def recall_by_pair(mapping: pa.Table, test_counts: pa.Table, n_clusters: int) -> Estimate:
+    """Test-set recall (design §3.8) with its interval over the ordered pairs that occur in the test window.
+
+    Raises:
+        ValueError: the mapping does not answer every pair.
+    """
+    test = triples.read(test_counts, n_clusters)
+    pair, pairs = test.pair(n_clusters), n_clusters * (n_clusters - 1)
+    hit = answers_of(mapping, n_clusters)[pair] == test.c_next
+    return ratio(np.bincount(pair, test.n * hit, pairs), np.bincount(pair, test.n, pairs))
+
+
+def entropy(mapping: pa.Table) -> float:
+    """Of the answers over all pairs, in bits: −Σ p(c) · log2 p(c), where p(c) is the share of pairs that are answered with c."""
+    share = _pairs_per_answer(mapping)
+    return float(entr(share / share.sum()).sum() / np.log(2))
+
+
+def top_share(mapping: pa.Table) -> float:
+    """Share of pairs that get the most frequent answer. No mapping can have 1: a pair with that cluster gets another answer."""
+    return float(_pairs_per_answer(mapping).max() / mapping.num_rows)
+
+
+def changed(mapping: pa.Table, before: pa.Table, n_clusters: int) -> float:
+    """Share of pairs that two mappings of the same clusters answer differently.
+
+    Raises:
+        ValueError: a mapping does not answer every pair.
+    """
+    return float(np.mean(answers_of(mapping, n_clusters) != answers_of(before, n_clusters)))
+
+
+def _pairs_per_answer(mapping: pa.Table) -> Ints:
+    return np.unique(mapping["c_next"].to_numpy(), return_counts=True)[1]

@@ -74,7 +74,7 @@ def recall(mapping: pa.Table, test_counts: pa.Table, n_clusters: int) -> Proport
     Raises:
         ValueError: the mapping does not answer every pair.
     """
-    answers = _answers(mapping, n_clusters)
+    answers = answers_of(mapping, n_clusters)
     test = triples.read(test_counts, n_clusters)
     hit = answers[test.pair(n_clusters)] == test.c_next
     return Proportion(int(test.n[hit].sum()), int(test.n.sum()))
@@ -131,8 +131,12 @@ def coverage(mapping: pa.Table) -> int:
     return len(mapping["c_next"].unique())
 
 
-def _answers(mapping: pa.Table, n_clusters: int) -> NDArray[np.int64]:
-    """The answer of every pair, by the pair's number."""
+def answers_of(mapping: pa.Table, n_clusters: int) -> NDArray[np.int64]:
+    """The answer of every ordered pair, by the pair's number: int64 [|C|·(|C|−1)].
+
+    Raises:
+        ValueError: the mapping does not answer every pair.
+    """
     answered = triples.read(mapping, n_clusters)
     answers = np.full(n_clusters * (n_clusters - 1), -1)
     answers[answered.pair(n_clusters)] = answered.c_next

@@ -38,6 +38,7 @@ def test_how_long_a_training_took_is_no_content(tmp_path: Path) -> None:
     artifacts = Artifacts(tmp_path)
     first = stored(artifacts, {"adapter": "w", "train.json": "seconds: 1"})
     assert stored(artifacts, {"adapter": "w", "train.json": "seconds: 2"}) == first
+    assert stored(artifacts, {"adapter": "w", "cost.json": "{}"}) == first
 
 
 def test_a_failed_step_leaves_nothing(tmp_path: Path) -> None:

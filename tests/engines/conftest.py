@@ -50,6 +50,24 @@ def rest(c2: int, descriptions: list[str] = DESCRIPTIONS) -> str:
     return f"Interest 2: {descriptions[c2]}\nNext:"
 
 
+def write_prompts(folder: Path, descriptions: list[str], told: dict[tuple[int, int], str] | None = None) -> Path:
+    """The prompts of every ordered pair; `told`: what some of them begin their rest with."""
+    folder.mkdir()
+    pairs = [(c1, c2) for c1 in range(len(descriptions)) for c2 in range(len(descriptions)) if c1 != c2]
+    prompts = {
+        "c1": pa.array([c1 for c1, _ in pairs], pa.int32()),
+        "c2": pa.array([c2 for _, c2 in pairs], pa.int32()),
+        "shared": [SHARED] * len(pairs),
+        "first": [first(c1, descriptions) for c1, _ in pairs],
+        "rest": [(told or {}).get(pair, "") + rest(pair[1], descriptions) for pair in pairs],
+        "retrieved": pa.array([[]] * len(pairs), pa.list_(pa.int32())),
+    }
+    pq.write_table(pa.table(prompts), folder / "prompts.parquet")
+    labels = {"cluster": pa.array(range(len(descriptions)), pa.int32()), "description": descriptions}
+    pq.write_table(pa.table(labels), folder / "labels.parquet")
+    return folder
+
+
 def write_samples(path: Path) -> Path:
     """One sample for every ordered pair of `DESCRIPTIONS`: the label is the next cluster that is in neither place."""
     pairs = [(c1, c2) for c1 in range(6) for c2 in range(6) if c1 != c2]

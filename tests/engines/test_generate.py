@@ -1,35 +1,24 @@
 """The mapping of a small cluster set, and what a killed run leaves behind."""
 
 import dataclasses
+import json
 import signal
 import time
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+import torch
+from transformers import AutoTokenizer
 
-from contracts import GenerateJob, Generation, Training, TrainJob
+from contracts import Cost, GenerateJob, Generation, Sampling, Training, TrainJob
 from engines.generate import MAPPING, generate
 from engines.train import train
-from tests.engines.conftest import DESCRIPTIONS, SHARED, first, rest, start, write_samples
+from tests.engines.conftest import DESCRIPTIONS, SHARED, first, rest, start, write_prompts, write_samples
 
-
-def write_prompts(folder: Path, descriptions: list[str]) -> Path:
-    folder.mkdir()
-    pairs = [(c1, c2) for c1 in range(len(descriptions)) for c2 in range(len(descriptions)) if c1 != c2]
-    prompts = {
-        "c1": pa.array([c1 for c1, _ in pairs], pa.int32()),
-        "c2": pa.array([c2 for _, c2 in pairs], pa.int32()),
-        "shared": [SHARED] * len(pairs),
-        "first": [first(c1, descriptions) for c1, _ in pairs],
-        "rest": [rest(c2, descriptions) for _, c2 in pairs],
-        "retrieved": pa.array([[]] * len(pairs), pa.list_(pa.int32())),
-    }
-    pq.write_table(pa.table(prompts), folder / "prompts.parquet")
-    labels = {"cluster": pa.array(range(len(descriptions)), pa.int32()), "description": descriptions}
-    pq.write_table(pa.table(labels), folder / "labels.parquet")
-    return folder
+PAIRS = [(c1, c2) for c1 in range(6) for c2 in range(6) if c1 != c2]
 
 
 @pytest.fixture
@@ -39,8 +28,16 @@ def job(tiny_llm: Path, tmp_path: Path) -> GenerateJob:
         base_model=str(tiny_llm),
         generation=Generation(batch_size=4),
         work=str(tmp_path / "work"),
-        out=str(tmp_path / "mapping.parquet"),
+        out=str(tmp_path / "mapping"),
     )
+
+
+def mapping(job: GenerateJob) -> pa.Table:
+    return pq.read_table(Path(job.out) / "mapping.parquet")
+
+
+def cost(job: GenerateJob) -> Cost:
+    return Cost(**json.loads((Path(job.out) / "cost.json").read_text()))
 
 
 def test_the_mapping_holds_every_pair_and_only_novel_answers(job: GenerateJob, tiny_llm: Path, tmp_path: Path) -> None:
@@ -52,23 +49,22 @@ def test_the_mapping_holds_every_pair_and_only_novel_answers(job: GenerateJob, t
     train(TrainJob(samples=str(samples), training=training, work=str(tmp_path / "checkpoints"), out=adapter))
 
     generate(dataclasses.replace(job, adapter=adapter))
-    mapping = pq.read_table(job.out)
-    assert mapping.schema.equals(MAPPING)
-    rows = mapping.to_pylist()
+    assert mapping(job).schema.equals(MAPPING)
+    rows = mapping(job).to_pylist()
     assert [(row["c1"], row["c2"]) for row in rows] == [(a, b) for a in range(6) for b in range(6) if a != b]
     assert all(row["c_next"] not in (row["c1"], row["c2"]) for row in rows)
     assert all((row["free"] is None) == row["exact"] for row in rows)
     assert sum(row["exact"] for row in rows) > 15  # the adapter is really in use: without it not one is exact
 
-    plain = dataclasses.replace(job, out=str(tmp_path / "plain.parquet"))
+    plain = dataclasses.replace(job, out=str(tmp_path / "plain"))
     generate(plain)
-    assert not any(row["exact"] for row in pq.read_table(plain.out).to_pylist())
+    assert not any(row["exact"] for row in mapping(plain).to_pylist())
 
 
 def test_a_killed_run_goes_on_from_its_last_finished_block(job: GenerateJob, tmp_path: Path) -> None:
     many = [f"{one} {two}, fresh" for one in ("milk", "bread", "cheese", "snacks", "soft") for two in "abcd"]
     job = dataclasses.replace(job, prompts=str(write_prompts(tmp_path / "many", many)), generation=Generation(batch_size=1))
-    whole = dataclasses.replace(job, work=str(tmp_path / "work-whole"), out=str(tmp_path / "whole.parquet"))
+    whole = dataclasses.replace(job, work=str(tmp_path / "work-whole"), out=str(tmp_path / "whole"))
 
     with start("generate", job, tmp_path) as process:
         deadline = time.monotonic() + 60
@@ -93,7 +89,14 @@ def test_a_killed_run_goes_on_from_its_last_finished_block(job: GenerateJob, tmp
 
     generate(job)
     generate(whole)
-    assert pq.read_table(job.out).equals(pq.read_table(whole.out))
+    assert mapping(job).equals(mapping(whole))
+    spent, least = cost(job), cost(whole)
+    assert (spent.asked, spent.reused) == (least.asked, least.reused) == (380, 0)
+    assert len(many) * 19 < least.tokens <= spent.tokens  # blocks that a kill cut short were paid for as well
+    assert spent.cpu_seconds > least.cpu_seconds + 2  # two more processes were started, and torch loaded in each
+    assert spent.wall_seconds > least.wall_seconds + 2
+    assert spent.gpu_seconds == 0 or torch.cuda.is_available()
+    assert not list(Path(job.work).glob("blocks-*"))
 
 
 def finished(job: GenerateJob) -> dict[str, tuple[int, int]]:
@@ -105,7 +108,9 @@ def test_blocks_of_other_prompts_are_never_mixed_in(job: GenerateJob, tmp_path: 
 
     turned = dataclasses.replace(job, prompts=str(write_prompts(tmp_path / "turned", DESCRIPTIONS[::-1])))
     assert _work_folder(job) == _work_folder(job)
-    assert _work_folder(job) != _work_folder(turned)
+    drawn = dataclasses.replace(job, sampling=Sampling(temperature=1.0))
+    again = dataclasses.replace(job, sampling=Sampling(temperature=1.0, seed=1))
+    assert len({_work_folder(one) for one in (job, turned, drawn, again)}) == 4
 
 
 def test_incomplete_prompts_are_bad_input(job: GenerateJob) -> None:
@@ -113,3 +118,72 @@ def test_incomplete_prompts_are_bad_input(job: GenerateJob) -> None:
     pq.write_table(pq.read_table(path).slice(1), path)
     with pytest.raises(ValueError, match="every ordered pair"):
         generate(job)
+
+
+def test_what_was_answered_before_is_not_asked_again(job: GenerateJob, tmp_path: Path) -> None:
+    generate(job)
+    told = {(0, 1): "Often next: soft drinks\n", (0, 4): "Often next: bread, fresh\n", (3, 2): "Often next: soft drinks\n"}
+    later = dataclasses.replace(
+        job, prompts=str(write_prompts(tmp_path / "later", DESCRIPTIONS, told)), out=str(tmp_path / "later-out")
+    )
+    reusing = dataclasses.replace(later, out=str(tmp_path / "reusing"), known=(job.out,))
+    generate(later)
+    generate(reusing)
+    # The same bytes, and so the same artifact.
+    assert (Path(reusing.out) / "mapping.parquet").read_bytes() == (Path(later.out) / "mapping.parquet").read_bytes()
+    assert (cost(later).asked, cost(later).reused) == (30, 0)
+    assert (cost(reusing).asked, cost(reusing).reused) == (3, 27)
+    differ = [not same for same in pc.equal(mapping(job)["prompt"], mapping(later)["prompt"]).to_pylist()]
+    assert [pair for pair, other in zip(PAIRS, differ, strict=True) if other] == list(told)
+
+    # Both known: nothing is left to ask, and no model is loaded.
+    third = dataclasses.replace(reusing, out=str(tmp_path / "third"), base_model="/gone", known=(job.out, reusing.out))
+    generate(third)
+    assert mapping(third).equals(mapping(later))
+    assert (cost(third).tokens, cost(third).asked, cost(third).reused) == (0, 0, 30)
+
+
+def test_reused_pairs_are_reported_as_done(job: GenerateJob, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    generate(job)
+    told = {(0, 1): "Often next: soft drinks\n"}
+    later = write_prompts(tmp_path / "later", DESCRIPTIONS, told)
+    capsys.readouterr()
+    generate(dataclasses.replace(job, prompts=str(later), out=str(tmp_path / "later-out"), known=(job.out,)))
+    assert [line["done"] for line in map(json.loads, capsys.readouterr().out.splitlines())] == [29, 29, 30]
+
+
+def test_a_mapping_of_other_clusters_is_refused(job: GenerateJob, tmp_path: Path) -> None:
+    generate(job)
+    fewer = str(write_prompts(tmp_path / "fewer", DESCRIPTIONS[:5]))
+    with pytest.raises(ValueError, match="another cluster set"):
+        generate(dataclasses.replace(job, prompts=fewer, out=str(tmp_path / "fewer-out"), known=(job.out,)))
+
+
+def test_tokens_are_counted_once_where_they_are_shared(job: GenerateJob, tiny_llm: Path, tmp_path: Path) -> None:
+    """Three clusters of one token each leave no choice, so every pair is fed its prompt and, to see the end token, its answer."""
+    words = ["milk", "bread", "cheese"]
+    small = dataclasses.replace(job, prompts=str(write_prompts(tmp_path / "small", words)))
+    generate(small)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_llm)
+
+    def count(text: str) -> int:
+        return len(tokenizer(text, add_special_tokens=False).input_ids)
+
+    answers = [next(c for c in range(3) if c not in (c1, c2)) for c1 in range(3) for c2 in range(3) if c1 != c2]
+    fed = count(SHARED) + sum(count(first(c1, words)) for c1 in range(3))
+    fed += sum(count(rest(c2, words)) for c1 in range(3) for c2 in range(3) if c1 != c2)
+    fed += sum(count(" " + words[c]) for c in answers)
+    assert cost(small).tokens == fed
+
+
+def test_sampled_mappings_are_the_seed_s(job: GenerateJob, tmp_path: Path) -> None:
+    jobs = [
+        dataclasses.replace(job, out=str(tmp_path / f"{i}"), sampling=Sampling(temperature=1.0, seed=seed))
+        for i, seed in enumerate((1, 1, 2))
+    ]
+    for one in (job, *jobs):
+        generate(one)
+    once, again, other = (mapping(one)["c_next"].to_pylist() for one in jobs)
+    assert once == again
+    assert once != other
+    assert once != mapping(job)["c_next"].to_pylist()

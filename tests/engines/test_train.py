@@ -62,6 +62,11 @@ def test_kill_and_stop_and_resume_end_with_the_same_bits(job: TrainJob, tmp_path
     facts, whole_facts = (json.loads((Path(folder) / "train.json").read_text()) for folder in (job.out, whole.out))
     assert facts["losses"] == whole_facts["losses"]
     assert facts["losses"][-1] < facts["losses"][0] / 2
+    assert facts["tokens"] == whole_facts["tokens"]
+    # Steps that a kill made void and the start of three processes were paid for as well.
+    assert facts["cpu_seconds"] > whole_facts["cpu_seconds"] + 3
+    assert facts["wall_seconds"] > max(facts["seconds"], whole_facts["wall_seconds"] + 3)
+    assert facts["gpu_seconds"] == 0 or torch.cuda.is_available()
 
 
 def test_plain_peft_loads_the_adapter(job: TrainJob, tiny_llm: Path) -> None:

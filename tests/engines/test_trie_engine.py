@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 import torch
+from scipy.stats import chi2
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from contracts import Sampling
 from engines.engine import Answer, Block
 from engines.examples import Example, label_loss
 from engines.tokens import Segments
@@ -36,8 +38,8 @@ def model(request: pytest.FixtureRequest, tiny_llm: Path, tokenizer: Any) -> Any
     return model.eval()
 
 
-def answers(model: Any, tokenizer: Any, batch_size: int) -> dict[tuple[int, int], Answer]:
-    engine = TrieEngine(model, tokenizer, SHARED, LABELS, batch_size)
+def answers(model: Any, tokenizer: Any, batch_size: int, sampling: Sampling | None = None) -> dict[tuple[int, int], Answer]:
+    engine = TrieEngine(model, tokenizer, SHARED, LABELS, batch_size, sampling)
     found = {}
     for c1 in range(6):
         others = tuple(c2 for c2 in range(6) if c2 != c1)
@@ -83,3 +85,49 @@ def test_the_flag_separates(model: Any, tokenizer: Any, request: pytest.FixtureR
 
 def test_batches_change_nothing(model: Any, tokenizer: Any) -> None:
     assert answers(model, tokenizer, batch_size=1) == answers(model, tokenizer, batch_size=4)
+
+
+def clusters(model: Any, tokenizer: Any, batch_size: int, temperature: float, seed: int) -> dict[tuple[int, int], int]:
+    found = answers(model, tokenizer, batch_size, Sampling(temperature, seed))
+    return {pair: answer.c_next for pair, answer in found.items()}
+
+
+def test_a_draw_depends_on_the_seed_and_not_on_the_batch(model: Any, tokenizer: Any) -> None:
+    once = clusters(model, tokenizer, 64, 2.0, seed=5)
+    assert once == clusters(model, tokenizer, 64, 2.0, seed=5)
+    assert once == clusters(model, tokenizer, 1, 2.0, seed=5)
+    assert once == clusters(model, tokenizer, 4, 2.0, seed=5)
+    assert once != clusters(model, tokenizer, 64, 2.0, seed=6)
+    assert all(c_next not in pair for pair, c_next in once.items())
+
+
+def test_a_cold_draw_is_the_greedy_answer(model: Any, tokenizer: Any) -> None:
+    greedy = {pair: answer.c_next for pair, answer in answers(model, tokenizer, 64).items()}
+    assert clusters(model, tokenizer, 64, 1e-6, seed=5) == greedy
+    assert clusters(model, tokenizer, 64, 5.0, seed=5) != greedy
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_draws_follow_the_softmax_over_the_allowed_tokens(model: Any, tokenizer: Any, temperature: float) -> None:
+    """The first fork of every pair over many seeds, against probabilities from the whole prompt: Pearson's chi-square."""
+    segments = Segments(tokenizer)
+    labels = [segments.label(label) for label in LABELS]
+    seeds = range(60)
+    drawn = [clusters(model, tokenizer, 64, temperature, seed) for seed in seeds]
+    observed, expected, free = [], [], 0
+    for c1, c2 in PAIRS:
+        novel = [label for cluster, label in enumerate(labels) if cluster not in (c1, c2)]
+        fork = next(i for i in range(9) if len({label[i] for label in novel}) > 1)
+        allowed = sorted({label[fork] for label in novel})
+        prompt = segments.start(SHARED) + segments.of(first(c1)) + segments.of(rest(c2)) + novel[0][:fork]
+        with torch.inference_mode():
+            logits = model(torch.tensor([prompt])).logits[0, -1, allowed]
+        expected += (torch.softmax(logits.double() / temperature, 0) * len(seeds)).tolist()
+        chosen = [labels[found[c1, c2]][fork] for found in drawn]
+        observed += [chosen.count(token) for token in allowed]
+        free += len(allowed) - 1
+    statistic = sum((o - e) ** 2 / e for o, e in zip(observed, expected, strict=True))
+    assert len(observed) > 60
+    assert chi2.sf(statistic, free) > 0.001
+    hotter = [0.5 * e + 0.5 * len(seeds) / 3 for e in expected]
+    assert sum((o - e) ** 2 / e for o, e in zip(observed, hotter, strict=True)) > 3 * free  # it would have noticed

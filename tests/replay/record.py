@@ -26,12 +26,14 @@ from contracts import (
     ClusterSetRef,
     EmbedCatalogue,
     EmbeddingsRef,
+    EvaluateInput,
     FineTuneInput,
     Gates,
     RagRefreshInput,
     Retrieval,
     Source,
     VerdictReply,
+    Window,
     Windows,
 )
 from tests.workflows.conftest import BAD, GOOD, Steps, running
@@ -44,6 +46,9 @@ NOMINAL = datetime(2017, 11, 27, tzinfo=UTC)
 SOURCE = Source(events="s3://shop/log/*.parquet", items="s3://shop/items.parquet")
 FINE_TUNE = FineTuneInput(SOURCE, Windows(90, 28), nominal=NOMINAL)
 REFRESH = RagRefreshInput(SOURCE, Windows(28, 7), retrieval=Retrieval(similarity="trend"), nominal=NOMINAL)
+EVALUATE = EvaluateInput(
+    SOURCE, Windows(28, 7), Window(NOMINAL - timedelta(days=7), NOMINAL), log_start=NOMINAL - timedelta(days=200)
+)
 SHORT = Gates(remind_every=timedelta(milliseconds=400), expire_after=timedelta(seconds=1))
 
 Handle = WorkflowHandle[Any, Any]
@@ -100,6 +105,36 @@ async def expired(environment: WorkflowEnvironment, name: str) -> Handle:
         return await ended(await start(environment.client, "FineTune", replace(FINE_TUNE, gates=SHORT), name))
 
 
+async def measured_fine_tune(environment: WorkflowEnvironment, name: str) -> Handle:
+    """With the evidence on record before the gate. `fine_tune` is of the time before, and stays as it is."""
+    return await fine_tune(environment, name)
+
+
+async def measured_rag_refresh(environment: WorkflowEnvironment, name: str) -> Handle:
+    return await rag_refresh(environment, name)
+
+
+async def evaluate_drift(environment: WorkflowEnvironment, name: str) -> Handle:
+    return await evaluated(environment, "EvaluateDrift", name)
+
+
+async def evaluate_refresh(environment: WorkflowEnvironment, name: str) -> Handle:
+    return await evaluated(environment, "EvaluateRefresh", name)
+
+
+async def evaluate_answers(environment: WorkflowEnvironment, name: str) -> Handle:
+    return await evaluated(environment, "EvaluateAnswers", name)
+
+
+async def evaluate_retrieval(environment: WorkflowEnvironment, name: str) -> Handle:
+    return await evaluated(environment, "EvaluateRetrieval", name)
+
+
+async def evaluated(environment: WorkflowEnvironment, workflow: str, name: str) -> Handle:
+    async with running(environment, Steps()):
+        return await ended(await start(environment.client, workflow, EVALUATE, name))
+
+
 async def build_clusters(environment: WorkflowEnvironment, name: str) -> Handle:
     @activity.defn
     async def read_catalogue(source: Source) -> CatalogueRef:
@@ -121,7 +156,12 @@ async def build_clusters(environment: WorkflowEnvironment, name: str) -> Handle:
 
 
 STORIES: dict[str, Callable[[WorkflowEnvironment, str], Coroutine[Any, Any, Handle]]] = {
-    story.__name__: story for story in (fine_tune, rag_refresh, rerun_then_approve, refresh_aborted, expired, build_clusters)
+    story.__name__: story
+    for story in (
+        *(fine_tune, rag_refresh, rerun_then_approve, refresh_aborted, expired, build_clusters),
+        *(measured_fine_tune, measured_rag_refresh),
+        *(evaluate_drift, evaluate_refresh, evaluate_answers, evaluate_retrieval),
+    )
 }
 
 

@@ -12,9 +12,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
+from tests.workflows.conftest import WORKFLOWS
 from workflows.build_clusters import BuildClusters
-from workflows.fine_tune import FineTune
-from workflows.rag_refresh import RagRefresh
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 
@@ -22,7 +21,7 @@ HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 async def replay(text: str) -> None:
     """In the sandbox, with the converter of the workers, under its own id: a gate's name depends on it."""
     began = json.loads(text)["events"][0]["workflowExecutionStartedEventAttributes"]
-    replayer = Replayer(workflows=[FineTune, RagRefresh, BuildClusters], data_converter=pydantic_data_converter)
+    replayer = Replayer(workflows=[*WORKFLOWS, BuildClusters], data_converter=pydantic_data_converter)
     await replayer.replay_workflow(WorkflowHistory.from_json(began["workflowId"], text))
 
 
@@ -38,7 +37,7 @@ def test_what_is_recorded_is_worth_replaying() -> None:
         *("ACTIVITY_TASK_COMPLETED", "UPSERT_WORKFLOW_SEARCH_ATTRIBUTES", "WORKFLOW_EXECUTION_COMPLETED"),
     }
     workflows = {events(path)[0]["workflowExecutionStartedEventAttributes"]["workflowType"]["name"] for path in HISTORIES}
-    assert workflows == {"FineTune", "RagRefresh", "BuildClusters"}
+    assert workflows == {workflow.__name__ for workflow in [*WORKFLOWS, BuildClusters]}
 
 
 @pytest.mark.parametrize(("old", "new"), [('"name": "train"', '"name": "distil"'), ('"name": "evaluate"', '"name": "judge"')])

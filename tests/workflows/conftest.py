@@ -25,22 +25,38 @@ from contracts import (
     ExpireGate,
     FindModel,
     GenerateMapping,
+    ListSuccessors,
     MappingRef,
+    MeasureAnswers,
+    MeasureDrift,
+    MeasureHits,
+    MeasurementRef,
+    MeasureQuality,
+    MeasureStaleness,
     ModelRef,
     OpenGate,
     PromptsRef,
     Publish,
     Published,
     RenderPrompts,
+    ReportRef,
     SamplesRef,
     StoreTable,
+    SuccessorsRef,
     TableRef,
     Train,
     Verdict,
+    WriteReport,
 )
 from workflows import attributes, policies
+from workflows.evaluate_answers import EvaluateAnswers
+from workflows.evaluate_drift import EvaluateDrift
+from workflows.evaluate_refresh import EvaluateRefresh
+from workflows.evaluate_retrieval import EvaluateRetrieval
 from workflows.fine_tune import FineTune
 from workflows.rag_refresh import RagRefresh
+
+WORKFLOWS = [FineTune, RagRefresh, EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval]
 
 GOOD = Evaluation(
     exact_match_rate=0.97,
@@ -65,6 +81,7 @@ class Steps:
     asked: list[tuple[str, Any]] = field(default_factory=list)
     store_verdict: bool = True
     hold_verdict: asyncio.Event | None = None
+    no_evidence: bool = False
 
     def names(self) -> list[str]:
         return [name for name, _ in self.asked]
@@ -92,6 +109,48 @@ class Steps:
             return ModelRef(7, 3, "tiny", "file:///a", "h")
 
         @activity.defn
+        async def trained_before(request: FindModel) -> ModelRef:
+            note("trained_before", request)
+            return ModelRef(7, 3, "tiny", "file:///a", "h")
+
+        @activity.defn
+        async def list_successors(request: ListSuccessors) -> SuccessorsRef:
+            note("list_successors", request)
+            return SuccessorsRef("file:///l", "l", request.window, 3, 8)
+
+        @activity.defn
+        async def measure_drift(request: MeasureDrift) -> MeasurementRef:
+            note("measure_drift", request)
+            return MeasurementRef(1, "drift")
+
+        @activity.defn
+        async def measure_staleness(request: MeasureStaleness) -> MeasurementRef:
+            note("measure_staleness", request)
+            return MeasurementRef(2, "staleness")
+
+        @activity.defn
+        async def measure_hits(request: MeasureHits) -> MeasurementRef:
+            note("measure_hits", request)
+            return MeasurementRef(3, request.kind)
+
+        @activity.defn
+        async def measure_answers(request: MeasureAnswers) -> MeasurementRef:
+            note("measure_answers", request)
+            return MeasurementRef(4, "answers")
+
+        @activity.defn
+        async def measure_quality(request: MeasureQuality) -> MeasurementRef:
+            note("measure_quality", request)
+            if self.no_evidence:
+                raise ValueError("not enough data")
+            return MeasurementRef(5, "quality")
+
+        @activity.defn
+        async def write_report(request: WriteReport) -> ReportRef:
+            note("write_report", request)
+            return ReportRef(1, request.table)
+
+        @activity.defn
         async def curate_samples(request: CurateSamples) -> SamplesRef:
             note("curate_samples", request)
             return SamplesRef("file:///s", "s", 240, 24)
@@ -104,12 +163,12 @@ class Steps:
         @activity.defn
         async def render_prompts(request: RenderPrompts) -> PromptsRef:
             note("render_prompts", request)
-            return PromptsRef("file:///p", "p", 552)
+            return PromptsRef(f"file:///p{len(self.of('render_prompts'))}", "p", 552)
 
         @activity.defn
         async def generate_mapping(request: GenerateMapping) -> MappingRef:
             note("generate_mapping", request)
-            return MappingRef("file:///m", "m", 552, 540)
+            return MappingRef(f"file:///m{len(self.of('generate_mapping'))}", "m", 552, 540)
 
         @activity.defn
         async def store_table(request: StoreTable) -> TableRef:
@@ -161,7 +220,12 @@ async def running(environment: WorkflowEnvironment, steps: Steps) -> AsyncIterat
     """The real workflows on the real task queues, with `steps` instead of the activities."""
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(
-            Worker(environment.client, task_queue=policies.WORKFLOWS, workflows=[FineTune, RagRefresh])
+            Worker(
+                environment.client,
+                task_queue=policies.WORKFLOWS,
+                workflows=WORKFLOWS,
+                workflow_failure_exception_types=[ValueError, OverflowError],  # as worker.py has it
+            )
         )
         for queue in (policies.CPU, policies.DB, policies.TRAIN, policies.GENERATE):
             await stack.enter_async_context(Worker(environment.client, task_queue=queue, activities=steps.activities()))

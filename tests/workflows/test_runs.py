@@ -44,6 +44,8 @@ async def test_fine_tune_goes_from_counts_to_publication(time_skipping: Workflow
         "train",
         "generate_mapping",
         "store_table",
+        "measure_quality",
+        "write_report",
         "evaluate",
         "publish",
     ]
@@ -86,3 +88,21 @@ async def test_review_always_stops_a_good_candidate(time_skipping: WorkflowEnvir
         outcome = await (await start(time_skipping, request)).result()
     assert outcome.outcome == "expired"
     assert "publish" not in steps.names()
+
+
+async def test_a_run_goes_on_without_evidence_that_cannot_be_had(time_skipping: WorkflowEnvironment) -> None:
+    steps = Steps(no_evidence=True)
+    async with running(time_skipping, steps):
+        outcome = await (await start(time_skipping, FINE_TUNE)).result()
+    assert outcome.outcome == "published"
+    assert "write_report" not in steps.names()
+
+
+async def test_the_evidence_is_about_the_days_that_judge_the_candidate(time_skipping: WorkflowEnvironment) -> None:
+    steps = Steps()
+    async with running(time_skipping, steps):
+        await (await start(time_skipping, FINE_TUNE)).result()
+    (asked,) = steps.of("measure_quality")
+    assert (asked.table, asked.test_counts) == (11, steps.of("evaluate")[0].test_counts)
+    assert (asked.test_window.start, asked.test_window.end) == (day("2017-10-30"), day("2017-11-27"))
+    assert asked.window.end == asked.test_window.start

@@ -1,0 +1,201 @@
+"""Steps that measure mappings: on held-out days, against each other, and for the record of every table."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import TypeAdapter
+from sqlalchemy import Connection
+from temporalio import activity
+
+import db.clusters
+import db.counts
+import db.measurements
+import db.tables
+from activities.artifacts import local_path
+from activities.beating import beating
+from activities.resources import Resources
+from contracts import Arm, MappingRef, MeasureAnswers, MeasureHits, MeasurementRef, MeasureQuality, Sequences, Source, Window
+from interests import metrics
+from interests.metrics.arms import FREQUENT, POPULAR, TABLE
+from interests.metrics.hits import Version
+from sources.sequences import read_sequences
+
+
+@dataclass(frozen=True)
+class MeasurementActivities:
+    resources: Resources
+
+    @activity.defn
+    @beating("measuring")
+    def measure_hits(self, request: MeasureHits) -> MeasurementRef:
+        """Hit rates of every arm on the held-out days (paper §3.1, Figure 3a)."""
+        cluster_set = request.model.cluster_set
+        with self.resources.engine.connect() as connection:
+            clusters = db.clusters.describe(connection, cluster_set).clusters
+            arms = {arm.name: _versions(connection, arm, clusters) for arm in request.arms}
+            steps = _Steps(connection, request.source, request.sequences, cluster_set)
+        hits = metrics.hit_rates(
+            steps.of(request.period),
+            steps.of(request.history),
+            clusters,
+            request.period.start,
+            request.period.end,
+            arms,
+            request.differences,
+        )
+        inputs = {
+            "model": request.model.version,
+            "arms": {arm.name: {"counts": arm.counts, "mappings": [m.hash for m in arm.mappings]} for arm in request.arms},
+            "since": {arm.name: arm.since for arm in request.arms},
+            "period": asdict(request.period),
+            "history": asdict(request.history),
+            "every_days": request.every / timedelta(days=1),
+            "retrieval": asdict(request.retrieval),
+            "dedup": request.sequences.dedup,
+            "predicate": request.source.positive,
+        }
+        with self.resources.engine.begin() as connection:
+            return db.measurements.add(
+                connection,
+                kind=request.kind,
+                cluster_set=cluster_set,
+                model=request.model.version,
+                inputs=_json(inputs),
+                result=hits,
+                run=request.run,
+            )
+
+    @activity.defn
+    @beating("measuring")
+    def measure_answers(self, request: MeasureAnswers) -> MeasurementRef:
+        """How much RAG changes the answers (paper §3.1)."""
+        told = pq.read_table(local_path(request.prompts.uri) / "prompts.parquet", columns=["c1", "c2", "retrieved"])
+        told = told.sort_by([("c1", "ascending"), ("c2", "ascending")])
+        with self.resources.engine.connect() as connection:
+            clusters = db.clusters.describe(connection, request.model.cluster_set).clusters
+        once, again = (_answers(mapping, clusters) for mapping in request.sampled_without)
+        compared = metrics.compare_answers(
+            greedy_with=_answers(request.greedy_with, clusters),
+            greedy_without=_answers(request.greedy_without, clusters),
+            sampled_with=_answers(request.sampled_with, clusters),
+            sampled_without=(once, again),
+            retrieved=told["retrieved"],
+            temperature=request.temperature,
+        )
+        mappings = [request.greedy_with, request.greedy_without, request.sampled_with, *request.sampled_without]
+        inputs = {
+            "model": request.model.version,
+            "counts": request.counts,
+            "prompts": request.prompts.hash,
+            "mappings": [mapping.hash for mapping in mappings],
+            "retrieval": asdict(request.retrieval),
+            "temperature": request.temperature,
+        }
+        with self.resources.engine.begin() as connection:
+            return db.measurements.add(
+                connection,
+                kind="answers",
+                cluster_set=request.model.cluster_set,
+                model=request.model.version,
+                inputs=_json(inputs),
+                result=compared,
+                run=request.run,
+            )
+
+    @activity.defn
+    @beating("measuring")
+    def measure_quality(self, request: MeasureQuality) -> MeasurementRef:
+        """A table's quality beside the counting baselines, on the window that judges it (design §3.8, §3.9)."""
+        with self.resources.engine.connect() as connection:
+            table = db.tables.get(connection, request.table)
+            rows = db.tables.rows(connection, request.table)
+            previous = db.tables.before(connection, request.table)
+            rows_before = db.tables.rows(connection, previous) if previous else None
+            counts = db.counts.read(connection, table.counts_version)
+            test_counts = db.counts.read(connection, request.test_counts)
+            steps = _Steps(connection, request.source, request.sequences, table.cluster_set)
+        mapping = rows.append_column("exact", pc.equal(rows["decoding"], "exact"))
+        baselines = {
+            POPULAR: metrics.most_popular(counts, table.clusters),
+            FREQUENT: metrics.most_frequent(counts, table.clusters),
+        }
+        test = request.test_window
+        arms = {name: [_version(test.start, found, table.clusters)] for name, found in {TABLE: mapping, **baselines}.items()}
+        hits = metrics.hit_rates(
+            steps.of(test),
+            steps.of(request.window),
+            table.clusters,
+            test.start,
+            test.end,
+            arms,
+            [(TABLE, POPULAR), (TABLE, FREQUENT)],
+        )
+        quality = metrics.quality(
+            table=table.version,
+            kind=table.kind,
+            nominal=table.nominal,
+            mapping=mapping,
+            baselines=baselines,
+            test_counts=test_counts,
+            n_clusters=table.clusters,
+            hits=hits,
+            compared_with=previous,
+            before=rows_before,
+        )
+        inputs = {
+            "table": table.version,
+            "compared_with": previous,
+            "counts": table.counts_version,
+            "test_counts": request.test_counts,
+            "test_window": asdict(test),
+            "history": asdict(request.window),
+            "dedup": request.sequences.dedup,
+            "predicate": request.source.positive,
+        }
+        with self.resources.engine.begin() as connection:
+            return db.measurements.add(
+                connection,
+                kind="quality",
+                cluster_set=table.cluster_set,
+                table=table.version,
+                inputs=_json(inputs),
+                result=quality,
+                run=request.run,
+            )
+
+
+class _Steps:
+    """Reads the sequences of a window: user, cluster, ts."""
+
+    def __init__(self, connection: Connection, source: Source, sequences: Sequences, cluster_set: int) -> None:
+        self.source, self.sequences = source, sequences
+        self.assignment = db.clusters.items(connection, cluster_set)
+
+    def of(self, window: Window) -> pa.Table:
+        return read_sequences(self.source, self.sequences, window, self.assignment)
+
+
+def _versions(connection: Connection, arm: Arm, clusters: int) -> list[Version]:
+    if arm.kind == "llm":
+        return [Version(since, _answers(mapping, clusters)) for since, mapping in zip(arm.since, arm.mappings, strict=True)]
+    baseline = metrics.most_popular if arm.kind == "popular" else metrics.most_frequent
+    tables = (baseline(db.counts.read(connection, counts), clusters) for counts in arm.counts)
+    return [_version(since, table, clusters) for since, table in zip(arm.since, tables, strict=True)]
+
+
+def _version(since: datetime, mapping: pa.Table, clusters: int) -> Version:
+    return Version(since, metrics.answers_of(mapping, clusters))
+
+
+def _answers(mapping: MappingRef, clusters: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return metrics.answers_of(pq.read_table(local_path(mapping.uri) / "mapping.parquet"), clusters)
+
+
+def _json(inputs: dict[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = TypeAdapter(dict[str, Any]).dump_python(inputs, mode="json")
+    return plain

@@ -1,0 +1,104 @@
+"""The prompts of a mapping, and what the same model has answered to the same ones before."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from engines.engine import Block
+from interests.prompts import completion
+
+ANSWER = ("c_next", "exact", "free")
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """One prompt for every ordered pair of `clusters`.
+
+    Attributes:
+        labels: what to write for each cluster.
+        shared: the segment that all prompts begin with.
+        pairs: c1, c2: int32; first, rest: string; prompt: int64 (`_identities`). By ascending (c1, c2).
+    """
+
+    labels: list[str]
+    shared: str
+    pairs: pa.Table
+
+    @property
+    def clusters(self) -> int:
+        return len(self.labels)
+
+    def of(self, c1: int) -> slice:
+        """Where in `pairs` the pairs (c1, …) are."""
+        return slice(c1 * (self.clusters - 1), (c1 + 1) * (self.clusters - 1))
+
+    def block(self, c1: int, ask: np.ndarray) -> Block:
+        """The prompts of c1 that have to be asked; `ask`: bool [clusters - 1]."""
+        rows = self.pairs[self.of(c1)]
+        rows, first = rows.filter(pa.array(ask)), rows["first"][0].as_py()
+        return Block(c1, first, tuple(rows["c2"].to_pylist()), tuple(rows["rest"].to_pylist()))
+
+
+def read_prompts(folder: Path) -> Prompts:
+    """
+    Raises:
+        ValueError: the prompts are not one per ordered pair of at least three clusters, or were not made with one template.
+    """
+    labels = pq.read_table(folder / "labels.parquet").sort_by("cluster")["description"].to_pylist()
+    table = pq.read_table(folder / "prompts.parquet", columns=["c1", "c2", "shared", "first", "rest"])
+    table = table.sort_by([("c1", "ascending"), ("c2", "ascending")])
+    clusters = len(labels)
+    every_pair = [(c1, c2) for c1 in range(clusters) for c2 in range(clusters) if c1 != c2]
+    if list(zip(table["c1"].to_pylist(), table["c2"].to_pylist(), strict=True)) != every_pair or clusters < 3:
+        raise ValueError(f"{folder} does not hold one prompt for every ordered pair of at least 3 clusters: render it again")
+    shared = table["shared"].unique().to_pylist()
+    if len(shared) != 1:
+        raise ValueError(f"the prompts in {folder} do not all begin with the same segment: render them with one template")
+    for c1 in range(clusters):
+        if len(table["first"][c1 * (clusters - 1) : (c1 + 1) * (clusters - 1)].unique()) != 1:
+            raise ValueError(f"the prompts of c1 = {c1} differ in what they say about it: render them with one template")
+    identities = _identities(shared[0], table)
+    return Prompts([completion(text) for text in labels], shared[0], table.drop("shared").append_column("prompt", identities))
+
+
+def known_answers(folders: Sequence[Path], prompts: Prompts) -> pa.Table:
+    """The answers that mappings of the same model, labels and decoding have for these very prompts.
+
+    Args:
+        folders: of the mappings; the first that has an answer gives it.
+
+    Returns:
+        c_next: int32, null where there is no answer; exact: bool; free: string. Row by row `prompts.pairs`.
+    """
+    prompt = prompts.pairs["prompt"].combine_chunks()
+    c_next, exact, free = (pa.nulls(len(prompt), kind) for kind in (pa.int32(), pa.bool_(), pa.string()))
+    for folder in folders:
+        theirs = pq.read_table(folder / "mapping.parquet").combine_chunks()
+        if not all(theirs[name].equals(prompts.pairs[name]) for name in ("c1", "c2")):
+            raise ValueError(f"{folder} maps other pairs than these prompts ask: it is of another cluster set")
+        take = pc.and_(pc.equal(theirs["prompt"], prompt), pc.is_null(c_next))
+        c_next, exact, free = (
+            pc.if_else(take, theirs[name], ours) for name, ours in zip(ANSWER, (c_next, exact, free), strict=True)
+        )
+    return pa.table([c_next, exact, free], names=ANSWER)
+
+
+def _identities(shared: str, pairs: pa.Table) -> pa.Array:
+    """The first 8 bytes of each prompt's SHA-256, as int64.
+
+    A pair's prompt is compared with at most a few earlier ones of the same pair, so 64 bits tell them apart.
+    """
+    begun, before, digests = None, None, []
+    for first, rest in zip(pairs["first"].to_pylist(), pairs["rest"].to_pylist(), strict=True):
+        if begun is None or first != before:
+            begun, before = hashlib.sha256((shared + first).encode()), first
+        digest = begun.copy()
+        digest.update(rest.encode())
+        digests.append(digest.digest()[:8])
+    return pa.array(np.frombuffer(b"".join(digests), dtype="<i8").astype(np.int64))

@@ -1,0 +1,89 @@
+"""What a report is made of: facts about the table, the measurements, and what they say."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from contracts import Window
+from interests.metrics.answers import Answers
+from interests.metrics.drift import Drift
+from interests.metrics.hits import HitRates
+from interests.metrics.quality import Quality
+from interests.metrics.staleness import Staleness
+
+Level = Literal["good", "neutral", "bad"]
+MIN_EXACT_MATCH_RATE = 0.90
+"""The paper's gate (§2.2)."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence or two. `good` speaks for switching the table or the refresh on, `bad` against, `neutral` for neither."""
+
+    level: Level
+    text: str
+
+
+@dataclass(frozen=True)
+class CostRow:
+    """What a run spent on one table, and how quickly it acted. `None`: not on record, or nothing of the kind was done."""
+
+    table: int
+    kind: str
+    nominal: datetime
+    window_end: datetime
+    published_at: datetime | None = None
+    tokens_trained: int | None = None
+    tokens_forwarded: int | None = None
+    asked: int | None = None
+    """Pairs that the LLM answered."""
+    reused: int | None = None
+    """Pairs whose very prompt it had answered before."""
+    train_cpu_seconds: float | None = None
+    train_gpu_seconds: float | None = None
+    train_wall_seconds: float | None = None
+    generate_cpu_seconds: float | None = None
+    generate_gpu_seconds: float | None = None
+    generate_wall_seconds: float | None = None
+    changed: float | None = None
+    """Share of pairs whose answer differs from the table before."""
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Where a measurement is in Postgres, and what it was computed from."""
+
+    kind: str
+    version: int
+    inputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Content:
+    """Everything the page shows. A measurement that was never made is None."""
+
+    table: int
+    kind: str
+    nominal: datetime
+    model: int
+    cluster_set: int
+    clusters: int
+    pairs: int
+    window: Window
+    written_at: datetime
+    channels: tuple[str, ...] = ()
+    """That serve this table now."""
+    test_window: Window | None = None
+    min_exact_match_rate: float = MIN_EXACT_MATCH_RATE
+    drift: Drift | None = None
+    staleness: Staleness | None = None
+    refresh: HitRates | None = None
+    answers: Answers | None = None
+    retrieval: HitRates | None = None
+    qualities: tuple[Quality, ...] = ()
+    """Of all tables of the cluster set, by nominal time."""
+    costs: tuple[CostRow, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    sources: tuple[Measured, ...] = ()

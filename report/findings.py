@@ -1,0 +1,89 @@
+"""What the measurements say, in plain sentences, most important first. Nothing here draws anything."""
+
+from interests.metrics.answers import Answers
+from interests.metrics.arms import FREQUENT_RENEWED, NO_RAG, RAG_FIXED, RAG_RENEWED
+from interests.metrics.drift import Drift
+from interests.metrics.hits import HitRates
+from interests.metrics.quality import Quality
+from interests.metrics.staleness import Staleness
+from report.comparisons import LEVELS, counting, difference, recalls, refreshing, retrieving, verdict
+from report.content import MIN_EXACT_MATCH_RATE, CostRow
+from report.content import Finding as Finding
+from report.sentences import answering, costing, exact, moving, spread, stale, stands_still
+from report.words import lacking, listed
+
+
+def findings(
+    *,
+    quality: Quality | None = None,
+    drift: Drift | None = None,
+    staleness: Staleness | None = None,
+    refresh: HitRates | None = None,
+    answers: Answers | None = None,
+    retrieval: HitRates | None = None,
+    cost: CostRow | None = None,
+    min_exact_match_rate: float = MIN_EXACT_MATCH_RATE,
+) -> tuple[Finding, ...]:
+    """The summary of a report.
+
+    First whether the LLM beats counting, and whether the refresh is worth switching on; then what that rests on.
+
+    Args:
+        quality, cost: of the table that is reported on.
+    """
+    found = counting(refresh) if refresh else []
+    found += recalls(quality) if quality else []
+    if quality and not refresh:
+        found += counting(quality.hits)
+    if not found:
+        found.append(Finding("neutral", "Whether the LLM beats counting is not measured: run `driftline evaluate refresh`."))
+    found.insert(2, conclusion(refresh, drift))
+    found += refreshing(refresh) if refresh else []
+    found += moving(drift) if drift else []
+    found += stale(staleness) if staleness else []
+    found += answering(answers) if answers else []
+    found += retrieving(retrieval, alone=refresh is None) if retrieval else []
+    found += [spread(quality), exact(quality, min_exact_match_rate)] if quality else []
+    found += costing(cost) if cost else []
+    return (*found, *_unmeasured(quality, drift, refresh, answers, retrieval))
+
+
+def conclusion(refresh: HitRates | None, drift: Drift | None) -> Finding:
+    """Whether the evidence speaks for switching the refresh on."""
+    still = " Interests do not move beyond noise here either, so there is little for it to follow." if stands_still(drift) else ""
+    over_fixed, over_none = difference(refresh, RAG_RENEWED, RAG_FIXED), difference(refresh, RAG_RENEWED, NO_RAG)
+    if not over_fixed or not over_none or over_fixed.value is None or over_none.value is None:
+        run = "is not measured: run `driftline evaluate refresh`."
+        lacks = f"cannot be said: {lacking(refresh.users)} users." if refresh else run
+        return Finding("neutral", f"Whether the refresh pays {lacks}{still.replace(' here either', '')}")
+    pays, helps = verdict(over_fixed) == "beats", verdict(over_none) == "beats"
+    over_counting = difference(refresh, RAG_RENEWED, FREQUENT_RENEWED)
+    against_counting = verdict(over_counting)
+    earns = against_counting == "beats"
+    but = "" if earns or not over_counting else " It does not beat a plain frequency table renewed as often, which needs no LLM."
+    if pays and helps and earns:
+        text = "This speaks for switching the refresh on: it beats RAG of day 1, no RAG, and the plain frequency table."
+        return Finding("good", text)
+    if pays and helps:
+        level = LEVELS[against_counting]
+        return Finding(level, f"Renewing RAG beats both RAG of day 1 and no RAG.{but}")
+    if pays:
+        return Finding("bad", f"The refresh beats RAG of day 1, but not the fixed mapping without RAG.{but}{still}")
+    if helps:
+        text = "Nothing here speaks for repeating the refresh: RAG beats no RAG, but renewing it does not beat RAG of day 1."
+        return Finding("bad", f"{text}{but}{still}")
+    return Finding("bad", f"Nothing here speaks for switching the refresh on: it beats neither RAG of day 1 nor no RAG.{still}")
+
+
+def _unmeasured(
+    quality: Quality | None, drift: Drift | None, refresh: HitRates | None, answers: Answers | None, retrieval: HitRates | None
+) -> list[Finding]:
+    lacks = {
+        "this table's recall and coverage": (quality, ""),
+        "how fast interests move": (drift, "drift"),
+        "what refreshing buys": (refresh, "refresh"),
+        "how RAG changes the answers": (answers, "answers"),
+        "which retrieval is best": (retrieval, "retrieval"),
+    }
+    said = [f"{what} (`driftline evaluate {run}`)" if run else what for what, (found, run) in lacks.items() if found is None]
+    return [Finding("neutral", f"Not measured yet: {listed(said)}.")] if said else []

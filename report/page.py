@@ -1,0 +1,67 @@
+"""The report as one self-contained HTML page: no script, no network, no other file."""
+
+import json
+import re
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from report import answers_sections, interests_sections, tables_sections
+from report.content import Content
+from report.ink import drawing
+from report.layout import Section
+from report.words import count, day, kind, span
+
+HERE = Path(__file__).parent
+
+
+def render(content: Content) -> str:
+    """The page. The same content gives the same bytes, with the same release of matplotlib."""
+    with drawing():
+        sections = made_of(content)
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"code": code, "json": pretty}
+    style = Markup((HERE / "style.css").read_text(encoding="utf-8"))
+    template = environment.get_template("page.html.j2")
+    return template.render(content=content, facts=facts(content), kind=kind(content.kind), sections=sections, style=style)
+
+
+def made_of(content: Content) -> tuple[Section, ...]:
+    """The sections in the order of their numbers."""
+    return (
+        interests_sections.moving(content),
+        interests_sections.stale(content),
+        answers_sections.refresh(content),
+        answers_sections.answers(content),
+        tables_sections.costs(content),
+        answers_sections.retrieval(content),
+        tables_sections.quality(content),
+    )
+
+
+def facts(content: Content) -> tuple[tuple[str, str], ...]:
+    """What the page is about."""
+    test = content.test_window
+    return (
+        ("table", f"{content.table}, {kind(content.kind)} of {day(content.nominal)}"),
+        ("serves", ", ".join(content.channels) or "no channel"),
+        ("model", str(content.model)),
+        ("cluster set", f"{content.cluster_set}, |C| = {count(content.clusters)}"),
+        ("ordered pairs", count(content.pairs)),
+        ("data window", span(content.window.start, content.window.end)),
+        ("test window", span(test.start, test.end) if test else "none"),
+        ("written", f"{content.written_at:%Y-%m-%d %H:%M} UTC"),
+    )
+
+
+def code(text: str) -> Markup:
+    """Text with `commands` set as code, in which a number stays with its percent sign and with its `n =`."""
+    text = re.sub(r"(?<=\d) (?=%)", "\u00a0", text).replace("n = ", "n\u00a0=\u00a0")
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def pretty(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str, sort_keys=True)

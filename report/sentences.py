@@ -1,0 +1,158 @@
+"""What each measurement says by itself, in plain sentences."""
+
+import math
+
+from interests.metrics.answers import Answers
+from interests.metrics.drift import Drift, Lag
+from interests.metrics.quality import Quality
+from interests.metrics.staleness import Staleness, StalePoint
+from report.content import CostRow, Finding
+from report.words import change, count, decimal, duration, lacking, listed, measured, percent
+
+COLLAPSED = 0.5
+"""Of |C|: with fewer effective clusters than that, a mapping's answers have collapsed onto few."""
+OLD_LOG = 30 * 86_400
+"""Seconds from the window's end to publication: beyond them a run was over an old log, and says nothing about agility."""
+
+
+def moving(drift: Drift) -> list[Finding]:
+    """Whether interests move beyond noise, and whether popularity or affinity does (paper §2.1)."""
+    curves = {curve.ranking: [lag for lag in curve.lags if lag.drift.value is not None] for curve in drift.curves}
+    by_frequency, by_lift = curves.get("frequency", []), curves.get("lift", [])
+    if not by_frequency:
+        return [Finding("neutral", f"How fast interests move: {'; '.join(drift.missing) or lacking(0)}.")]
+    moved, normalised = moved_at(by_frequency), moved_at(by_lift)
+    shown = max(moved or by_frequency, key=lambda lag: lag.drift.value or 0)
+    overlap = (
+        f"the top-{drift.top_k} successors of a pair overlap by {_decimal(shown.across.value)} (Jaccard) "
+        f"{_windows(shown)} apart, between two halves of the users of one window by {_decimal(shown.ceiling.value)}: "
+        f"drift {measured(shown.drift, change)}, n = {shown.drift.n:,} pairs"
+    )
+    if moved:
+        chance = len(moved) == 1 and len(by_frequency) > 2
+        lags = f"at lag {listed(lag.lag for lag in moved)} of {listed(lag.lag for lag in by_frequency)}"
+        doubt = f" One of {len(by_frequency)} intervals may leave out 0 by chance." if chance else ""
+        found = [Finding("neutral" if chance else "good", f"Interests move beyond sampling noise {lags}; {overlap}.{doubt}")]
+    else:
+        lags = f"at any lag measured ({listed(lag.lag for lag in by_frequency)})"
+        found = [Finding("bad", f"Interests do not move beyond sampling noise {lags}; largest: {overlap}.")]
+    if by_lift and normalised:
+        at = listed(lag.lag for lag in normalised)
+        found.append(
+            Finding("neutral", f"Normalised by popularity (lift), they move at lag {at}: the affinity of pairs changes.")
+        )
+    elif by_lift:
+        so = ": what moves is the popularity of clusters, not the affinity of pairs" if moved else ""
+        found.append(Finding("neutral", f"Normalised by popularity (lift), nothing moves beyond noise{so}."))
+    return found
+
+
+def stale(staleness: Staleness) -> list[Finding]:
+    """How much of what was retrieved still holds after 2 and after 14 days (paper §3.1, Figure 3b)."""
+    known = [p for p in staleness.points if p.same_list.value is not None]
+    if not known:
+        missing = "; ".join(staleness.missing) or f"{lacking(staleness.pairs)} pairs"
+        return [Finding("neutral", f"Whether retrieved facts go stale: {missing}.")]
+    k = min(p.top_k for p in known)
+    points = [p for p in known if p.top_k == k]
+    chosen: list[StalePoint] = []
+    for days in (2, 14):
+        nearest = min(points, key=lambda p: (abs(p.days - days), p.days))
+        chosen += [nearest] if nearest not in chosen else []
+    what = "the same most frequent successor" if k == 1 else f"the same {k} most frequent successors"
+    shares = listed(f"{measured(p.same_list, percent)} after {p.days} {'day' if p.days == 1 else 'days'}" for p in chosen)
+    text = f"Of the pairs, {shares} still have {what} as on the retrieval date; n = {staleness.pairs:,} pairs."
+    return [Finding("neutral", f"{text} Rare pairs change by chance, too.")]
+
+
+def answering(answers: Answers) -> list[Finding]:
+    """How much RAG changes the answers, beside what sampling again changes (paper §3.1)."""
+    rag, again = answers.sampled_with_without, answers.sampled_repeated
+    found = []
+    if rag.value is not None and again.value is not None:
+        if rag.high is not None and again.low is not None and rag.high < again.low:
+            says = "RAG changes the answers more than sampling again does"
+        elif rag.low is not None and again.high is not None and rag.low > again.high:
+            says = "RAG changes the answers less than sampling again does"
+        else:
+            says = "RAG does not measurably change the answers more than sampling again does"
+        text = (
+            f"{says}: at temperature {answers.temperature:g}, {measured(rag, percent)} of the pairs are answered identically "
+            f"with and without RAG, {measured(again, percent)} in two samplings without RAG (the paper: 7.8 % and 37.5 %)."
+        )
+        found.append(Finding("neutral", text))
+    repeats, anyway = answers.repeats_retrieved, answers.repeats_anyway
+    if repeats.value is not None and anyway.value is not None:
+        text = (
+            f"Told a cluster, the LLM answers with it for {measured(repeats, percent)} of the pairs; "
+            f"without RAG it would for {measured(anyway, percent)}."
+        )
+        mostly = " Where it repeats, a look-up in the counts answers the same." if repeats.value > 0.5 else ""
+        found.append(Finding("neutral", text + mostly))
+    return found or [Finding("neutral", f"How RAG changes the answers: {'; '.join(answers.missing) or lacking(answers.pairs)}.")]
+
+
+def spread(quality: Quality) -> Finding:
+    """Whether the answers have collapsed onto a few clusters."""
+    effective, clusters = quality.effective_clusters, quality.clusters
+    collapsed = effective < COLLAPSED * clusters
+    says = "have collapsed onto few clusters" if collapsed else "are spread over the clusters"
+    text = (
+        f"The answers of table {quality.table} {says}: effectively {effective:.1f} of {clusters} (entropy {quality.entropy:.2f} "
+        f"of {math.log2(clusters):.2f} bits), {quality.coverage} ever answered; "
+        f"{percent(quality.top_share)} of the pairs get the same one."
+    )
+    return Finding("bad" if collapsed else "good", text)
+
+
+def exact(quality: Quality, gate: float) -> Finding:
+    """Exact-match rate against its gate (paper §2.2)."""
+    rate = quality.exact_match_rate
+    if rate is None:
+        return Finding("neutral", f"Exact-match rate of table {quality.table}: {lacking(0)} pairs.")
+    passes = rate >= gate
+    said = f"{percent(rate)}, {'not below' if passes else 'below'} the gate of {percent(gate)}"
+    return Finding("good" if passes else "bad", f"Exact-match rate of table {quality.table}: {said}.")
+
+
+def costing(cost: CostRow) -> list[Finding]:
+    """What the table cost, how quickly it came, and how much it changed."""
+    spent = []
+    if cost.tokens_trained is not None:
+        spent.append(f"{count(cost.tokens_trained)} tokens trained{_seconds(cost.train_cpu_seconds, cost.train_gpu_seconds)}")
+    if cost.tokens_forwarded is not None:
+        seconds = _seconds(cost.generate_cpu_seconds, cost.generate_gpu_seconds)
+        asked = "" if cost.asked is None else f" for {count(cost.asked)} pairs"
+        spent.append(f"{count(cost.tokens_forwarded)} tokens forwarded{asked}{seconds}")
+    said = [f"Table {cost.table} cost {listed(spent)}"] if spent else []
+    late = None if cost.published_at is None else (cost.published_at - cost.window_end).total_seconds()
+    if late is not None and 0 <= late <= OLD_LOG:
+        said.append(f"it was published {duration(late)} after its window ended")
+    if cost.changed is not None:
+        said.append(f"{percent(cost.changed)} of the pairs have another answer than in the table before")
+    return [Finding("neutral", f"{'; '.join(said)}.")] if said else []
+
+
+def stands_still(drift: Drift | None) -> bool:
+    """Measured by frequency, and at no lag beyond noise."""
+    lags = [lag for curve in drift.curves if curve.ranking == "frequency" for lag in curve.lags] if drift else []
+    known = [lag for lag in lags if lag.drift.value is not None]
+    return bool(known) and not moved_at(known)
+
+
+def moved_at(lags: list[Lag]) -> list[Lag]:
+    """The lags at which drift is beyond noise: its interval lies above 0."""
+    return [lag for lag in lags if lag.drift.low is not None and lag.drift.low > 0]
+
+
+def _windows(lag: Lag) -> str:
+    return "1 window" if lag.lag == 1 else f"{lag.lag} windows"
+
+
+def _decimal(value: float | None) -> str:
+    return lacking(0) if value is None else decimal(value)
+
+
+def _seconds(cpu: float | None, gpu: float | None) -> str:
+    parts = [f"{duration(s)} of {unit}" for s, unit in ((cpu, "CPU"), (gpu, "GPU")) if s]
+    return f" ({listed(parts)})" if parts else ""

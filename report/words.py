@@ -1,0 +1,83 @@
+"""Numbers as people read them. What is missing becomes words, never NaN."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from interests.metrics.estimates import Estimate
+
+KINDS = {"fine_tune": "fine-tune", "rag": "RAG refresh"}
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.2f} %".replace("-", "−")
+
+
+def points(difference: float) -> str:
+    """A difference of shares in percentage points, signed."""
+    return f"{_plus(100 * difference, 2)} points"
+
+
+def decimal(value: float) -> str:
+    return f"{value:.3f}".replace("-", "−")
+
+
+def change(value: float) -> str:
+    """A difference of two decimals, signed."""
+    return _plus(value, 4)
+
+
+def count(n: int) -> str:
+    return f"{n:,}"
+
+
+def lacking(n: int) -> str:
+    return f"not enough data: n = {n:,}"
+
+
+def interval(estimate: Estimate, shown: Callable[[float], str]) -> str:
+    """`0.12 to 0.34`; the unit, if both ends have the same one, is said once."""
+    if estimate.low is None or estimate.high is None:
+        return f"no interval: n = {estimate.n:,}"
+    low, high = shown(estimate.low), shown(estimate.high)
+    unit = low.partition(" ")[2]
+    return f"{low.removesuffix(' ' + unit)} to {high}" if unit and high.endswith(unit) else f"{low} to {high}"
+
+
+def measured(estimate: Estimate, shown: Callable[[float], str]) -> str:
+    """`31.20 % (95 % interval 30.10 to 32.30 %)`."""
+    if estimate.value is None:
+        return lacking(estimate.n)
+    if estimate.low is None:
+        return f"{shown(estimate.value)} ({interval(estimate, shown)})"
+    return f"{shown(estimate.value)} (95 % interval {interval(estimate, shown)})"
+
+
+def day(date: datetime) -> str:
+    return f"{date:%Y-%m-%d %H:%M}" if date.hour or date.minute else f"{date:%Y-%m-%d}"
+
+
+def span(start: datetime, end: datetime) -> str:
+    return f"{day(start)} to {day(end)}"
+
+
+def duration(seconds: float) -> str:
+    """In the largest unit of which there are two: `95 s`, `12.3 min`, `5.0 h`, `31.0 days`."""
+    for unit, length in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if abs(seconds) >= 2 * length:
+            return f"{seconds / length:,.1f} {unit}"
+    return f"{seconds:,.0f} s" if seconds >= 10 or not seconds else f"{seconds:.1f} s"
+
+
+def kind(of: str) -> str:
+    return KINDS.get(of, of)
+
+
+def listed(words: Iterable[object]) -> str:
+    """`1, 2 and 3`."""
+    *most, last = [str(word) for word in words]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _plus(value: float, digits: int) -> str:
+    text = f"{value:+.{digits}f}"
+    return text.lstrip("+-") if not float(text) else text.replace("-", "−")

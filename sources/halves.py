@@ -1,0 +1,95 @@
+"""The top successors in one window, of all its users and of random halves of them (paper §2.1).
+
+`halves.sql` counts all samples in one pass; the counts stay in DuckDB, which may spill them, and are ranked as they stream by.
+"""
+
+from dataclasses import replace
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from contracts import Sequences, Source, Window
+from interests.metrics.drift import Sampled
+from interests.metrics.successors import fill, no_successors, slices
+from interests.metrics.uneven import add_unevenness, no_unevenness
+from interests.triples import Ints, Triples, read
+from sources.sequences import open_assigned, over_sequences, parameters
+from sources.session import explained
+
+BATCH = 1 << 16
+QUARTERS = 4
+HALVINGS = ((0, 1), (2, 3)), ((0, 2), (1, 3)), ((0, 3), (1, 2))
+"""The three ways to make two halves of four quarters."""
+
+USERS = """
+SELECT count(DISTINCT e."user")
+FROM driftline_events AS e SEMI JOIN driftline_assignment AS a ON a.item = e.item
+WHERE e.positive AND e.ts >= $start AND e.ts < $end
+"""
+COUNT = """
+CREATE TEMP TABLE driftline_halves AS
+SELECT c1, c2, c_next, CAST(quarter AS TINYINT) AS quarter, CAST(n AS INTEGER) AS n FROM (
+{halves})
+"""
+
+
+def sampled_successors(
+    source: Source, sequences: Sequences, window: Window, assignment: pa.Table, top_k: int, n_clusters: int
+) -> Sampled:
+    """The `top_k` successors of every ordered pair in `[window.start, window.end)`, of all users and of each half.
+
+    A window without an event that counts is no error: a log may have a silent month. Its lists are empty and its figures 0.
+    The same log gives the same arrays.
+
+    Args:
+        assignment: item: str, cluster: int32; a row per item.
+
+    Raises:
+        ValueError: `source` or `assignment` is not as it should be.
+    """
+    whole = no_successors(n_clusters, top_k)
+    halves = tuple((no_successors(n_clusters, top_k), no_successors(n_clusters, top_k)) for _ in HALVINGS)
+    unevenness = no_unevenness()
+    rng = np.random.default_rng(0)
+    with open_assigned(source, assignment) as con:
+        asked = parameters(sequences, window)
+        con.begin()  # both scans of a live database see the same rows
+        with explained("source"):
+            ((users,),) = con.execute(USERS, {name: asked[name] for name in ("start", "end")}).fetchall()
+            con.execute(COUNT.format(halves=over_sequences("halves")), asked)
+        total = _totals(con, n_clusters)
+        # Tables are scanned in the order in which they were filled.
+        reader = con.sql("FROM driftline_halves").to_arrow_reader(BATCH)
+        for part in slices(iter(reader), reader.schema):
+            rows, n = _quarters(part, n_clusters)
+            fill(whole, rows, total.sum(axis=0), n_clusters)
+            for found, quarters in zip(halves, HALVINGS, strict=True):
+                a, b = (replace(rows, n=n[list(half)].sum(axis=0)) for half in quarters)
+                total_a, total_b = (total[list(half)].sum(axis=0) for half in quarters)
+                fill(found[0], a, total_a, n_clusters)
+                fill(found[1], b, total_b, n_clusters)
+                add_unevenness(unevenness, a, b, (total_a, total_b), top_k, n_clusters, rng)
+        con.rollback()
+    return Sampled(window.start, window.end, users, int(total.sum()), whole, halves, unevenness)
+
+
+def _quarters(part: pa.Table, n_clusters: int) -> tuple[Triples, Ints]:
+    """Each triple once, with n of all users, and n of each quarter: int64 [quarters, triples]."""
+    rows = read(part, n_clusters)
+    same = (rows.c1[1:] == rows.c1[:-1]) & (rows.c2[1:] == rows.c2[:-1]) & (rows.c_next[1:] == rows.c_next[:-1])
+    first = np.flatnonzero(np.concatenate([np.ones(min(len(rows.c1), 1), dtype=bool), ~same]))
+    n = np.zeros((QUARTERS, len(first)), dtype=np.int64)
+    n[part["quarter"].to_numpy(), np.repeat(np.arange(len(first)), np.diff([*first, len(rows.c1)]))] = rows.n
+    return Triples(rows.c1[first], rows.c2[first], rows.c_next[first], n.sum(axis=0)), n
+
+
+def _totals(con: duckdb.DuckDBPyConnection, n_clusters: int) -> Ints:
+    """n(·, ·, c) of each quarter: int64 [quarters, clusters]."""
+    query = "SELECT quarter, c_next, CAST(sum(n) AS BIGINT) FROM driftline_halves GROUP BY quarter, c_next"
+    total = np.zeros((QUARTERS, n_clusters), dtype=np.int64)
+    for quarter, c_next, n in con.execute(query).fetchall():
+        if not 0 <= c_next < n_clusters:
+            raise ValueError(f"the assignment names cluster {c_next}, which is not in a set of {n_clusters}")
+        total[quarter, c_next] = n
+    return total

@@ -1,0 +1,69 @@
+"""Mappings of one model side by side: what one has answered the next does not ask."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+from temporalio.testing import ActivityEnvironment
+
+from activities.artifacts import hash_folder, local_path
+from activities.mapping import MappingActivities
+from activities.resources import Resources
+from contracts import GenerateMapping, Generation, MappingRef, ModelRef, PromptsRef, Sampling, Training, TrainJob
+from tests.engines.conftest import DESCRIPTIONS, write_prompts, write_samples
+from tests.tiny import make_tiny_llm
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelRef:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    from engines.train import train
+
+    llm, samples, adapter = make_tiny_llm(tmp_path / "llm"), write_samples(tmp_path / "samples.parquet"), tmp_path / "adapter"
+    recipe = Training(base_model=str(llm), rank=4, alpha=8, learning_rate=1e-2, steps=3, batch_size=4)
+    train(TrainJob(str(samples), recipe, str(tmp_path / "checkpoints"), str(adapter)))
+    return ModelRef(1, 1, str(llm), adapter.as_uri(), hash_folder(adapter))
+
+
+def prompts(folder: Path, descriptions: list[str], told: dict[tuple[int, int], str] | None = None) -> PromptsRef:
+    write_prompts(folder, descriptions, told)
+    return PromptsRef(folder.as_uri(), hashlib.sha256((folder / "prompts.parquet").read_bytes()).hexdigest(), 30)
+
+
+async def test_a_refresh_asks_only_what_has_changed(model: ModelRef, tmp_path: Path) -> None:
+    activities = MappingActivities(Resources(sqlalchemy.create_engine("postgresql+psycopg://"), tmp_path / "home"))
+
+    async def mapped(of: PromptsRef, sampling: Sampling | None = None) -> MappingRef:
+        request = GenerateMapping(of, model, Generation(batch_size=4), sampling)
+        ref: MappingRef = await ActivityEnvironment().run(activities.generate_mapping, request)
+        assert not list((tmp_path / "home" / "work").iterdir())
+        return ref
+
+    def asked(ref: MappingRef) -> tuple[int, int]:
+        assert ref.cost is not None
+        return ref.cost.asked, ref.cost.reused
+
+    plain = prompts(tmp_path / "plain", DESCRIPTIONS)
+    once = await mapped(plain)
+    assert asked(once) == (30, 0)
+    assert once.cost is not None
+    assert once.cost.tokens > 30
+    assert once.cost.cpu_seconds > 1  # torch alone takes longer to load
+    assert await mapped(plain) == once  # idempotent: what it cost is what it cost then
+
+    told = prompts(tmp_path / "told", DESCRIPTIONS, {(0, 1): "Often next: soft drinks\n", (5, 2): "Often next: bread, fresh\n"})
+    refreshed = await mapped(told)
+    assert asked(refreshed) == (2, 28)
+    assert local_path(refreshed.uri).parent == local_path(once.uri).parent
+
+    # Another decoding, and other words for the clusters, are other answers.
+    sampled = await mapped(plain, Sampling(temperature=1.0, seed=1))
+    renamed = await mapped(prompts(tmp_path / "renamed", [*DESCRIPTIONS[:5], "soft cheese"]))
+    assert asked(sampled) == asked(renamed) == (30, 0)
+    assert len({local_path(ref.uri).parent for ref in (once, sampled, renamed)}) == 3
+
+    # A mapping made before costs were kept.
+    (local_path(once.uri) / "cost.json").unlink()
+    older = await mapped(plain)
+    assert (older.hash, older.cost) == (once.hash, None)

@@ -1,0 +1,116 @@
+from datetime import UTC, datetime
+from math import log2
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+
+from interests import metrics
+from interests.metrics import HitRates, Quality
+from interests.metrics.arms import FREQUENT, POPULAR, TABLE
+from interests.triples import pairs
+from tests.interests.tables import Counts, counts_of, table
+from tests.interests.test_metrics import mapping
+
+NOMINAL = datetime(2024, 3, 1, tzinfo=UTC)
+COUNTS = table({(0, 1, 3): 9, (1, 2, 0): 3})
+NO_HITS = HitRates((), 0, 0, 0, None, (), ())
+
+
+def constant(n_clusters: int) -> pa.Table:
+    """0 wherever it is novel, and 1 or 2 where it is not: as constant as a mapping can be."""
+    return mapping({}, n_clusters)
+
+
+def uniform(n_clusters: int) -> pa.Table:
+    """Every cluster answers as many pairs: (a, b) → the cluster after b, or the one after that where it is a."""
+    c1, c2 = pairs(n_clusters)
+    answer = (c2 + 1) % n_clusters
+    answer = np.where(answer == c1, (c2 + 2) % n_clusters, answer)
+    return mapping({(a, b): c for a, b, c in zip(c1.tolist(), c2.tolist(), answer.tolist(), strict=True)}, n_clusters)
+
+
+def measured(
+    answering: pa.Table, test: pa.Table, n_clusters: int, compared_with: int | None = None, before: pa.Table | None = None
+) -> Quality:
+    return metrics.quality(
+        table=7,
+        kind="rag",
+        nominal=NOMINAL,
+        mapping=answering,
+        baselines={POPULAR: metrics.most_popular(COUNTS, n_clusters), FREQUENT: metrics.most_frequent(COUNTS, n_clusters)},
+        test_counts=test,
+        n_clusters=n_clusters,
+        hits=NO_HITS,
+        compared_with=compared_with,
+        before=before,
+    )
+
+
+def test_by_hand() -> None:
+    """The table answers with the lowest novel id: 2 for (0, 1) and (1, 0), 1 for the pairs of 0 with 2 and 3, 0 for the rest, so
+    2, 4 and 6 of the 12 pairs. Both baselines answer (0, 1) → 3. The table before answered (0, 1) → 3, too.
+    """
+    test = table({(0, 1, 2): 1, (0, 1, 3): 3, (1, 2, 0): 4})
+    found = measured(mapping({(0, 1): 2}, 4, exact=9), test, 4, 6, mapping({(0, 1): 3}, 4))
+
+    assert (found.table, found.kind, found.nominal, found.clusters, found.hits) == (7, "rag", NOMINAL, 4, NO_HITS)
+    assert (found.exact_match_rate, found.chance, found.test_triples, found.coverage) == (0.75, 0.5, 8, 3)
+    assert [recall.name for recall in found.recalls] == [TABLE, POPULAR, FREQUENT]
+    own, popular, frequent = (recall.recall for recall in found.recalls)
+    # Own: 1 of 4 of (0, 1) and 4 of 4 of (1, 2). Draws of two pairs range from (0, 1) twice to (1, 2) twice.
+    assert (own.value, own.low, own.high, own.n) == (5 / 8, 1 / 4, 1.0, 2)
+    assert popular.value == 3 / 8  # 3 for (0, 1) is right; 3 for (1, 2) is not
+    assert frequent.value == 7 / 8
+    assert found.entropy == pytest.approx(log2(6) / 6 + log2(3) / 3 + log2(2) / 2)
+    assert found.effective_clusters == pytest.approx(6 ** (1 / 6) * 3 ** (1 / 3) * 2 ** (1 / 2))
+    assert found.top_share == 0.5
+    assert found.compared_with == 6
+    assert found.changed == pytest.approx(1 / 12)
+
+
+def test_a_constant_mapping_looks_bad() -> None:
+    """Of 50 clusters, 0 answers the 49 · 48 pairs without it; 1 and 2 share the 98 with it."""
+    poor, rich = (measured(made(50), COUNTS, 50) for made in (constant, uniform))
+
+    assert poor.top_share == 49 * 48 / (50 * 49)
+    assert (poor.coverage, rich.coverage) == (3, 50)
+    assert poor.entropy < 0.26
+    assert poor.effective_clusters < 1.2
+    assert rich.entropy == pytest.approx(log2(50))
+    assert rich.effective_clusters == pytest.approx(50)
+    assert rich.top_share == pytest.approx(1 / 50)
+
+
+def test_one_answer_for_all_has_no_entropy() -> None:
+    rows = mapping({}, 4).slice(6)  # of the pairs of 2 and 3 with the others
+    same = rows.filter(pa.array([c == 0 for c in rows["c_next"].to_pylist()]))
+
+    assert str(metrics.entropy(same)) == "0.0"
+    assert metrics.top_share(same) == 1.0
+
+
+def test_nothing_to_test_on_and_nothing_before() -> None:
+    found = measured(constant(5), table({}), 5)
+
+    assert {recall.recall for recall in found.recalls} == {metrics.Estimate(None, None, None, 0)}
+    assert (found.test_triples, found.compared_with, found.changed) == (0, None, None)
+
+
+def test_bad_input() -> None:
+    with pytest.raises(ValueError, match="give both or none"):
+        measured(constant(4), COUNTS, 4, compared_with=6)
+    with pytest.raises(ValueError, match="leaves 1 of 12 ordered pairs without an answer"):
+        measured(constant(4)[1:], COUNTS, 4)
+    with pytest.raises(ValueError, match="leaves 8 of 20 ordered pairs without an answer"):
+        metrics.changed(constant(5), constant(4), 5)
+
+
+@given(counts_of(5), counts_of(5))
+def test_recall_is_that_of_the_gates(counts: Counts, test: Counts) -> None:
+    frequent = metrics.most_frequent(table(counts), 5)
+    found = metrics.recall_by_pair(frequent, table(test), 5)
+
+    assert found.value == (pytest.approx(metrics.recall(frequent, table(test), 5).value) if test else None)
+    assert found.n == len({(c1, c2) for c1, c2, _ in test})

@@ -1,0 +1,324 @@
+"""Made-up measurements of a made-up log, for tests of the page: plausible, and no two numbers alike."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from itertools import count, pairwise
+from math import exp, sin
+from typing import Any
+
+from contracts import Window
+from interests.metrics.answers import Answers
+from interests.metrics.arms import (
+    FREQUENT,
+    FREQUENT_FIXED,
+    FREQUENT_RENEWED,
+    NO_RAG,
+    POPULAR,
+    RAG_FIXED,
+    RAG_RENEWED,
+    TABLE,
+)
+from interests.metrics.drift import Curve, Drift, Lag, WindowFacts
+from interests.metrics.estimates import Estimate
+from interests.metrics.hits import ArmHits, Difference, HitRates
+from interests.metrics.quality import Quality, Recall
+from interests.metrics.staleness import Staleness, StalePoint
+from report.comparisons import PAPERS_CHOICE
+from report.content import Content, CostRow, Measured
+from report.findings import findings
+
+CLUSTERS = 24
+NOTHING = Estimate(None, None, None, 0)
+
+
+def about(value: float, half: float, n: int = 812) -> Estimate:
+    """A value with an interval of ± half."""
+    return Estimate(value, value - half, value + half, n)
+
+
+def share(value: float, half: float, n: int) -> Estimate:
+    return Estimate(value, max(value - half, 0.0), min(value + half, 1.0), n)
+
+
+def drift(by_frequency: float = 0.006, by_lift: float = 0.0004) -> Drift:
+    """A drift of the size given at lag 6, less at other lags; its interval is ± 0.003."""
+    shape = {1: 0.3, 2: 0.5, 3: 0.8, 6: 1.0, 12: 0.35}
+    curves = []
+    for ranking, size, ceiling in (("frequency", by_frequency, 0.1792), ("lift", by_lift, 0.1446)):
+        lags = []
+        for at, (lag, share) in enumerate(shape.items()):
+            top, fall, n = ceiling + 0.0004 * sin(lag), size * share, 7233 - 600 * at
+            lags.append(
+                Lag(
+                    lag=lag,
+                    window_pairs=24 - lag,
+                    comparisons=n,
+                    jaccard=about(top + 0.003 - fall, 0.0021, 552),
+                    variance=0.017 + 0.0002 * at,
+                    across=about(top - fall, 0.0024, 540 - at),
+                    ceiling=about(top, 0.0023, 540 - at),
+                    drift=about(fall, 0.003, 540 - at),
+                )
+            )
+        curves.append(Curve(ranking, tuple(lags)))  # type: ignore[arg-type]
+    starts = [datetime(2009 + month // 12, month % 12 + 1, 1, tzinfo=UTC) for month in range(25)]
+    windows = tuple(
+        WindowFacts(start, end, 900 + 17 * at, 9000 + 311 * at, 380 + at, about(0.178 + 0.001 * sin(at), 0.006, 380 + at))
+        for at, (start, end) in enumerate(pairwise(starts))
+    )
+    return Drift(CLUSTERS, 5, 5, windows, tuple(curves))
+
+
+def staleness() -> Staleness:
+    points = tuple(
+        StalePoint(
+            days,
+            k,
+            share(same := exp(-0.035 * days * k**0.9), 0.03 * (1 - same) + 0.012, 401),
+            share(max(same, exp(-0.03 * days * k**0.7)), 0.02, 401),
+        )
+        for days in (1, 2, 3, 5, 7, 10, 14, 21, 28)
+        for k in (1, 3, 5, 10)
+    )
+    return Staleness(datetime(2010, 11, 12, tzinfo=UTC), 28, 5, 401, points)
+
+
+def hits(rates: dict[str, float], differences: dict[tuple[str, str], Estimate], days: int = 14) -> HitRates:
+    """Each arm's rate with an interval of ± 1.1 points; by day it wobbles around it. The third day has no occurrence."""
+    dates = tuple(date(2010, 11, 26) + timedelta(days=day) for day in range(days))
+    phase = count(1)
+    arms = []
+    for name, rate in rates.items():
+        shift = next(phase)
+        daily = tuple(
+            NOTHING if day == 2 else about(rate + 0.02 * sin(2.1 * day) + 0.004 * sin(shift * (day + 1)), 0.04, 60 + day)
+            for day in range(days)
+        )
+        arms.append(ArmHits(name, about(rate, 0.011), daily, about(0.9 - rate - 0.01 * shift, 0.012)))
+    compared = tuple(Difference(a, b, e) for (a, b), e in differences.items())
+    return HitRates(dates, 812, 4871, 790, 0.1731, tuple(arms), compared)
+
+
+def refresh(over_counting: Estimate, over_fixed: Estimate, over_none: Estimate) -> HitRates:
+    """RAG renewed against the frequency table renewed, RAG of day 1, and no RAG."""
+    rate = 0.3124
+    rates = {
+        NO_RAG: rate - (over_none.value or 0),
+        RAG_FIXED: rate - (over_fixed.value or 0),
+        RAG_RENEWED: rate,
+        POPULAR: 0.3342,
+        FREQUENT_FIXED: 0.3271,
+        FREQUENT_RENEWED: rate - (over_counting.value or 0),
+    }
+    return hits(
+        rates,
+        {
+            (RAG_RENEWED, FREQUENT_RENEWED): over_counting,
+            (RAG_RENEWED, POPULAR): about(rate - 0.3342, 0.009),
+            (RAG_RENEWED, RAG_FIXED): over_fixed,
+            (RAG_RENEWED, NO_RAG): over_none,
+            (RAG_FIXED, NO_RAG): about((over_none.value or 0) - (over_fixed.value or 0), 0.008),
+            (NO_RAG, FREQUENT_FIXED): about(rates[NO_RAG] - 0.3271, 0.0081),
+            (FREQUENT_RENEWED, FREQUENT_FIXED): about(0.0013, 0.0052),
+        },
+    )
+
+
+def retrieval() -> HitRates:
+    rates = {
+        NO_RAG: 0.2981,
+        PAPERS_CHOICE: 0.3093,
+        "instance, frequency, top 3": 0.3118,
+        "instance, trend, top 1": 0.2874,
+        "instance, trend, top 3": 0.2902,
+        "global, frequency, 100 triples": 0.3016,
+        "global, trend, 100 triples": 0.2959,
+        FREQUENT_FIXED: 0.3271,
+    }
+    differences = {
+        (name, PAPERS_CHOICE): about(rate - rates[PAPERS_CHOICE], 0.0082) for name, rate in rates.items() if name != PAPERS_CHOICE
+    }
+    return hits(rates, differences)
+
+
+def answers() -> Answers:
+    return Answers(
+        temperature=1.0,
+        pairs=552,
+        told=533,
+        sampled_with_without=about(0.1377, 0.029, 552),
+        sampled_repeated=about(0.2808, 0.0375, 552),
+        greedy_with_without=about(0.2391, 0.0355, 552),
+        repeats_retrieved=about(0.6135, 0.0413, 533),
+        repeats_anyway=about(0.0826, 0.0234, 533),
+        sampled_repeats_retrieved=about(0.4128, 0.0418, 533),
+    )
+
+
+def quality(table: int = 6, kind: str = "rag", nominal: datetime = datetime(2010, 12, 10, tzinfo=UTC), step: int = 5) -> Quality:
+    """The LLM's recall lies below both baselines."""
+    recalls = {TABLE: 0.0520 + 0.001 * step, POPULAR: 0.0669 + 0.0007 * sin(step), FREQUENT: 0.0714 + 0.0008 * sin(2 * step)}
+    return Quality(
+        table=table,
+        kind=kind,
+        nominal=nominal,
+        clusters=CLUSTERS,
+        exact_match_rate=0.9167 - 0.012 * sin(2.2 * step),
+        recalls=tuple(Recall(name, about(value, 0.0038, 552)) for name, value in recalls.items()),
+        chance=1 / 22,
+        test_triples=10731 + step,
+        coverage=23,
+        entropy=3.02 + 0.03 * step,
+        effective_clusters=2 ** (3.02 + 0.03 * step),
+        top_share=0.3116 - 0.01 * step,
+        hits=hits(
+            {TABLE: 0.3011 + 0.001 * step, POPULAR: 0.3302, FREQUENT: 0.3288},
+            {(TABLE, POPULAR): about(-0.0241, 0.011), (TABLE, FREQUENT): about(-0.0227, 0.012)},
+            days=7,
+        ),
+        compared_with=table - 1 if step else None,
+        changed=0.43 + 0.05 * step if step else None,
+    )
+
+
+def history() -> tuple[Quality, ...]:
+    """A fine-tune in November and in December, refreshes between."""
+    first = datetime(2010, 11, 1, tzinfo=UTC)
+    days = (0, 10, 20, 30, 34, 39)
+    return tuple(
+        quality(at + 1, "fine_tune" if at in (0, 3) else "rag", first + timedelta(days=day), at) for at, day in enumerate(days)
+    )
+
+
+def costs() -> tuple[CostRow, ...]:
+    found = []
+    for at, q in enumerate(history()):
+        trained = q.kind == "fine_tune"
+        end = q.nominal - timedelta(days=7)
+        found.append(
+            CostRow(
+                table=q.table,
+                kind=q.kind,
+                nominal=q.nominal,
+                window_end=end,
+                published_at=end + timedelta(days=7, hours=2, minutes=11 * at) if at != 5 else None,
+                tokens_trained=96_512 + at if trained else None,
+                tokens_forwarded=21_318 - 97 * at,
+                asked=552 - 61 * at,
+                reused=61 * at,
+                train_cpu_seconds=1502.5 + at if trained else None,
+                train_gpu_seconds=0.0 if trained else None,
+                train_wall_seconds=781.4 + at if trained else None,
+                generate_cpu_seconds=88.1 + at,
+                generate_gpu_seconds=0.0,
+                generate_wall_seconds=47.3 + 2 * at,
+                changed=q.changed,
+                rows=552,
+            )
+        )
+    return tuple(found)
+
+
+def empty() -> Content:
+    """Nothing was measured."""
+    end, nominal = datetime(2010, 12, 3, tzinfo=UTC), datetime(2010, 12, 10, tzinfo=UTC)
+    return Content(
+        table=6,
+        kind="rag",
+        nominal=nominal,
+        model=2,
+        cluster_set=1,
+        clusters=CLUSTERS,
+        pairs=552,
+        window=Window(end - timedelta(days=21), end),
+        written_at=nominal + timedelta(hours=9, minutes=12),
+        findings=findings(),
+    )
+
+
+def full() -> Content:
+    """Everything was measured; the refresh does not pay."""
+    measured = {
+        "drift": drift(),
+        "staleness": staleness(),
+        "refresh": refresh(about(-0.0177, 0.0084), about(0.0021, 0.0049), about(0.0123, 0.0081)),
+        "answers": answers(),
+        "retrieval": retrieval(),
+    }
+    inputs = {"model": 2, "dedup": "first", "predicate": "true", "every_days": 2.0}
+    sources = tuple(Measured(kind, 11 + at, inputs) for at, kind in enumerate((*measured, "quality")))
+    tables, spent = history(), costs()
+    made = replace(
+        empty(),
+        channels=("default", "treatment"),
+        test_window=Window(datetime(2010, 12, 3, tzinfo=UTC), datetime(2010, 12, 10, tzinfo=UTC)),
+        qualities=tables,
+        costs=spent,
+        sources=sources,
+        **measured,  # type: ignore[arg-type]
+    )
+    return replace(made, findings=findings(quality=tables[-1], cost=spent[-1], **measured))  # type: ignore[arg-type]
+
+
+def hollow() -> Content:
+    """Everything was measured, and nothing came of it."""
+    made = full()
+    drift, stale, hits, answers = made.drift, made.staleness, made.refresh, made.answers
+    assert drift is not None
+    assert stale is not None
+    assert hits is not None
+    assert answers is not None
+    lags: dict[str, Any] = {"jaccard": NOTHING, "variance": None, "across": NOTHING, "ceiling": NOTHING, "drift": NOTHING}
+
+    def emptied(measured: object) -> dict[str, Any]:
+        return {name: NOTHING for name, value in vars(measured).items() if isinstance(value, Estimate)}
+
+    arms = tuple(replace(arm, rate=NOTHING, novel=NOTHING, daily=tuple(NOTHING for _ in hits.days)) for arm in hits.arms)
+    differences = tuple(replace(d, estimate=NOTHING) for d in hits.differences)
+    nothing = replace(hits, arms=arms, differences=differences, chance=None, users=0, occurrences=0, missing=("n = 0 users",))
+    return replace(
+        made,
+        drift=replace(drift, curves=tuple(replace(c, lags=tuple(replace(p, **lags) for p in c.lags)) for c in drift.curves)),
+        staleness=replace(stale, points=tuple(replace(p, same_list=NOTHING, same_set=NOTHING) for p in stale.points)),
+        refresh=nothing,
+        retrieval=replace(nothing, days=()),
+        answers=replace(answers, **emptied(answers)),
+        qualities=tuple(
+            replace(
+                q,
+                exact_match_rate=None,
+                recalls=tuple(replace(r, recall=NOTHING) for r in q.recalls),
+                hits=nothing,
+                changed=None,
+                compared_with=None,
+            )
+            for q in made.qualities
+        ),
+        costs=tuple(replace(row, published_at=None, generate_wall_seconds=None, train_wall_seconds=None) for row in made.costs),
+    )
+
+
+def one_table() -> Content:
+    made = full()
+    return replace(made, table=1, qualities=made.qualities[:1], costs=made.costs[:1])
+
+
+def one_point() -> Content:
+    """One window pair, one day, one arm, one user."""
+    made = full()
+    drift, stale, hits = made.drift, made.staleness, made.refresh
+    assert drift is not None
+    assert stale is not None
+    assert hits is not None
+    lone = Estimate(0.25, None, None, 1)
+    arm = replace(hits.arms[0], rate=lone, daily=(lone,), novel=lone)
+    return replace(
+        made,
+        drift=replace(
+            drift,
+            curves=tuple(replace(c, lags=(replace(c.lags[0], across=lone, ceiling=lone, drift=lone),)) for c in drift.curves),
+        ),
+        staleness=replace(stale, points=stale.points[:1]),
+        refresh=replace(hits, days=hits.days[:1], arms=(arm,), differences=()),
+        retrieval=replace(hits, days=hits.days[:1], arms=(arm,), differences=()),
+    )

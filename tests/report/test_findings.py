@@ -1,0 +1,249 @@
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from interests.metrics.arms import FREQUENT_RENEWED, NO_RAG, POPULAR, RAG_FIXED, RAG_RENEWED
+from interests.metrics.estimates import Estimate
+from interests.metrics.hits import HitRates
+from report.comparisons import difference
+from report.content import Finding
+from report.findings import conclusion, findings
+from report.sentences import exact, moving, spread, stale
+from tests.report import examples
+from tests.report.examples import NOTHING, about
+
+WORSE, SAME, BETTER = about(-0.0177, 0.0084), about(0.0021, 0.0049), about(0.0123, 0.0081)
+
+
+def text_of(found: tuple[Finding, ...] | list[Finding]) -> str:
+    return "\n".join(finding.text for finding in found)
+
+
+def test_first_line_says_that_the_llm_does_not_beat_the_frequency_table() -> None:
+    first, second, third, *_ = findings(refresh=examples.refresh(WORSE, SAME, SAME))
+
+    assert first == Finding(
+        "bad",
+        "The LLM with RAG renewed does not beat the plain frequency table renewed as often, it is worse: hit rate 31.24 % "
+        "against 33.01 %, −1.77 points (95 % interval −2.61 to −0.93 points; n = 812 users).",
+    )
+    assert second.level == "bad"
+    assert second.text.startswith(
+        "The LLM with RAG renewed does not beat the most popular successor, it is worse: hit rate 31.24 %"
+    )
+    assert third.level == "bad"
+    assert third.text.startswith("Nothing here speaks for switching the refresh on: it beats neither RAG of day 1 nor no RAG.")
+
+
+def test_an_interval_that_holds_0_cannot_be_told_apart() -> None:
+    first = findings(refresh=examples.refresh(SAME, SAME, SAME))[0]
+
+    assert first.level == "neutral"
+    assert first.text.startswith("The LLM with RAG renewed cannot be told apart from the plain frequency table")
+    assert "+0.21 points (95 % interval −0.28 to +0.70 points; n = 812 users)" in first.text
+
+
+def test_an_interval_above_0_beats() -> None:
+    first = findings(refresh=examples.refresh(BETTER, BETTER, BETTER))[0]
+
+    assert first.level == "good"
+    assert first.text.startswith("The LLM with RAG renewed beats the plain frequency table renewed as often")
+
+
+@pytest.mark.parametrize(
+    ("over_counting", "over_fixed", "over_none", "level", "said"),
+    [
+        (BETTER, BETTER, BETTER, "good", "This speaks for switching the refresh on"),
+        (WORSE, BETTER, BETTER, "bad", "It does not beat a plain frequency table renewed as often, which needs no LLM."),
+        (SAME, BETTER, BETTER, "neutral", "It does not beat a plain frequency table renewed as often, which needs no LLM."),
+        (BETTER, SAME, BETTER, "bad", "Nothing here speaks for repeating the refresh"),
+        (BETTER, BETTER, SAME, "bad", "but not the fixed mapping without RAG"),
+        (BETTER, SAME, WORSE, "bad", "Nothing here speaks for switching the refresh on"),
+    ],
+)
+def test_conclusion(over_counting: Estimate, over_fixed: Estimate, over_none: Estimate, level: str, said: str) -> None:
+    found = conclusion(examples.refresh(over_counting, over_fixed, over_none), None)
+
+    assert found.level == level
+    assert said in found.text
+
+
+def test_conclusion_adds_that_nothing_moves() -> None:
+    refresh = examples.refresh(SAME, SAME, SAME)
+
+    assert "Interests do not move beyond noise here either" in conclusion(refresh, examples.drift(0.001)).text
+    assert "Interests" not in conclusion(refresh, examples.drift(0.006)).text
+
+
+def test_without_a_refresh_the_recall_of_the_table_comes_first() -> None:
+    first, second, third, fourth, *_ = findings(quality=examples.quality(step=0))
+
+    assert first == Finding(
+        "bad",
+        "Table 6 does not beat the plain frequency table (each pair's most frequent successor), it is worse: test-set recall "
+        "5.20 % (95 % interval 4.82 to 5.58 %) against 7.14 % (95 % interval 6.76 to 7.52 %); chance 4.55 %, n = 10,731 triples.",
+    )
+    assert second.text.startswith("Table 6 does not beat the most popular successor, it is worse: test-set recall 5.20 %")
+    assert third == Finding("neutral", "Whether the refresh pays is not measured: run `driftline evaluate refresh`.")
+    assert fourth.text.startswith("This table does not beat the plain frequency table")
+    assert "it is worse: hit rate 30.11 % against 32.88 %, −2.27 points" in fourth.text
+
+
+def test_recalls_whose_intervals_overlap_cannot_be_told_apart() -> None:
+    quality = examples.quality(step=0)
+    wide = tuple(replace(r, recall=about(r.recall.value or 0, 0.012)) for r in quality.recalls)
+
+    assert findings(quality=replace(quality, recalls=wide))[0].text.startswith("Table 6 cannot be told apart from")
+
+
+def test_a_test_window_without_a_triple() -> None:
+    quality = examples.quality()
+    nothing = replace(quality, recalls=tuple(replace(r, recall=NOTHING) for r in quality.recalls), test_triples=0)
+
+    assert findings(quality=nothing)[0].text == "Test-set recall of table 6: not enough data: n = 0 triples in its test window."
+
+
+def test_nothing_measured_says_what_to_run() -> None:
+    assert text_of(findings()).splitlines() == [
+        "Whether the LLM beats counting is not measured: run `driftline evaluate refresh`.",
+        "Whether the refresh pays is not measured: run `driftline evaluate refresh`.",
+        "Not measured yet: this table's recall and coverage, how fast interests move (`driftline evaluate drift`), "
+        "what refreshing buys (`driftline evaluate refresh`), how RAG changes the answers (`driftline evaluate answers`) and "
+        "which retrieval is best (`driftline evaluate retrieval`).",
+    ]
+
+
+def test_a_period_without_occurrences() -> None:
+    said = text_of(findings(refresh=replace(examples.refresh(NOTHING, NOTHING, NOTHING), users=0)))
+
+    assert "The LLM with RAG renewed against the plain frequency table renewed as often: not enough data: n = 0 users." in said
+    assert "Whether the refresh pays cannot be said: not enough data: n = 0 users." in said
+
+
+def test_one_user_gives_no_interval_and_no_verdict() -> None:
+    one = Estimate(0.5, None, None, 1)
+    first = findings(refresh=examples.refresh(one, one, one))[0]
+
+    assert "cannot be told apart" in first.text
+    assert first.text.endswith("+50.00 points (no interval: n = 1).")
+
+
+def test_difference_the_other_way_round() -> None:
+    hits: HitRates = examples.refresh(WORSE, SAME, BETTER)
+
+    assert difference(hits, NO_RAG, RAG_RENEWED) == Estimate(-0.0123, -0.0123 - 0.0081, -0.0123 + 0.0081, 812)
+    assert difference(hits, POPULAR, RAG_FIXED) is None
+    assert difference(None, RAG_RENEWED, FREQUENT_RENEWED) is None
+
+
+def test_popularity_moves_and_affinity_does_not() -> None:
+    by_frequency, by_lift = moving(examples.drift(0.006, 0.0004))
+
+    assert by_frequency.level == "good"
+    assert by_frequency.text.startswith("Interests move beyond sampling noise at lag 3 and 6 of 1, 2, 3, 6 and 12; the top-5")
+    assert "6 windows apart" in by_frequency.text
+    assert by_frequency.text.endswith("drift +0.0060 (95 % interval +0.0030 to +0.0090), n = 537 pairs.")
+    assert by_lift.text.endswith("what moves is the popularity of clusters, not the affinity of pairs.")
+
+
+def test_affinity_moves_too() -> None:
+    assert moving(examples.drift(0.006, 0.005))[1].text == (
+        "Normalised by popularity (lift), they move at lag 3 and 6: the affinity of pairs changes."
+    )
+
+
+def test_one_lag_of_many_may_be_chance() -> None:
+    found = moving(examples.drift(0.0032))[0]
+
+    assert found.level == "neutral"
+    assert found.text.endswith("One of 5 intervals may leave out 0 by chance.")
+
+
+def test_nothing_moves() -> None:
+    found = moving(examples.drift(0.001))[0]
+
+    assert found.level == "bad"
+    assert found.text.startswith("Interests do not move beyond sampling noise at any lag measured (1, 2, 3, 6 and 12); largest:")
+
+
+def test_drift_without_data_says_so() -> None:
+    drift = replace(examples.drift(), curves=(), missing=("lag 1: not enough data: n = 1 windows",))
+
+    assert text_of(moving(drift)) == "How fast interests move: lag 1: not enough data: n = 1 windows."
+
+
+def test_staleness_after_2_and_14_days() -> None:
+    (found,) = stale(examples.staleness())
+
+    assert (
+        "93.24 % (95 % interval 91.84 to 94.64 %) after 2 days and 61.26 % (95 % interval 58.90 to 63.62 %) after 14"
+        in found.text
+    )
+
+
+def test_staleness_takes_the_days_that_there_are() -> None:
+    first = examples.staleness()
+    (found,) = stale(replace(first, points=tuple(p for p in first.points if p.days == 1)))
+
+    assert "after 1 day still have" in found.text
+
+
+def test_collapsed_answers_look_bad() -> None:
+    quality = examples.quality(step=0)
+
+    assert spread(quality).level == "bad"
+    assert "effectively 8.1 of 24 (entropy 3.02 of 4.58 bits), 23 ever answered; 31.16 % of the pairs" in spread(quality).text
+    assert spread(replace(quality, effective_clusters=12.0)).level == "good"
+
+
+def test_exact_match_against_its_gate() -> None:
+    quality = examples.quality()
+
+    assert exact(replace(quality, exact_match_rate=0.9), 0.9).level == "good"
+    assert exact(replace(quality, exact_match_rate=0.8986), 0.9) == Finding(
+        "bad", "Exact-match rate of table 6: 89.86 %, below the gate of 90.00 %."
+    )
+    assert "not enough data" in exact(replace(quality, exact_match_rate=None), 0.9).text
+
+
+def test_cost_and_how_quickly_it_came() -> None:
+    trained, *_, refreshed = examples.costs()
+
+    said = text_of(findings(cost=trained))
+    assert "Table 1 cost 96,512 tokens trained (25.0 min of CPU) and 21,318 tokens forwarded for 552 pairs (88 s of CPU)" in said
+    assert "it was published 7.1 days after its window ended" in said
+    assert "published" not in text_of(findings(cost=refreshed))
+
+
+def test_a_run_of_a_past_date_says_nothing_about_agility() -> None:
+    trained = examples.costs()[0]
+    late = replace(trained, published_at=trained.nominal.replace(year=2026))
+
+    assert "published" not in text_of(findings(cost=late))
+
+
+def test_better_retrievals_are_named() -> None:
+    hits = examples.retrieval()
+    better = replace(hits, differences=(replace(hits.differences[1], estimate=BETTER), *hits.differences[2:]))
+
+    said = text_of(findings(retrieval=better))
+    assert "is not the best here. Hit more often: “instance, frequency, top 3” by +1.23 points (95 % interval +0.42 to" in said
+    assert "Of 5 other retrievals none beats the paper's (instance, frequency, top 1)" in text_of(findings(retrieval=hits))
+
+
+def test_how_much_rag_changes_beside_the_noise() -> None:
+    answers = examples.answers()
+    same = replace(answers, sampled_with_without=answers.sampled_repeated)
+
+    assert "RAG changes the answers more than sampling again does: at temperature 1, 13.77 %" in text_of(
+        findings(answers=answers)
+    )
+    assert "RAG does not measurably change the answers more than" in text_of(findings(answers=same))
+
+
+def test_findings_need_nothing_that_draws() -> None:
+    code = "import sys, report.findings; print([m for m in ('matplotlib', 'jinja2', 'torch') if m in sys.modules])"
+
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -1,0 +1,99 @@
+"""What each evaluation asks for: never a day that the model has learned from, never a retrieval from the days it is judged on."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.testing import WorkflowEnvironment
+
+from contracts import EvaluateInput, EvaluateOutcome, Measures, Source, Window, Windows
+from interests.metrics.arms import FREQUENT_RENEWED, NO_RAG, RAG_FIXED, RAG_RENEWED
+from tests.workflows.conftest import Steps, running
+from workflows import policies
+
+
+def day(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+PERIOD = Window(day("2017-12-18"), day("2017-12-25"))
+REQUEST = EvaluateInput(Source(), Windows(28, 7), PERIOD, log_start=day("2017-01-01"))
+
+
+async def run(environment: WorkflowEnvironment, workflow: str, steps: Steps, request: EvaluateInput = REQUEST) -> EvaluateOutcome:
+    async with running(environment, steps):
+        outcome: EvaluateOutcome = await environment.client.execute_workflow(
+            workflow, request, id=uuid4().hex, task_queue=policies.WORKFLOWS, result_type=EvaluateOutcome
+        )
+        return outcome
+
+
+async def test_a_renewed_mapping_is_told_only_the_days_before_it(time_skipping: WorkflowEnvironment) -> None:
+    steps = Steps()
+    outcome = await run(time_skipping, "EvaluateRefresh", steps)
+    assert [ref.kind for ref in outcome.measurements] == ["refresh"]
+    (model,) = steps.of("trained_before")
+    assert model.nominal == PERIOD.start  # the model has learned from nothing in the period
+    (asked,) = steps.of("measure_hits")
+    arms = {arm.name: arm for arm in asked.arms}
+    renewed = [day("2017-12-18"), day("2017-12-20"), day("2017-12-22"), day("2017-12-24")]
+    assert list(arms[RAG_RENEWED].since) == list(arms[FREQUENT_RENEWED].since) == renewed
+    counted = {step.window.end: step.window for step in steps.of("count_triples")}
+    assert sorted(counted) == renewed
+    assert all(window.end - window.start == timedelta(days=28) for window in counted.values())
+    assert arms[RAG_FIXED].mappings == arms[RAG_RENEWED].mappings[:1] != arms[NO_RAG].mappings
+    assert len({mapping.uri for mapping in arms[RAG_RENEWED].mappings}) == 4
+    assert asked.period == PERIOD
+    assert asked.history.end == PERIOD.start
+
+
+async def test_every_retrieval_is_compared_with_the_papers_choice(time_skipping: WorkflowEnvironment) -> None:
+    steps = Steps()
+    await run(time_skipping, "EvaluateRetrieval", steps)
+    (asked,) = steps.of("measure_hits")
+    assert [arm.name for arm in asked.arms] == [
+        "no RAG, fixed",
+        "instance, frequency, top 1",
+        "instance, frequency, top 3",
+        "instance, trend, top 1",
+        "instance, trend, top 3",
+        "global, frequency, 100 triples",
+        "global, trend, 100 triples",
+        "frequency table of day 1",
+    ]
+    assert {b for _, b in asked.differences} == {"instance, frequency, top 1"}
+    assert len(asked.differences) == len(asked.arms) - 1
+    trends = [step for step in steps.of("render_prompts") if step.retrieval and step.retrieval.similarity == "trend"]
+    assert trends
+    assert all(step.previous_counts is not None for step in trends)
+
+
+async def test_repeated_samplings_never_share_their_luck(time_skipping: WorkflowEnvironment) -> None:
+    steps = Steps()
+    await run(time_skipping, "EvaluateAnswers", steps, replace(REQUEST, measures=Measures(temperature=0.7)))
+    asked = steps.of("generate_mapping")
+    draws = [step.sampling for step in asked if step.sampling]
+    assert [draw.temperature for draw in draws] == [0.7, 0.7, 0.7]
+    assert len({draw.seed for draw in draws}) == 3
+    assert sum(step.sampling is None for step in asked) == 2
+
+
+async def test_drift_is_measured_over_whole_months_and_staleness_after_one_retrieval(time_skipping: WorkflowEnvironment) -> None:
+    steps = Steps()
+    await run(time_skipping, "EvaluateDrift", steps)
+    (drift,) = steps.of("measure_drift")
+    assert [(w.window.start.month, w.window.end.month) for w in drift.lists] == [(m, m + 1) for m in range(1, 12)]
+    (stale,) = steps.of("measure_staleness")
+    retrieved = PERIOD.end - timedelta(days=28)
+    assert (stale.retrieved.window.start, stale.retrieved.window.end) == (retrieved - timedelta(days=28), retrieved)
+    assert [(later.window.end - retrieved).days for later in stale.later] == [1, 2, 3, 5, 7, 10, 14, 21, 28]
+
+
+async def test_a_log_shorter_than_a_window_says_so(time_skipping: WorkflowEnvironment) -> None:
+    short = replace(REQUEST, log_start=day("2017-12-10"))
+    with pytest.raises(WorkflowFailureError) as failed:
+        await run(time_skipping, "EvaluateDrift", Steps(), short)
+    assert "not enough data: n = 0 whole windows" in str(failed.value.cause)
+    assert "measures.window_days" in str(failed.value.cause)

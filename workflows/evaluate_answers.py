@@ -1,0 +1,46 @@
+"""How much RAG changes what the LLM answers, beside how much it changes its mind by itself (paper §3.1)."""
+
+from temporalio import workflow
+
+from contracts import EvaluateInput, EvaluateOutcome, MeasureAnswers, Sampling
+from workflows import policies
+from workflows.trial import Trial
+
+with workflow.unsafe.imports_passed_through():
+    from activities.measurements import MeasurementActivities
+
+
+@workflow.defn
+class EvaluateAnswers(Trial):
+    @workflow.run
+    async def run(self, request: EvaluateInput) -> EvaluateOutcome:
+        self.enter("counting")
+        model = await self.find_model(request)
+        day = request.period.start
+        counts = await self.count_before(request, model, day)
+        plain = await self.prompts(request, model, day, None)
+        told = await self.prompts(request, model, day, request.retrieval)
+        self.enter("mapping")
+        greedy_without = await self.answer(model, plain, request.generation)
+        greedy_with = await self.answer(model, told, request.generation)
+        # Three seeds: with the same one, the same luck would make answers alike.
+        draws = [Sampling(request.measures.temperature, seed) for seed in range(3)]
+        sampled_with = await self.answer(model, told, request.generation, draws[0])
+        once = await self.answer(model, plain, request.generation, draws[1])
+        again = await self.answer(model, plain, request.generation, draws[2])
+        self.enter("measuring")
+        asked = MeasureAnswers(
+            model=model,
+            counts=counts,
+            prompts=told,
+            greedy_with=greedy_with,
+            greedy_without=greedy_without,
+            sampled_with=sampled_with,
+            sampled_without=(once, again),
+            temperature=request.measures.temperature,
+            retrieval=request.retrieval,
+            run=self.run_ids(),
+        )
+        measured = await workflow.execute_activity_method(MeasurementActivities.measure_answers, asked, **policies.compute)
+        self.enter("measured")
+        return EvaluateOutcome((measured,), model.version)

@@ -1,0 +1,59 @@
+"""What refreshing buys: the hit rates of one model's mappings on held-out days, renewed or not, beside counting (paper §3.1)."""
+
+from temporalio import workflow
+
+from contracts import Arm, EvaluateInput, EvaluateOutcome, MeasureHits
+from workflows.trial import Trial, window_before
+
+with workflow.unsafe.imports_passed_through():
+    from interests.metrics.arms import FREQUENT_FIXED, FREQUENT_RENEWED, NO_RAG, POPULAR, RAG_FIXED, RAG_RENEWED
+    from interests.windows import dates
+
+COMPARED = (
+    (RAG_RENEWED, FREQUENT_RENEWED),
+    (RAG_RENEWED, POPULAR),
+    (RAG_RENEWED, RAG_FIXED),
+    (RAG_RENEWED, NO_RAG),
+    (RAG_FIXED, NO_RAG),
+    (NO_RAG, FREQUENT_FIXED),
+    (FREQUENT_RENEWED, FREQUENT_FIXED),
+)
+
+
+@workflow.defn
+class EvaluateRefresh(Trial):
+    @workflow.run
+    async def run(self, request: EvaluateInput) -> EvaluateOutcome:
+        self.enter("counting")
+        model = await self.find_model(request)
+        renewed_at = dates(request.period, request.measures.every)
+        counts = [await self.count_before(request, model, date) for date in renewed_at]
+        self.enter("mapping")
+        without = await self.mapping(request, model, request.period.start, None)
+        # One after the other: prompts that have not changed since the date before are not asked again.
+        mappings = [await self.mapping(request, model, date, request.retrieval) for date in renewed_at]
+        first, every = tuple(renewed_at[:1]), tuple(renewed_at)
+        arms = (
+            Arm(NO_RAG, "llm", first, (without,)),
+            Arm(RAG_FIXED, "llm", first, tuple(mappings[:1])),
+            Arm(RAG_RENEWED, "llm", every, tuple(mappings)),
+            Arm(POPULAR, "popular", first, counts=tuple(counts[:1])),
+            Arm(FREQUENT_FIXED, "frequent", first, counts=tuple(counts[:1])),
+            Arm(FREQUENT_RENEWED, "frequent", every, counts=tuple(counts)),
+        )
+        measured = await self.measure_hits(
+            MeasureHits(
+                kind="refresh",
+                model=model,
+                source=request.source,
+                sequences=request.sequences,
+                period=request.period,
+                history=window_before(request, request.period.start),
+                arms=arms,
+                differences=COMPARED,
+                retrieval=request.retrieval,
+                every=request.measures.every,
+                run=self.run_ids(),
+            )
+        )
+        return EvaluateOutcome((measured,), model.version)

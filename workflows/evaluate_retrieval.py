@@ -1,0 +1,59 @@
+"""Which retrieval is best here: granularity, similarity and length of the retrieved line, by hit rate (paper §2.3)."""
+
+from dataclasses import replace
+from itertools import product
+
+from temporalio import workflow
+
+from contracts import Arm, EvaluateInput, EvaluateOutcome, MeasureHits, Retrieval, Similarity
+from workflows.trial import Trial, window_before
+
+with workflow.unsafe.imports_passed_through():
+    from interests.metrics.arms import FREQUENT_FIXED, NO_RAG, retrieval_arm
+
+
+@workflow.defn
+class EvaluateRetrieval(Trial):
+    @workflow.run
+    async def run(self, request: EvaluateInput) -> EvaluateOutcome:
+        self.enter("counting")
+        model = await self.find_model(request)
+        day = request.period.start
+        counts = await self.count_before(request, model, day)
+        self.enter("mapping")
+        mappings = {NO_RAG: await self.mapping(request, model, day, None)}
+        for variant in variants(request):
+            mappings[retrieval_arm(variant)] = await self.mapping(request, model, day, variant)
+        arms = [Arm(name, "llm", (day,), (mapping,)) for name, mapping in mappings.items()]
+        arms.append(Arm(FREQUENT_FIXED, "frequent", (day,), counts=(counts,)))
+        papers = retrieval_arm(Retrieval())
+        measured = await self.measure_hits(
+            MeasureHits(
+                kind="retrieval",
+                model=model,
+                source=request.source,
+                sequences=request.sequences,
+                period=request.period,
+                history=window_before(request, day),
+                arms=tuple(arms),
+                differences=tuple((arm.name, papers) for arm in arms if arm.name != papers),
+                retrieval=request.retrieval,
+                every=request.measures.every,
+                run=self.run_ids(),
+            )
+        )
+        return EvaluateOutcome((measured,), model.version)
+
+
+def variants(request: EvaluateInput) -> list[Retrieval]:
+    """The paper's choice first. A global list has one length, `global_triples`."""
+    similarities: tuple[Similarity, ...] = ("frequency", "trend")
+    found = [
+        Retrieval(),
+        *(
+            replace(request.retrieval, granularity="instance", similarity=similarity, top_k=top_k)
+            for similarity, top_k in product(similarities, request.measures.retrieval_top_k)
+        ),
+        *(replace(request.retrieval, granularity="global", similarity=similarity) for similarity in similarities),
+    ]
+    return list({retrieval_arm(variant): variant for variant in found}.values())

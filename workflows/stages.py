@@ -1,0 +1,51 @@
+"""What every long run shares: it says where it is, counts windows, and lets the LLM answer."""
+
+import asyncio
+from typing import Any
+
+from temporalio import workflow
+
+from contracts import (
+    CountsRef,
+    CountTriples,
+    GenerateMapping,
+    Generation,
+    MappingRef,
+    ModelRef,
+    PromptsRef,
+    RunIds,
+    Sampling,
+    Sequences,
+    Source,
+    Window,
+)
+from workflows import policies
+from workflows.attributes import STAGE
+
+with workflow.unsafe.imports_passed_through():
+    from activities.counts import CountsActivities
+    from activities.mapping import MappingActivities
+
+
+class Stages:
+    def enter(self, stage: str, **facts: Any) -> None:
+        """Say where the run is: in the search attribute and the log."""
+        workflow.upsert_search_attributes([STAGE.value_set(stage)])
+        workflow.logger.info("stage %s", stage, extra={"stage": stage, **facts})
+
+    async def count(self, source: Source, sequences: Sequences, cluster_set: int, *windows: Window) -> list[CountsRef]:
+        """Count the triples of each window, side by side."""
+        asked = [CountTriples(source, sequences, cluster_set, window) for window in windows]
+        steps = [workflow.execute_activity_method(CountsActivities.count_triples, a, **policies.compute) for a in asked]
+        return await asyncio.gather(*steps)
+
+    async def answer(
+        self, model: ModelRef, prompts: PromptsRef, generation: Generation, sampling: Sampling | None = None
+    ) -> MappingRef:
+        """Bulk inference over every ordered pair."""
+        asked = GenerateMapping(prompts, model, generation, sampling)
+        return await workflow.execute_activity_method(MappingActivities.generate_mapping, asked, **policies.generate)
+
+    def run_ids(self) -> RunIds:
+        info = workflow.info()
+        return RunIds(info.workflow_id, info.run_id)
