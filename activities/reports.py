@@ -10,7 +10,7 @@ import db.measurements
 import db.reports
 import db.tables
 from activities.resources import Resources
-from contracts import ReportRef, Window, WriteReport
+from contracts import Gates, ReportRef, Window, WriteReport
 from report.content import Content, CostRow, Measured
 from report.findings import findings
 
@@ -22,21 +22,21 @@ class ReportActivities:
     @activity.defn
     def write_report(self, request: WriteReport) -> ReportRef:
         with self.resources.engine.begin() as connection:
-            return write(connection, request.table)
+            return write(connection, request.table, request.gates)
 
 
-def write(connection: Connection, table: int) -> ReportRef:
+def write(connection: Connection, table: int, gates: Gates) -> ReportRef:
     """Store what is known of a table by now as its newest report.
 
     Raises:
         ValueError: there is no such table.
     """
-    found = content(connection, table)
+    found = content(connection, table, gates)
     measured = [source.version for source in found.sources]
     return db.reports.add(connection, table, measured, [asdict(finding) for finding in found.findings])
 
 
-def content(connection: Connection, table: int) -> Content:
+def content(connection: Connection, table: int, gates: Gates) -> Content:
     """Everything that is known of a table by now.
 
     Raises:
@@ -59,6 +59,7 @@ def content(connection: Connection, table: int) -> Content:
         written_at=max([about.created_at, *(m.created_at for m in measured)]),
         channels=tuple(about.channels),
         test_window=Window(about.window_end, about.nominal),
+        min_exact_match_rate=gates.min_exact_match_rate,
         qualities=qualities,
         costs=costs,
         sources=tuple(Measured(m.kind, m.version, m.inputs) for m in measured),
@@ -67,6 +68,7 @@ def content(connection: Connection, table: int) -> Content:
     said = findings(
         quality=next((quality for quality in qualities if quality.table == table), None),
         cost=next((cost for cost in costs if cost.table == table), None),
+        min_exact_match_rate=gates.min_exact_match_rate,
         **newest,
     )
     return replace(made, findings=said)

@@ -50,7 +50,7 @@ def measure(settings: Settings, table: int, full: bool, quiet: bool = False) -> 
     """Run the evaluations that this table still lacks. Returns why those that failed did."""
     failed = []
     with engine(settings).connect() as connection:
-        known = content(connection, table)
+        known = content(connection, table, settings.gates)
         asked = evaluate.request(settings, None, None, cluster_set=known.cluster_set)
     for what in _lacking(known, asked, full):
         if not quiet:
@@ -69,8 +69,8 @@ def make(settings: Settings, table: int, out: Path) -> tuple[int, Content]:
     from report.page import render  # matplotlib takes a second to load, which no other command should wait for
 
     with engine(settings).begin() as connection:
-        made = write(connection, table)
-        shown = content(connection, table)
+        made = write(connection, table, settings.gates)
+        shown = content(connection, table, settings.gates)
     out.write_text(render(shown), encoding="utf-8")
     return made.version, shown
 

@@ -265,4 +265,4 @@ class MeasureQuality:
 @dataclass(frozen=True)
 class WriteReport:
     table: int
-    run: RunIds
+    gates: Gates

@@ -114,14 +114,21 @@ class CandidateWorkflow(Stages):
         return table
 
     async def measure(
-        self, table: TableRef, test_counts: int, source: Source, sequences: Sequences, window: Window, test_window: Window
+        self,
+        table: TableRef,
+        test_counts: int,
+        source: Source,
+        sequences: Sequences,
+        window: Window,
+        test_window: Window,
+        gates: Gates,
     ) -> None:
         """Put the evidence for whoever reviews the candidate on record. A run never fails for want of it."""
         if not workflow.patched("measured-before-review"):
             return
         self.enter("measuring", table=table.version)
         asked = MeasureQuality(table.version, test_counts, source, sequences, window, test_window, self.run_ids())
-        report = WriteReport(table.version, self.run_ids())
+        report = WriteReport(table.version, gates)
         try:
             await workflow.execute_activity_method(MeasurementActivities.measure_quality, asked, **policies.measure)
             await workflow.execute_activity_method(ReportActivities.write_report, report, **policies.measure)

@@ -43,7 +43,7 @@ class FineTune(CandidateWorkflow):
                 TrainingActivities.train, Train(samples, recipe, curated, self.run_ids()), **policies.train
             )
             table = await self.make_table("fine_tune", nominal, counts.version, model, prompts, request.generation)
-            await self.measure(table, test_counts.version, request.source, request.sequences, window, test_window)
+            await self.measure(table, test_counts.version, request.source, request.sequences, window, test_window, request.gates)
             outcome = await self.settle(table, model, test_counts.version, request.gates, request.channel)
             if outcome is not None:
                 await workflow.wait_condition(workflow.all_handlers_finished)

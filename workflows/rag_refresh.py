@@ -30,7 +30,7 @@ class RagRefresh(CandidateWorkflow):
             asked = RenderPrompts(model.cluster_set, request.retrieval, counts.version, previous[0].version if previous else None)
             prompts = await workflow.execute_activity_method(PromptActivities.render_prompts, asked, **policies.compute)
             table = await self.make_table("rag", nominal, counts.version, model, prompts, request.generation, request.retrieval)
-            await self.measure(table, test_counts.version, request.source, request.sequences, window, test_window)
+            await self.measure(table, test_counts.version, request.source, request.sequences, window, test_window, request.gates)
             outcome = await self.settle(table, model, test_counts.version, request.gates, request.channel)
             if outcome is not None:
                 await workflow.wait_condition(workflow.all_handlers_finished)
