@@ -9,9 +9,9 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import Field, field_validator
 from pydantic.dataclasses import dataclass
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
@@ -28,14 +28,9 @@ from contracts import (
     Sequences,
     Source,
     Training,
+    WholeDays,
     Windows,
 )
-
-
-def _whole_days(span: timedelta) -> timedelta:
-    if span < timedelta(days=1) or span % timedelta(days=1):
-        raise ValueError(f"{span} is not a whole number of days")
-    return span
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -60,7 +55,7 @@ class Schedule:
 
     fine_tune_day: int = Field(default=1, ge=1, le=28)
     """Day of the month."""
-    rag_refresh_every: Annotated[timedelta, AfterValidator(_whole_days)] = timedelta(days=2)
+    rag_refresh_every: WholeDays = timedelta(days=2)
     """Whole days: a run's data ends at a midnight."""
     hour: int = Field(default=3, ge=0, le=23)
     """Of both. A run's data ends at the midnight before, so this is how long the log has to arrive."""

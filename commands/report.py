@@ -1,5 +1,6 @@
 """`driftline report`: what the measurements say about a table, in the terminal, as JSON, and as one page to read and pass on."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +36,7 @@ def report(
     loaded = load_settings(settings)
     with engine(loaded).connect() as connection:
         version = db.tables.newest(connection) if table is None else db.tables.get(connection, table).version
-    failed = [] if stored else measure(loaded, version, full, quiet=json)
+    failed = [] if stored else measure(loaded, version, tuple(evaluate.WORKFLOWS) if full else ("drift",), quiet=json)
     made, shown = make(loaded, version, out)
     if json:
         print_json({"report": made, "page": str(out.absolute()), "failed": failed, **vars(shown)})
@@ -46,13 +47,13 @@ def report(
         raise typer.Exit(FAILED)
 
 
-def measure(settings: Settings, table: int, full: bool, quiet: bool = False) -> list[str]:
-    """Run the evaluations that this table still lacks. Returns why those that failed did."""
+def measure(settings: Settings, table: int, wanted: Collection[str], quiet: bool = False) -> list[str]:
+    """Run those of the wanted evaluations that this table still lacks. Returns why those that failed did."""
     failed = []
     with engine(settings).connect() as connection:
         known = content(connection, table, settings.gates)
         asked = evaluate.request(settings, None, None, cluster_set=known.cluster_set)
-    for what in _lacking(known, asked, full):
+    for what in _lacking(known, asked, wanted):
         if not quiet:
             console.print(f"measuring {what}", style="bold", highlight=False)
         try:
@@ -80,10 +81,10 @@ def draw(findings: tuple[Finding, ...]) -> None:
         console.print(f"{MARKS[finding.level]} {cell(finding.text)}", highlight=False)
 
 
-def _lacking(known: Content, asked: EvaluateInput, full: bool) -> list[str]:
+def _lacking(known: Content, asked: EvaluateInput, wanted: Collection[str]) -> list[str]:
+    """Not measured at all or, of drift, not up to the newest whole window."""
     windows = consecutive(asked.log_start, asked.period.end, asked.measures)
     measured = known.drift.windows[-1].end if known.drift and known.drift.windows else None
-    fresh = bool(windows) and measured is not None and measured >= windows[-1].end
-    lacking = [] if fresh else ["drift"]
-    found = {"refresh": known.refresh, "answers": known.answers, "retrieval": known.retrieval}
-    return lacking + [what for what, result in found.items() if full and result is None]
+    fresh = windows and measured and measured >= windows[-1].end
+    found = {"drift": fresh, "refresh": known.refresh, "answers": known.answers, "retrieval": known.retrieval}
+    return [what for what in wanted if not found[what]]

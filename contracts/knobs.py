@@ -8,7 +8,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 STRICT = ConfigDict(extra="forbid")
@@ -16,6 +16,15 @@ STRICT = ConfigDict(extra="forbid")
 PositiveInt = Annotated[int, Field(ge=1)]
 Days = Annotated[int, Field(ge=1, le=36_525)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _whole_days(span: timedelta) -> timedelta:
+    if span < timedelta(days=1) or span % timedelta(days=1):
+        raise ValueError(f"{span} is not a whole number of days")
+    return span
+
+
+WholeDays = Annotated[timedelta, AfterValidator(_whole_days)]
 
 QUERY = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:(?:select|from|with|values|table|pivot|unpivot)\s|\()", re.I | re.S)
 """How a DuckDB query begins, where a file could be named as well."""
@@ -160,7 +169,7 @@ class Measures:
     """Staleness: lengths of the successor lists."""
     held_out_days: Days = 14
     """Hit rates: days at the end of the log that `driftline evaluate` replays, unless told from when to when."""
-    every: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(days=2)
+    every: WholeDays = timedelta(days=2)
     """Hit rates: how often the renewed mappings are renewed in that replay. Whole days."""
     retrieval_top_k: tuple[PositiveInt, ...] = (1, 3)
     """Comparison of retrievals: lengths of the retrieved line."""
