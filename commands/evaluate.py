@@ -9,7 +9,9 @@ import typer
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
+import db.counts
 import db.measurements
+import db.models
 from commands.context import Set, connect, engine, load_settings, wait_for
 from commands.follow import follow
 from commands.output import DONE, FAILED, USAGE, Json, cell, console, errors, print_json
@@ -27,7 +29,11 @@ app = typer.Typer(
 
 From = Annotated[
     datetime | None,
-    typer.Option("--from", formats=["%Y-%m-%d"], help="First held-out day. Default: `measures.held_out_days` before --to."),
+    typer.Option(
+        "--from",
+        formats=["%Y-%m-%d"],
+        help="First held-out day. Default: `measures.held_out_days` before --to, or the first after the newest training window.",
+    ),
 ]
 To = Annotated[
     datetime | None,
@@ -102,7 +108,7 @@ def request(
     """
     end = nominal_or_end_of_log(settings, to)
     first, _ = span(settings.source)
-    start = begin.replace(tzinfo=UTC) if begin else end - timedelta(days=settings.measures.held_out_days)
+    start = begin.replace(tzinfo=UTC) if begin else _held_out(settings, end, cluster_set)
     if start >= end:
         raise ValueError(
             f"no held-out period: it would begin on {start:%Y-%m-%d} and end on {end:%Y-%m-%d}; choose --from and --to"
@@ -119,6 +125,18 @@ def request(
         measures=measures,
         cluster_set=cluster_set,
     )
+
+
+def _held_out(settings: Settings, end: datetime, cluster_set: int | None) -> datetime:
+    """So many days before the end as the settings say; fewer where every approved model has learned from some of them."""
+    wanted = end - timedelta(days=settings.measures.held_out_days)
+    with engine(settings).connect() as connection:
+        if db.models.newest_trained_before(connection, wanted, cluster_set):
+            return wanted
+        latest = db.models.newest_trained_before(connection, end - timedelta(days=1), cluster_set)
+        if latest is None:
+            return wanted
+        return db.counts.describe(connection, db.models.describe(connection, latest.version).counts_version).window.end
 
 
 async def run(settings: Settings, what: str, asked: EvaluateInput, quiet: bool = False) -> EvaluateOutcome:

@@ -52,7 +52,7 @@ def conclusion(refresh: HitRates | None, drift: Drift | None) -> Finding:
     """Whether the evidence speaks for switching the refresh on."""
     still = " Interests do not move beyond noise here either, so there is little for it to follow." if stands_still(drift) else ""
     over_fixed, over_none = difference(refresh, RAG_RENEWED, RAG_FIXED), difference(refresh, RAG_RENEWED, NO_RAG)
-    if not over_fixed or not over_none or over_fixed.value is None or over_none.value is None:
+    if not over_fixed or not over_none or over_fixed.low is None or over_none.low is None:
         run = "is not measured: run `driftline evaluate refresh`."
         lacks = f"cannot be said: {lacking(refresh.users)} users." if refresh else run
         return Finding("neutral", f"Whether the refresh pays {lacks}{still.replace(' here either', '')}")

@@ -124,10 +124,11 @@ def test_a_period_without_occurrences() -> None:
 
 def test_one_user_gives_no_interval_and_no_verdict() -> None:
     one = Estimate(0.5, None, None, 1)
-    first = findings(refresh=examples.refresh(one, one, one))[0]
+    found = findings(refresh=replace(examples.refresh(one, one, one), users=1))
 
-    assert "cannot be told apart" in first.text
-    assert first.text.endswith("+50.00 points (no interval: n = 1).")
+    assert "cannot be told apart" in found[0].text
+    assert found[0].text.endswith("+50.00 points (no interval: n = 1).")
+    assert "Whether the refresh pays cannot be said: not enough data: n = 1 users." in text_of(found)
 
 
 def test_difference_the_other_way_round() -> None:
