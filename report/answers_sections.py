@@ -35,7 +35,10 @@ def _renewed(content: Content) -> str:
 
 
 def _refresh_plots(hits: HitRates) -> list[Plot]:
-    daily = "On the right the whole period, with 95 % intervals over users. Dashed: counting, no LLM."
+    daily = (
+        "On the right the whole period, with 95 % intervals over users. Dashed: counting, no LLM. Towards the end less of each "
+        "sequence is left, so that every curve falls, chance too: compare within a day."
+    )
     made = [plot(plots.trajectory(hits), "trajectory", "Hit rate over the held-out days", daily, wide=True)]
     pairs = [rows.Row(f"{d.a} − {d.b}", d.estimate) for d in hits.differences]
     if pairs:
@@ -58,9 +61,10 @@ def _hit_grids(hits: HitRates) -> list[Grid]:
         differences = tuple((Cell(d.a), Cell(d.b), cell(d.estimate, points), cell(d.estimate.n, count)) for d in hits.differences)
         grids.append(Grid("Paired differences", ("a", "b", "rate(a) − rate(b)", "users"), differences, words=2))
     days = tuple(
-        (Cell(f"{date:%Y-%m-%d}"), *(cell(arm.daily[at], percent) for arm in hits.arms)) for at, date in enumerate(hits.days)
+        (Cell(f"{date:%Y-%m-%d}"), *(cell(arm.daily[at], percent) for arm in hits.arms), cell(hits.daily_chance[at], percent))
+        for at, date in enumerate(hits.days)
     )
-    grids.append(Grid("Hit rate by day", ("day", *(arm.name for arm in hits.arms)), days, folded=True))
+    grids.append(Grid("Hit rate by day", ("day", *(arm.name for arm in hits.arms), "chance"), days, folded=True))
     return grids
 
 

@@ -142,12 +142,14 @@ def trajectory(hits: HitRates) -> Figure:
             labels.append(Label(f"{arm.name} {100 * arm.rate.value:.1f} %", arm.rate.value, colour))
     if hits.chance is not None:
         text = f"chance {100 * hits.chance:.1f} %"
-        if low - hits.chance > 0.5 * (high - low):  # drawn to scale, it would leave no room for what is compared
+        expected = [(at, value) for at, value in zip(days, hits.daily_chance, strict=True) if value is not None]
+        lowest = min([hits.chance, *(value for _, value in expected)])
+        if low - lowest > 0.5 * (high - low):  # drawn to scale, it would leave no room for what is compared
             daily.annotate(f"↓ {text}", (0, 0), (0, 6), "axes fraction", textcoords="offset points", color=MUTED)
         else:
-            low, high = min(low, hits.chance - 0.05 * (high - low)), max(high, hits.chance)
-            for axes in (daily, whole):
-                axes.axhline(hits.chance, color=MUTED, ls=":", lw=1.2)
+            low, high = min(low, lowest - 0.05 * (high - low)), max(high, hits.chance)
+            daily.plot(*zip(*expected, strict=True), color=MUTED, ls=":", lw=1.2)
+            whole.axhline(hits.chance, color=MUTED, ls=":", lw=1.2)
             labels.append(Label(text, hits.chance, MUTED))
     daily.set_ylim(max(low, 0), high)
     label_ends(whole, labels)

@@ -62,6 +62,8 @@ class HitRates:
     arms: tuple[ArmHits, ...]
     differences: tuple[Difference, ...]
     missing: tuple[str, ...] = ()
+    daily_chance: tuple[float | None, ...] = ()
+    """`chance` by day. It falls towards the end of the period, where less of a sequence is left, and every hit rate with it."""
 
 
 def hit_rates(
@@ -129,7 +131,14 @@ def hit_rates(
         arms=tuple(measured),
         differences=tuple(Difference(a, b, ratio(hits_of_user[a] - hits_of_user[b], asked.of_user)) for a, b in differences),
         missing=_missing(n, users, start, end),
+        daily_chance=_daily_chance(asked, random),
     )
+
+
+def _daily_chance(asked: Occurrences, random: float) -> tuple[float | None, ...]:
+    of_day = np.bincount(asked.day, minlength=len(asked.days))
+    to_come = np.bincount(asked.day, asked.rest, len(asked.days))
+    return tuple(float(rest / n) * random if n else None for rest, n in zip(to_come, of_day, strict=True))
 
 
 def _predicted(name: str, versions: Sequence[Version], asked: Occurrences, n_clusters: int) -> Ints:

@@ -96,7 +96,8 @@ def hits(rates: dict[str, float], differences: dict[tuple[str, str], Estimate], 
         )
         arms.append(ArmHits(name, about(rate, 0.011), daily, about(0.9 - rate - 0.01 * shift, 0.012)))
     compared = tuple(Difference(a, b, e) for (a, b), e in differences.items())
-    return HitRates(dates, 812, 4871, 790, 0.1731, tuple(arms), compared)
+    chance = tuple(None if day == 2 else 0.1731 + 0.005 * sin(day) for day in range(days))
+    return HitRates(dates, 812, 4871, 790, 0.1731, tuple(arms), compared, daily_chance=chance)
 
 
 def refresh(over_counting: Estimate, over_fixed: Estimate, over_none: Estimate) -> HitRates:
@@ -275,13 +276,14 @@ def hollow() -> Content:
 
     arms = tuple(replace(arm, rate=NOTHING, novel=NOTHING, daily=tuple(NOTHING for _ in hits.days)) for arm in hits.arms)
     differences = tuple(replace(d, estimate=NOTHING) for d in hits.differences)
-    nothing = replace(hits, arms=arms, differences=differences, chance=None, users=0, occurrences=0, missing=("n = 0 users",))
+    lacks: dict[str, Any] = {"chance": None, "daily_chance": (None,) * len(hits.days), "missing": ("n = 0 users",)}
+    nothing = replace(hits, arms=arms, differences=differences, users=0, occurrences=0, **lacks)
     return replace(
         made,
         drift=replace(drift, curves=tuple(replace(c, lags=tuple(replace(p, **lags) for p in c.lags)) for c in drift.curves)),
         staleness=replace(stale, points=tuple(replace(p, same_list=NOTHING, same_set=NOTHING) for p in stale.points)),
         refresh=nothing,
-        retrieval=replace(nothing, days=()),
+        retrieval=replace(nothing, days=(), daily_chance=()),
         answers=replace(answers, **emptied(answers)),
         qualities=tuple(
             replace(
@@ -319,6 +321,6 @@ def one_point() -> Content:
             curves=tuple(replace(c, lags=(replace(c.lags[0], across=lone, ceiling=lone, drift=lone),)) for c in drift.curves),
         ),
         staleness=replace(stale, points=stale.points[:1]),
-        refresh=replace(hits, days=hits.days[:1], arms=(arm,), differences=()),
-        retrieval=replace(hits, days=hits.days[:1], arms=(arm,), differences=()),
+        refresh=replace(hits, days=hits.days[:1], daily_chance=hits.daily_chance[:1], arms=(arm,), differences=()),
+        retrieval=replace(hits, days=hits.days[:1], daily_chance=hits.daily_chance[:1], arms=(arm,), differences=()),
     )
