@@ -12,7 +12,7 @@ help:
 	@echo "make demo    the main job on real data with a real LLM (DEMO_ARGS=--yes never asks)"
 	@echo "make test    the whole test suite"
 	@echo "make lint    ruff, mypy, import-linter"
-	@echo "make bench   measure what has to be fast against its peers"
+	@echo "make bench   measure what has to be fast against its peers (make bench-counting: one of them)"
 
 $(BIN)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Driftline needs Python >= 3.11; name one with PYTHON=")'
@@ -40,7 +40,10 @@ format: $(BIN)/.installed
 	$(BIN)/ruff format .
 
 bench: $(BIN)/.installed
-	$(BIN)/python -m bench.count_triples
+	$(BIN)/python -m bench
+
+bench-%: $(BIN)/.installed
+	$(BIN)/python -m bench $*
 
 clean:
 	-$(BIN)/driftline down

@@ -265,7 +265,7 @@ MARKS: dict[Part, tuple[str, ...]] = {
 
 def _psutil() -> Any:
     try:
-        import psutil  # type: ignore[import-untyped]
+        import psutil
     except ImportError as error:
         raise RuntimeError(f"psutil is not installed: {INSTALL}") from error
     return psutil

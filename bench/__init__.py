@@ -1,1 +1,1 @@
-"""Measurements. Run one with `python -m bench.<name>`."""
+"""Measurements against what people would use instead: `python -m bench [name …]`, or one as `python -m bench.<name>`."""

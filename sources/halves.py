@@ -18,6 +18,8 @@ from sources.sequences import open_assigned, over_sequences, parameters
 from sources.session import explained
 
 BATCH = 1 << 16
+MEMORY, MEMORY_PER_THREAD = 384, 128
+"""MiB that DuckDB may hold, and the least per thread that it needs; the rest is spilled. Windows are listed side by side."""
 QUARTERS = 4
 HALVINGS = ((0, 1), (2, 3)), ((0, 2), (1, 3)), ((0, 3), (1, 2))
 """The three ways to make two halves of four quarters."""
@@ -54,6 +56,8 @@ def sampled_successors(
     rng = np.random.default_rng(0)
     with open_assigned(source, assignment) as con:
         asked = parameters(sequences, window)
+        ((threads,),) = con.execute("SELECT current_setting('threads')").fetchall()
+        con.execute(f"SET memory_limit = '{max(MEMORY, MEMORY_PER_THREAD * threads)}MiB'")
         con.begin()  # both scans of a live database see the same rows
         with explained("source"):
             ((users,),) = con.execute(USERS, {name: asked[name] for name in ("start", "end")}).fetchall()

@@ -1,63 +1,67 @@
-"""Rows in a temporary file, read back key by key: what is too much for memory is worked on in parts."""
+"""Columns of integers in a temporary file, read back by key: what is too much for memory is worked on in parts."""
 
-import tempfile
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Any, Self
+from contextlib import contextmanager
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-KEYS = 1 << 12
-PART = 1 << 20
-"""Rows in a part, unless a single key has more."""
+from sources.visits import Ints
+
+KEY_BITS = 12
 
 
 class Shuffle:
-    """An unnamed file that is gone with the context. Rows are NumPy scalars of one type, structured or not."""
+    """Rows of `width` columns of 64 bits."""
 
-    def __init__(self, rows: np.dtype[Any]) -> None:
-        self._rows = rows
-        self._file = tempfile.TemporaryFile(prefix="driftline-rows-")
-        # Rows per key of each batch, in the order of the file.
-        self._counts: list[NDArray[np.int64]] = []
+    def __init__(self, file: IO[bytes], width: int) -> None:
+        self._file = file
+        self._width = width
+        self._counts: list[Ints] = []
+        """Rows by key of each batch. The file has batch after batch, and in a batch column after column, ordered by key."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._file.close()
-
-    def add(self, rows: NDArray[Any], keys: NDArray[Any]) -> None:
-        """Appends a batch. `keys`: one in [0, KEYS) per row."""
-        # A stable sort of 16 bits is a radix sort.
+    def add(self, keys: NDArray[Any], *columns: NDArray[Any]) -> None:
+        """Appends a batch. `keys`: [rows], below 2 ** KEY_BITS; columns: [rows] each."""
         keys = keys.astype(np.uint16)
-        self._file.write(rows[np.argsort(keys, kind="stable")].data)
-        self._counts.append(np.bincount(keys, minlength=KEYS))
+        # A stable sort of 16 bits is a radix sort.
+        order = np.argsort(keys, kind="stable")
+        for column in columns:
+            self._file.write(column[order].data)
+        self._counts.append(np.bincount(keys, minlength=1 << KEY_BITS))
 
-    def parts(self, limit: int = PART) -> Iterator[NDArray[Any]]:
-        """All rows, by ascending ranges of keys that hold at most `limit` rows, or one key. A key is in one part; none is empty."""
-        if not self._counts:
-            return
-        counts = np.stack(self._counts)
-        ends = np.cumsum(counts.sum(axis=0))
-        starts = np.cumsum(counts.ravel()).reshape(counts.shape) - counts
+    def parts(self, limit: int) -> Iterator[Ints]:
+        """All rows, int64 [width, rows], by ascending ranges of keys.
+
+        A part has a row. It has at most `limit`, unless they share a key: a key is in one part.
+        """
+        counts = np.array(self._counts, dtype=np.int64).reshape(-1, 1 << KEY_BITS)
+        # Of each batch, the rows before each key.
+        before = np.cumsum(np.pad(counts, ((0, 0), (1, 0))), axis=1)
+        until = before.sum(axis=0)
         key = 0
-        while key < KEYS:
-            before = int(ends[key - 1]) if key else 0
-            stop = max(key + 1, int(np.searchsorted(ends, before + limit, side="right")))
-            sizes = counts[:, key:stop].sum(axis=1)
-            if sizes.any():
-                yield self._read(starts[:, key], sizes)
+        while key < len(until) - 1:
+            stop = max(key + 1, int(np.searchsorted(until, until[key] + limit, side="right")) - 1)
+            if until[stop] > until[key]:
+                yield self._read(before[:, key], before[:, stop], before[:, -1])
             key = stop
 
-    def _read(self, starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[Any]:
-        part = np.empty(int(sizes.sum()), dtype=self._rows)
-        filled = 0
-        for start, size in zip(starts.tolist(), sizes.tolist(), strict=True):
-            self._file.seek(start * self._rows.itemsize)
-            into = memoryview(part[filled : filled + size]).cast("B") if size else memoryview(b"")
-            if self._file.readinto(into) != len(into):
-                raise OSError("a temporary file is shorter than what was written to it")
-            filled += size
+    def _read(self, starts: Ints, stops: Ints, rows: Ints) -> Ints:
+        part = np.empty((self._width, (stops - starts).sum()), dtype=np.int64)
+        begin = filled = 0
+        for start, stop, n in zip(starts.tolist(), stops.tolist(), rows.tolist(), strict=True):
+            for column in part[:, filled : filled + stop - start]:
+                self._file.seek((begin + start) * part.itemsize)
+                if len(column) and self._file.readinto(column.view(np.uint8).data) != column.nbytes:  # type: ignore[attr-defined]
+                    raise OSError("a temporary file is shorter than what was written to it")
+                begin += n
+            filled += stop - start
         return part
+
+
+@contextmanager
+def shuffle(width: int) -> Iterator[Shuffle]:
+    """Its file has no name and is gone with the context."""
+    with TemporaryFile(prefix="driftline-rows-") as file:
+        yield Shuffle(file, width)

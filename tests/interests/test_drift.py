@@ -132,12 +132,12 @@ def simulated(volumes: list[float], moves: float, seed: int = 0) -> list[Sampled
             likely = np.where(novel, np.exp(interest + taste[user]), 0)
             n = rng.poisson(volume * activity)
             halves[user % 2] += rng.multinomial(n, likely / likely.sum(axis=1, keepdims=True))
-        windows.append(halved(halves[0], halves[1], rng))
+        windows.append(halved(halves[0], halves[1]))
         interest = interest + rng.normal(scale=moves, size=novel.shape)
     return windows
 
 
-def halved(a: Dense, b: Dense, rng: np.random.Generator) -> Sampled:
+def halved(a: Dense, b: Dense) -> Sampled:
     row, c_next = np.nonzero(a + b)
     c1, c2 = (column[row] for column in pairs(CLUSTERS))
     n_a, n_b = a[row, c_next], b[row, c_next]
@@ -149,7 +149,7 @@ def halved(a: Dense, b: Dense, rng: np.random.Generator) -> Sampled:
         (a.sum(axis=0), b.sum(axis=0)),
         TOP,
         CLUSTERS,
-        rng,
+        np.random.default_rng(0),
     )
     whole, half_a, half_b = (top_successors(_table(c1, c2, c_next, n), CLUSTERS, TOP) for n in (n_a + n_b, n_a, n_b))
     return Sampled(START, END, USERS, int((n_a + n_b).sum()), whole, ((half_a, half_b),), unevenness)
@@ -160,29 +160,35 @@ def _table(c1: Dense, c2: Dense, c_next: Dense, n: Dense) -> pa.Table:
 
 
 def test_no_drift_is_found_where_there_is_none() -> None:
-    """… though each whole window agrees with the next better than its halves do: ceiling − jaccard is no measure of drift."""
-    found = drift(simulated([1.0] * 8, moves=0), CLUSTERS, [1, 2, 3, 6], TOP, 5)
+    """In ten logs: 0 on average, and about one interval in twenty leaves 0 out by chance.
 
-    for curve in found.curves:
-        for point in curve.lags:
-            assert point.comparisons > 250
-            assert not point.drift.differs
-            assert abs(point.drift.value or 0) < 0.012
-            assert (point.ceiling.value or 0) - (point.jaccard.value or 0) < -0.03
+    Each whole window agrees with the next better than its halves do, so ceiling − jaccard would be no measure of drift.
+    """
+    found = [drift(simulated([1.0] * 8, 0, seed), CLUSTERS, [1, 3], TOP, 5) for seed in range(10)]
+    points = np.array([[list(curve.lags) for curve in one.curves] for one in found])
+
+    drifts = np.vectorize(lambda point: point.drift.value)(points)
+    assert np.abs(drifts.mean(axis=0)).max() < 0.006
+    assert np.vectorize(lambda point: point.drift.differs)(points).mean() < 0.2
+    assert np.vectorize(lambda point: point.comparisons)(points).min() > 250
+    assert np.vectorize(lambda point: point.ceiling.value - point.jaccard.value)(points).max() < -0.03
 
 
 def test_a_log_that_only_grows_has_no_drift() -> None:
-    """Sixfold in eight windows. Without the correction for unequal samples the same windows would look like drift."""
-    windows = simulated([0.6 * 6 ** (t / 7) for t in range(8)], moves=0)
-    found = drift(windows, CLUSTERS, [1, 6], TOP, 5)
-    uncorrected = drift([replace(window, unevenness=no_unevenness()) for window in windows], CLUSTERS, [6], TOP, 5)
+    """Sixfold in eight windows, in ten logs. Without the correction for unequal samples they would seem to drift."""
+    corrected, uncorrected = [], []
+    for seed in range(10):
+        windows = simulated([0.6 * 6 ** (t / 7) for t in range(8)], 0, seed)
+        corrected.append(only(drift(windows, CLUSTERS, [6], TOP, 5)).drift.value or 0)
+        bare = [replace(window, unevenness=no_unevenness()) for window in windows]
+        uncorrected.append(only(drift(bare, CLUSTERS, [6], TOP, 5)).drift.value or 0)
 
-    assert [point.drift.differs for curve in found.curves for point in curve.lags] == [False] * 4
-    assert (only(uncorrected).drift.low or 0) > 0.005
+    assert abs(np.mean(corrected)) < 0.01
+    assert np.mean(uncorrected) > 0.015
 
 
 def test_drift_is_found_and_grows_with_the_lag() -> None:
-    found = drift(simulated([1.0] * 8, moves=0.3), CLUSTERS, [1, 3, 6], TOP, 5)
+    found = drift(simulated([1.0] * 8, 0.3), CLUSTERS, [1, 3, 6], TOP, 5)
     for curve in found.curves:
         one, three, six = (point.drift for point in curve.lags)
         assert three.low is not None

@@ -1,0 +1,188 @@
+"""Counts by sorting: DuckDB reads, filters and maps the log; an event leaves it as two integers, and NumPy does the rest.
+
+`triples.sql` is the definition, and this gives its rows. One scan streams the window into a file by user; then the users are
+counted part by part, so that memory holds a part and the result. Another scan lists the users: to prove that no two share a hash,
+and for the md5 of ties, which only clusters that really tie need. Files take 16 bytes an event and 8 a triple.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contracts import Sequences, Source, Window
+from sources.sequences import utc
+from sources.session import arrow
+from sources.shuffle import KEY_BITS, Shuffle, shuffle
+from sources.visits import Hashes, Ints, count, run_lengths
+
+HASH = 'hash({}."user")'
+BATCH = 1 << 20
+PART = 1 << 18
+"""Rows that are worked on at once, unless the log has thousands of times more. Two megabytes a column: a core's cache."""
+LONGEST = 63
+"""Bits of a visit, and of a triple."""
+
+LEFT_OUT = ("events_not_positive", "events_of_unknown_items", "events_without_user", "events_without_item")
+"""Events that do not count have a visit of -1, -2, …"""
+
+# Clusters by number, in their order: ids may be far apart.
+CLUSTERS = """
+CREATE TEMP TABLE driftline_clusters AS
+SELECT cluster, row_number() OVER (ORDER BY cluster) - 1 AS number FROM (SELECT DISTINCT cluster FROM driftline_assignment)"""
+
+EVENTS = """
+SELECT
+    {hash} AS "user",
+    CASE
+        WHEN l.fault = 'events_without_user' THEN -3
+        WHEN l.fault IS NOT NULL THEN -4
+        WHEN NOT l.positive THEN -1
+        WHEN c.number IS NULL THEN -2
+        ELSE (epoch_us({time}) - epoch_us($start)) * {width} + c.number
+    END AS visit,
+    CASE WHEN l.fault IS NULL AND l.positive AND c.number IS NULL THEN l.item END AS unknown
+FROM driftline_log AS l
+LEFT JOIN (
+    SELECT a.item, k.number FROM driftline_assignment AS a INNER JOIN driftline_clusters AS k ON k.cluster = a.cluster
+) AS c ON c.item = l.item
+{baskets}
+WHERE l.ts >= $start AND l.ts < $end"""
+
+BASKETS = """
+LEFT JOIN (
+    SELECT p."user", p.basket, MIN(p.ts) AS ts
+    FROM driftline_events AS p
+    WHERE p.basket IS NOT NULL AND p.positive AND p.ts >= $start AND p.ts < $end
+    GROUP BY p."user", p.basket
+) AS b ON b."user" = l."user" AND b.basket = l.basket"""
+
+# In order, so that the users of a part lie together.
+USERS = """
+CREATE TEMP TABLE driftline_users AS
+SELECT u."user", {hash} AS hash
+FROM (SELECT DISTINCT e."user" FROM driftline_events AS e WHERE e.positive AND e.ts >= $start AND e.ts < $end) AS u
+ORDER BY hash"""
+
+TIES = """
+SELECT t.place, unhex(md5(concat(u."user", ' ', t.time, ' ', t.cluster))) AS tie
+FROM driftline_ties AS t
+INNER JOIN driftline_users AS u ON u.hash = t."user"
+WHERE u.hash BETWEEN $low AND $high"""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How the visits of one window are made: microseconds since `start` above `bits` bits of the cluster's number."""
+
+    clusters: Ints
+    """Ids by number."""
+    bits: int
+    start: int
+    """Microseconds since 1970."""
+
+
+def count_packed(
+    con: duckdb.DuckDBPyConnection, source: Source, sequences: Sequences, window: Window
+) -> tuple[pa.Table, dict[str, int]] | None:
+    """The rows of `triples.sql` and the figures of `counting.FIGURES`. `con`: from `open_assigned`, inside a transaction.
+
+    Returns:
+        None where time and cluster do not fit one integer, or two users share a hash: the SQL has to count.
+    """
+    con.execute(CLUSTERS)
+    packing = _packing(con, window)
+    if packing is None:
+        return None
+    asked = {"start": utc(window.start), "end": utc(window.end)}
+    con.execute(USERS.format(hash=HASH.format("u")), asked)
+    if con.execute("SELECT count(*) - count(DISTINCT hash) FROM driftline_users").fetchall() != [(0,)]:
+        return None
+    query = EVENTS.format(
+        hash=HASH.format("l"),
+        time="COALESCE(b.ts, l.ts)" if source.basket else "l.ts",
+        width=1 << packing.bits,
+        baskets=BASKETS if source.basket else "",
+    )
+    figures = {"rows": 0, "events": 0, "users": 0, "sequences": 0}
+    digests = partial(_digests, con, packing)
+    with shuffle(1) as codes:
+        with shuffle(2) as events:
+            figures |= _read(con, query, asked, events)
+            for user, visit in events.parts(PART):
+                counted = count(user.view(np.uint64), visit, packing.bits, sequences.dedup == "first", digests)
+                figures["users"] += counted.users
+                figures["sequences"] += counted.sequences
+                # By the highest bits of c1.
+                codes.add(counted.codes >> 2 * packing.bits >> max(packing.bits - KEY_BITS, 0), counted.codes)
+        parts = [_rows(part, packing) for (part,) in codes.parts(PART)]
+    return pa.concat_tables([_rows(np.empty(0, dtype=np.int64), packing), *parts]), figures
+
+
+def _packing(con: duckdb.DuckDBPyConnection, window: Window) -> Packing | None:
+    ids = [cluster for (cluster,) in con.execute("SELECT cluster FROM driftline_clusters ORDER BY number").fetchall()]
+    bits = max(len(ids) - 1, 1).bit_length()
+    span = (utc(window.end) - utc(window.start)) // timedelta(microseconds=1)
+    if None in ids or 3 * bits > LONGEST or span.bit_length() + bits > LONGEST:
+        return None
+    return Packing(np.array(ids, dtype=np.int64), bits, (utc(window.start) - datetime(1970, 1, 1)) // timedelta(microseconds=1))
+
+
+def _read(con: duckdb.DuckDBPyConnection, query: str, asked: Mapping[str, object], events: Shuffle) -> dict[str, int]:
+    """Adds all events that count, by user. Returns the figures that need no user."""
+    left_out = np.zeros(len(LEFT_OUT), dtype=np.int64)
+    unknown: set[str] = set()
+    n = 0
+    for batch in _batches(con, query, asked):
+        user, visit = batch["user"].to_numpy(), batch["visit"].to_numpy()
+        left_out += np.bincount(-1 - visit[visit < 0], minlength=len(LEFT_OUT))
+        unknown.update(pc.unique(pc.drop_null(batch["unknown"])).to_pylist())
+        counts = visit >= 0
+        user, visit = user[counts], visit[counts]
+        # By the highest bits of the hash.
+        events.add(user >> np.uint64(64 - KEY_BITS), user, visit)
+        n += len(user)
+    figures = dict(zip(LEFT_OUT, left_out.tolist(), strict=True))
+    return {"rows": n + sum(figures.values()), "events": n, "unknown_items": len(unknown)} | figures
+
+
+def _batches(con: duckdb.DuckDBPyConnection, query: str, asked: Mapping[str, object]) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from con.sql(query, params=asked).to_arrow_reader(BATCH)
+    except OSError:
+        # What goes wrong under way reaches Arrow without its type. DuckDB itself raises the same as what it is.
+        con.execute(f"SELECT max(visit) FROM ({query})", asked).fetchall()
+        raise
+
+
+def _digests(con: duckdb.DuckDBPyConnection, packing: Packing, user: Hashes, visit: Ints) -> tuple[Hashes, Hashes]:
+    """The hash by which `sequences.sql` orders ties, as two big-endian halves: they sort as its hex digits do."""
+    ties = {
+        "place": np.arange(len(user)),
+        "user": user,
+        "time": (visit >> packing.bits) + packing.start,
+        "cluster": packing.clusters[visit & (1 << packing.bits) - 1],
+    }
+    con.register("driftline_ties", pa.table(ties))
+    found = arrow(con, TIES, {"low": int(user.min()), "high": int(user.max())})
+    con.unregister("driftline_ties")
+    if found.num_rows < len(user):
+        raise OSError("the log changed while it was read: it has users that were not there before")
+    halves = np.empty((len(user), 2), dtype=np.uint64)
+    digests = found["tie"].combine_chunks().cast(pa.binary(16))
+    halves[found["place"].to_numpy()] = np.frombuffer(digests.buffers()[1], dtype=">u8").reshape(-1, 2)
+    return halves[:, 0], halves[:, 1]
+
+
+def _rows(codes: Ints, packing: Packing) -> pa.Table:
+    """c1, c2, c_next, n of some triples, in order. Changes `codes`."""
+    codes, n = run_lengths(codes)
+    lowest = (1 << packing.bits) - 1
+    ids = packing.clusters.astype(np.int32)
+    numbers = (codes >> 2 * packing.bits, codes >> packing.bits & lowest, codes & lowest)
+    return pa.table(dict(zip(("c1", "c2", "c_next", "n"), (*(ids[number] for number in numbers), n), strict=True)))
