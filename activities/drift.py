@@ -43,7 +43,7 @@ class DriftActivities:
         measures = request.measures
         with self.resources.engine.connect() as connection:
             clusters = db.clusters.describe(connection, request.cluster_set).clusters
-        windows = [_read(found) for found in request.lists]
+        windows = [read_sampled(found) for found in request.lists]
         drift = metrics.drift(windows, clusters, measures.lags, measures.top_k, measures.min_support)
         inputs = _inputs(request, request.lists) | _only(request, "lags", "window_days", "windows", "top_k", "min_support")
         with self.resources.engine.begin() as connection:
@@ -56,9 +56,9 @@ class DriftActivities:
     def measure_staleness(self, request: MeasureStaleness) -> MeasurementRef:
         """Whether the lists of a retrieval date are still those of the days after it."""
         measures, at = request.measures, request.retrieved.window.end
-        later = [((found.window.end - at).days, _read(found).whole) for found in request.later]
+        later = [((found.window.end - at).days, read_sampled(found).whole) for found in request.later]
         stale = metrics.staleness(
-            _read(request.retrieved).whole,
+            read_sampled(request.retrieved).whole,
             later,
             measures.stale_top_k,
             measures.min_support,
@@ -93,7 +93,7 @@ def _write(sampled: Sampled, folder: Path) -> None:
     np.save(folder / "unevenness.npy", np.stack([sampled.unevenness[ranking] for ranking in RANKINGS]))
 
 
-def _read(ref: SuccessorsRef) -> Sampled:
+def read_sampled(ref: SuccessorsRef) -> Sampled:
     """Mapped, not read: what a comparison does not touch costs no memory."""
     folder = local_path(ref.uri)
     top, support = (np.load(folder / name, mmap_mode="r") for name in ("top.npy", "support.npy"))

@@ -1,17 +1,28 @@
 """Bulk rows: binary COPY in and out, and partitions that are filled, indexed and then attached."""
 
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 from psycopg import sql
 from sqlalchemy import Connection, text
 
 BATCH = 65_536
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
+NULL = b"\xff\xff\xff\xff"
+ARROW = {
+    "int4": pa.int32(),
+    "int8": pa.int64(),
+    "text": pa.string(),
+    "int4[]": pa.list_(pa.int32()),
+    "text[]": pa.list_(pa.string()),
+}
+OIDS = {pa.int32(): 23, pa.string(): 25}
 
 
 def cursor(conn: Connection) -> psycopg.Cursor[Any]:
@@ -22,19 +33,26 @@ def cursor(conn: Connection) -> psycopg.Cursor[Any]:
     return raw.cursor()
 
 
-def copy_rows(conn: Connection, table: str, rows: pa.Table, types: Sequence[str]) -> None:
-    """COPY rows of any types; `types` are Postgres' names of the columns' types."""
-    with cursor(conn) as cur, cur.copy(_copy_in(table, rows.column_names)) as copy:
-        copy.set_types(types)
-        for batch in rows.to_batches(max_chunksize=BATCH):
-            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                copy.write_row(row)
+def copy_rows(conn: Connection, table: str, rows: pa.Table, types: Sequence[str], *, fresh: bool = False) -> None:
+    """COPY rows, as one block of bytes per batch.
+
+    Args:
+        types: Postgres' names of the columns' types, each one of `ARROW`.
+        fresh: `table` was made in this very transaction: the rows are frozen as they come, and need no vacuum later.
+    """
+    wanted = pa.schema([(name, ARROW[kind]) for name, kind in zip(rows.column_names, types, strict=True)])
+    with cursor(conn) as cur, cur.copy(_copy_in(table, rows.column_names, fresh)) as copy:
+        copy.write(HEADER)
+        for batch in rows.cast(wanted).to_batches(max_chunksize=BATCH):
+            block = pc.binary_join_element_wise(struct.pack(">h", batch.num_columns), *map(_fields, batch.columns), b"")
+            copy.write(memoryview(block.buffers()[2])[: pc.sum(pc.binary_length(block)).as_py()])
+        copy.write(TRAILER)
 
 
 def copy_integers(conn: Connection, table: str, rows: pa.Table) -> None:
-    """COPY int32 and int64 columns without nulls, as one block of bytes per batch: counts can have millions of rows."""
+    """COPY int32 and int64 columns without nulls into a fresh table (see `copy_rows`): counts can have millions of rows."""
     layout = _layout(rows.schema)
-    with cursor(conn) as cur, cur.copy(_copy_in(table, rows.column_names)) as copy:
+    with cursor(conn) as cur, cur.copy(_copy_in(table, rows.column_names, True)) as copy:
         copy.write(HEADER)
         for batch in rows.to_batches(max_chunksize=BATCH):
             block = np.empty(batch.num_rows, layout)
@@ -68,9 +86,10 @@ def add_partition(conn: Connection, parent: str, version: int, primary_key: str,
     conn.execute(text(f"ALTER TABLE {parent} ATTACH PARTITION {partition} FOR VALUES IN ({version})"))
 
 
-def _copy_in(table: str, columns: Sequence[str]) -> sql.Composed:
+def _copy_in(table: str, columns: Sequence[str], fresh: bool) -> sql.Composed:
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
-    return sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.Identifier(table), names)
+    into = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY, FREEZE {})")
+    return into.format(sql.Identifier(table), names, sql.Literal(fresh))
 
 
 def _layout(schema: pa.Schema) -> np.dtype[np.void]:
@@ -79,3 +98,31 @@ def _layout(schema: pa.Schema) -> np.dtype[np.void]:
     for field in schema:
         fields += [(f"{field.name}:length", ">i4"), (field.name, f">i{field.type.bit_width // 8}")]
     return np.dtype(fields)
+
+
+def _fields(column: pa.Array) -> pa.Array:
+    """Every value of a column of `ARROW` in the binary COPY format: its length in bytes, then its bytes; null: length -1."""
+    if pa.types.is_integer(column.type):
+        return _sized(_big_endian(column))
+    if pa.types.is_string(column.type):
+        return _sized(column.cast(pa.binary()))
+    # An array: dimensions, whether there are nulls, the elements' type; then, unless it is empty, its size and first index.
+    elements, size = _fields(column.flatten()), pc.list_value_length(column)
+    kind = struct.pack(">ii", column.flatten().null_count > 0, OIDS[column.type.value_type])
+    full = pc.binary_join_element_wise(struct.pack(">i", 1) + kind, _big_endian(size), struct.pack(">i", 1), b"")
+    start = pc.if_else(pc.equal(size, 0), struct.pack(">i", 0) + kind, full)
+    ends = pc.cumulative_sum(pc.fill_null(size, 0))
+    joined = pc.binary_join(pa.ListArray.from_arrays(pa.concat_arrays([pa.array([0], pa.int32()), ends]), elements), b"")
+    return _sized(pc.binary_join_element_wise(start, joined, b""))
+
+
+def _sized(values: pa.Array) -> pa.Array:
+    return pc.fill_null(pc.binary_join_element_wise(_big_endian(pc.binary_length(values)), values, b""), NULL)
+
+
+def _big_endian(column: pa.Array) -> pa.Array:
+    """int32 or int64 as bytes; null stays null."""
+    width = column.type.bit_width // 8
+    data = pc.fill_null(column, 0).to_numpy().astype(f">i{width}")
+    packed = pa.Array.from_buffers(pa.binary(width), len(data), [None, pa.py_buffer(data)]).cast(pa.binary())
+    return pc.if_else(column.is_valid(), packed, pa.scalar(None, pa.binary()))

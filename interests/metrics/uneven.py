@@ -15,6 +15,8 @@ HALVINGS = 3
 """Samples are thinned to a half, a quarter and an eighth."""
 RUNGS = 16
 """Pairs are told apart by ⌊log2 support⌋; those with more occurrences than 2 ** RUNGS count as the last rung."""
+PAIRS = 30_000
+"""Of more ordered pairs than this, so many are drawn at random and measured: the mean has a cost, too."""
 TOGETHER = 1 << 19
 """Occurrences that are thinned together, or those of one pair."""
 
@@ -44,7 +46,8 @@ def add_unevenness(
     pairs, place = np.unique(pair, return_inverse=True)
     sizes = [np.bincount(place, half.n, len(pairs)).astype(np.int64) for half in (a, b)]
     smaller = np.minimum(*sizes)
-    use = (smaller >= 2) & (np.maximum(*sizes) <= 1 << RUNGS)
+    drawn = rng.random(len(pairs)) < PAIRS / (n_clusters * (n_clusters - 1))
+    use = drawn & (smaller >= 2) & (np.maximum(*sizes) <= 1 << RUNGS)
     group = np.cumsum(np.where(use, sizes[0] + sizes[1], 0)) // TOGETHER
     for number in np.unique(group[use]):
         chosen = use & (group == number)

@@ -64,7 +64,8 @@ def test_by_hand() -> None:
     assert (found.users, found.occurrences, found.last_pairs, found.missing) == (2, 4, 3, ())
     # Distinct clusters of the rest but c1 and c2: 2, 1, 1 (bob's 0 is a c1) and 1, of the 3 that are novel to the pair.
     assert found.chance == pytest.approx((2 + 1 + 1 + 1) / 4 / 3)
-    assert found.daily_chance == (pytest.approx(2 / 3), pytest.approx(1 / 3), None)
+    assert found.daily_chance[:2] == pytest.approx((2 / 3, 1 / 3))
+    assert found.daily_chance[2] is None
     steady, renewed = found.arms
     # Each user has 1 of 2, whoever is drawn: the interval has no width.
     assert steady.rate == Estimate(0.5, 0.5, 0.5, 2)
