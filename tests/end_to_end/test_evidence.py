@@ -94,7 +94,7 @@ def test_the_report_holds_everything_that_was_measured(stack: Stack, fine_tuned:
     assert said["drift"]["windows"]
     assert said["staleness"]["points"]
     assert said["qualities"][0]["table"] == table
-    text = html.unescape(page.read_text())
+    text = html.unescape(page.read_text()).replace("\u00a0", " ")
     assert [finding["text"] for finding in said["findings"] if finding["text"].split("`")[0] not in text] == []
     assert "<svg" in text
     assert "http" not in text

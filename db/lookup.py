@@ -1,0 +1,153 @@
+"""Answers in the memory of the serving process, which follow their channel: for requests that cannot wait for SQL."""
+
+import logging
+import threading
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import wait
+from operator import index
+from socket import socketpair
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import psycopg
+from numpy.typing import ArrayLike, NDArray
+
+from db.channels import NOTIFICATION
+from db.connection import connect
+
+PATIENCE = 10  # seconds for an address that does not answer, and for a network that swallows everything
+RETRY_SECONDS = 0.5
+CURRENT = """
+    SELECT t.version, s.clusters FROM channel c
+    JOIN transition_table t ON t.version = c.table_version JOIN cluster_set s ON s.version = t.cluster_set WHERE c.name = %s
+"""
+# A row per c1: with a row per pair the client would work longer than this whole query takes.
+ANSWERS = "SELECT string_agg(int4send(c_next), '' ORDER BY c2) FROM transition WHERE version = %s GROUP BY c1 ORDER BY c1"
+
+Answers = NDArray[np.signedinteger[Any]]
+
+
+class _Table(NamedTuple):
+    version: int
+    clusters: int
+    answers: Answers  # by number of the pair (see interests.triples)
+
+
+class Snapshot:
+    """A channel's table in memory, 2 bytes per pair; a thread replaces it as a whole when the channel moves.
+
+    Each call answers from one version and never waits, whatever happens to Postgres. The thread hears of a move by LISTEN,
+    and asks every `poll_seconds` in case that is lost: a connection pooler may let none through. Make it in the process that
+    serves (threads do not survive a fork), and close it or use it in `with`.
+    """
+
+    def __init__(self, url: str, channel: str = "default", *, poll_seconds: float = 3.0) -> None:
+        """Returns when the channel's table is loaded.
+
+        Raises:
+            ValueError: the URL is not Postgres, nothing is published on the channel, or `poll_seconds` is not positive.
+            psycopg.OperationalError: Postgres does not answer.
+        """
+        if poll_seconds <= 0:
+            raise ValueError(f"poll_seconds is {poll_seconds}: set it to a positive number")
+        self._url = connect(url).url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._channel, self._poll_seconds = channel, poll_seconds
+        conn = self._connect()
+        try:
+            self._table = self._current(conn, None)
+        except BaseException:
+            conn.close()
+            raise
+        self._confirmed, self._lost, self._closing = datetime.now(UTC), False, False
+        self._bell, self._ringer = socketpair()
+        self._thread = threading.Thread(target=self._follow, args=(conn,), name=f"driftline-{channel}", daemon=True)
+        self._thread.start()
+
+    def __call__(self, c1: int, c2: int) -> int:
+        """The novel cluster to explore after c1 and then c2. Raises ValueError: these are not two different cluster ids."""
+        table, c1, c2 = self._table, index(c1), index(c2)
+        if c1 == c2 or not (0 <= c1 < table.clusters and 0 <= c2 < table.clusters):
+            raise _no_pair(c1, c2, table)
+        return int(table.answers[c1 * (table.clusters - 1) + c2 - (c2 > c1)])
+
+    def many(self, c1: ArrayLike, c2: ArrayLike) -> Answers:
+        """The same for integers of any one shape, all from one version: int16, or int32 where ids need it."""
+        table = self._table
+        a, b = np.broadcast_arrays(*(np.asarray(ids).astype(np.int64, casting="same_kind") for ids in (c1, c2)))
+        wrong = (a == b) | (np.minimum(a, b) < 0) | (np.maximum(a, b) >= table.clusters)
+        if wrong.any():
+            raise _no_pair(a[wrong][0], b[wrong][0], table)
+        answers: Answers = table.answers[a * (table.clusters - 1) + b - (b > a)]
+        return answers
+
+    @property
+    def version(self) -> int:
+        """The transition table that answers now."""
+        return self._table.version
+
+    @property
+    def clusters(self) -> int:
+        """How many clusters that table's set has; their ids are 0..clusters-1."""
+        return self._table.clusters
+
+    @property
+    def stale_since(self) -> datetime | None:
+        """When Postgres last confirmed the version, if it is out of reach now or silent for three polls; else None."""
+        confirmed = self._confirmed
+        late = datetime.now(UTC) - confirmed > timedelta(seconds=3 * self._poll_seconds)
+        return confirmed if self._lost or late else None
+
+    def close(self) -> None:
+        """End the thread and its connection; look-ups go on with the version they have."""
+        self._closing = True
+        self._ringer.close()
+        self._thread.join(PATIENCE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _follow(self, conn: psycopg.Connection) -> None:
+        while not self._closing:
+            try:
+                conn = self._connect() if conn.closed else conn
+                self._table = self._current(conn, self._table)
+                self._confirmed, self._lost = datetime.now(UTC), False
+                # A notification that came along with the answer is not in the socket any more.
+                if not list(conn.notifies(timeout=0)):
+                    wait([conn.fileno(), self._bell], self._poll_seconds)
+            except Exception as error:  # whatever it is, serving goes on, and `stale_since` tells
+                if not self._lost:
+                    logging.getLogger(__name__).warning("channel %s cannot be followed: %s", self._channel, error)
+                self._lost = True
+                conn.close()
+                wait([self._bell], min(RETRY_SECONDS, self._poll_seconds))
+        conn.close()
+        self._bell.close()
+
+    def _connect(self) -> psycopg.Connection:
+        limits: dict[str, Any] = {"connect_timeout": PATIENCE, "tcp_user_timeout": PATIENCE * 1000}
+        conn = psycopg.connect(self._url, autocommit=True, fallback_application_name="driftline snapshot", **limits)
+        with suppress(psycopg.errors.ReadOnlySqlTransaction):  # a standby cannot listen: there the poll has to do
+            conn.execute(f"LISTEN {NOTIFICATION}")
+        return conn
+
+    def _current(self, conn: psycopg.Connection, held: _Table | None) -> _Table:
+        row = conn.execute(CURRENT, [self._channel]).fetchone()
+        if row is None:
+            raise ValueError(f"nothing is published on channel {self._channel!r}: see `driftline tables list`")
+        version, clusters = row
+        if held and held.version == version:
+            return held
+        data = b"".join(block for (block,) in conn.execute(ANSWERS, [version], binary=True))
+        answers: Answers = np.frombuffer(data, ">i4").astype(np.int16 if clusters <= 32767 else np.int32)
+        if len(answers) != clusters * (clusters - 1):
+            raise RuntimeError(f"table {version} answers {len(answers)} pairs of {clusters} clusters: it is not complete")
+        return _Table(version, clusters, answers)
+
+
+def _no_pair(c1: int, c2: int, table: _Table) -> ValueError:
+    return ValueError(f"no pair ({c1}, {c2}): two different cluster ids out of 0..{table.clusters - 1}")
