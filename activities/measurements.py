@@ -1,6 +1,6 @@
 """Steps that measure mappings: on held-out days, against each other, and for the record of every table."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,7 +23,7 @@ from contracts import Arm, MappingRef, MeasureAnswers, MeasureHits, MeasurementR
 from interests import metrics
 from interests.metrics.arms import FREQUENT, POPULAR, TABLE
 from interests.metrics.hits import Version
-from sources.sequences import read_sequences
+from sources.sequences import read_sequences, read_shown
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,17 @@ class MeasurementActivities:
             steps = _Steps(connection, request.source, request.sequences, cluster_set)
         hits = metrics.hit_rates(
             steps.of(request.period),
-            steps.of(request.history),
+            steps.before(request.history),
             clusters,
             request.period.start,
             request.period.end,
             arms,
             request.differences,
         )
+        hits = replace(hits, missing=(*hits.missing, *request.missing))
         inputs = {
             "model": request.model.version,
+            "source": asdict(request.source),
             "arms": {arm.name: {"counts": arm.counts, "mappings": [m.hash for m in arm.mappings]} for arm in request.arms},
             "since": {arm.name: arm.since for arm in request.arms},
             "period": asdict(request.period),
@@ -128,7 +130,7 @@ class MeasurementActivities:
         arms = {name: [_version(test.start, found, table.clusters)] for name, found in {TABLE: mapping, **baselines}.items()}
         hits = metrics.hit_rates(
             steps.of(test),
-            steps.of(request.window),
+            steps.before(request.window),
             table.clusters,
             test.start,
             test.end,
@@ -178,6 +180,10 @@ class _Steps:
 
     def of(self, window: Window) -> pa.Table:
         return read_sequences(self.source, self.sequences, window, self.assignment)
+
+    def before(self, window: Window) -> pa.Table:
+        """What its users have shown, without order."""
+        return read_shown(self.source, window, self.assignment)
 
 
 def _versions(connection: Connection, arm: Arm, clusters: int) -> list[Version]:

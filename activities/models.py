@@ -35,13 +35,18 @@ class ModelActivities:
         """The model to replay held-out days with, which begin at `request.nominal`.
 
         Raises:
-            ValueError: every approved model was trained on later days, so that none is held out.
+            ValueError: the asked model, or every approved one, was trained on later days, so that none is held out.
         """
         with self.resources.engine.connect() as connection:
-            model = db.models.newest_trained_before(connection, request.nominal, request.cluster_set)
+            if request.model is None:
+                model = db.models.newest_trained_before(connection, request.nominal, request.cluster_set)
+            else:
+                trained = db.models.trained_until(connection, request.model)
+                model = db.models.get(connection, request.model) if trained <= request.nominal else None
         if model is None:
+            which = f"model {request.model} was not" if request.model else "no approved model was"
             raise ValueError(
-                f"no approved model was trained only on days before {request.nominal:%Y-%m-%d}, so nothing is held out: choose a "
+                f"{which} trained only on days before {request.nominal:%Y-%m-%d}, so nothing is held out: choose a "
                 "later --from, or fine-tune on an earlier window (`driftline run fine-tune --at`)"
             )
         return model

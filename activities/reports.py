@@ -9,6 +9,7 @@ from temporalio import activity
 import db.measurements
 import db.reports
 import db.tables
+from activities.beating import beating
 from activities.resources import Resources
 from contracts import Gates, ReportRef, Window, WriteReport
 from report.content import Content, CostRow, Measured
@@ -20,6 +21,7 @@ class ReportActivities:
     resources: Resources
 
     @activity.defn
+    @beating("reporting")
     def write_report(self, request: WriteReport) -> ReportRef:
         with self.resources.engine.begin() as connection:
             return write(connection, request.table, request.gates)

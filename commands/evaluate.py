@@ -9,7 +9,6 @@ import typer
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-import db.counts
 import db.measurements
 import db.models
 from commands.context import Set, connect, engine, load_settings, wait_for
@@ -99,16 +98,21 @@ def retrieval(
 
 
 def request(
-    settings: Settings, begin: datetime | None, to: datetime | None, every: str | None = None, cluster_set: int | None = None
+    settings: Settings,
+    begin: datetime | None,
+    to: datetime | None,
+    every: str | None = None,
+    cluster_set: int | None = None,
+    model: int | None = None,
 ) -> EvaluateInput:
-    """The same days for every evaluation, unless told otherwise.
+    """The same days for every evaluation, unless told otherwise; with `model`, of that one and its cluster set.
 
     Raises:
         ValueError: the period is empty, or the log has no event.
     """
     end = nominal_or_end_of_log(settings, to)
     first, _ = span(settings.source)
-    start = begin.replace(tzinfo=UTC) if begin else _held_out(settings, end, cluster_set)
+    start = begin.replace(tzinfo=UTC) if begin else _held_out(settings, end, cluster_set, model)
     if start >= end:
         raise ValueError(
             f"no held-out period: it would begin on {start:%Y-%m-%d} and end on {end:%Y-%m-%d}; choose --from and --to"
@@ -124,19 +128,21 @@ def request(
         generation=settings.generation,
         measures=measures,
         cluster_set=cluster_set,
+        model=model,
     )
 
 
-def _held_out(settings: Settings, end: datetime, cluster_set: int | None) -> datetime:
-    """So many days before the end as the settings say; fewer where every approved model has learned from some of them."""
+def _held_out(settings: Settings, end: datetime, cluster_set: int | None, model: int | None) -> datetime:
+    """So many days before the end as the settings say; fewer where the model has learned from some of them."""
     wanted = end - timedelta(days=settings.measures.held_out_days)
     with engine(settings).connect() as connection:
-        if db.models.newest_trained_before(connection, wanted, cluster_set):
-            return wanted
-        latest = db.models.newest_trained_before(connection, end - timedelta(days=1), cluster_set)
-        if latest is None:
-            return wanted
-        return db.counts.describe(connection, db.models.describe(connection, latest.version).counts_version).window.end
+        if model is None:
+            if db.models.newest_trained_before(connection, wanted, cluster_set):
+                return wanted
+            latest = db.models.newest_trained_before(connection, end - timedelta(days=1), cluster_set)
+            model = latest.version if latest else None
+        ended = db.models.trained_until(connection, model) if model else wanted
+    return max(wanted, ended) if ended < end else wanted
 
 
 async def run(settings: Settings, what: str, asked: EvaluateInput, quiet: bool = False) -> EvaluateOutcome:
@@ -157,7 +163,9 @@ async def run(settings: Settings, what: str, asked: EvaluateInput, quiet: bool =
 
 async def _start(settings: Settings, what: str, asked: EvaluateInput) -> WorkflowHandle[Any, EvaluateOutcome]:
     client = await connect(settings)
-    name = f"evaluate-{what}-{asked.period.start:%Y-%m-%d}-{asked.period.end:%Y-%m-%d}"
+    name = f"evaluate-{what}-{asked.period.start:%Y-%m-%d}-{asked.period.end:%Y-%m-%d}" + (
+        f"-model-{asked.model}" if asked.model else ""
+    )
     try:
         return await client.start_workflow(
             WORKFLOWS[what], asked, id=name, task_queue=policies.WORKFLOWS, result_type=EvaluateOutcome

@@ -49,10 +49,14 @@ def report(
 
 def measure(settings: Settings, table: int, wanted: Collection[str], quiet: bool = False) -> list[str]:
     """Run those of the wanted evaluations that this table still lacks. Returns why those that failed did."""
-    failed = []
     with engine(settings).connect() as connection:
         known = content(connection, table, settings.gates)
-        asked = evaluate.request(settings, None, None, cluster_set=known.cluster_set)
+    try:
+        asked = evaluate.request(settings, None, None, cluster_set=known.cluster_set, model=known.model)
+    except (ValueError, OSError) as error:  # the log is away: what is stored can still be shown
+        errors.print(f"[yellow]nothing was measured:[/] {cell(str(error))}", highlight=False)
+        return [str(error)]
+    failed = []
     for what in _lacking(known, asked, wanted):
         if not quiet:
             console.print(f"measuring {what}", style="bold", highlight=False)

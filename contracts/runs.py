@@ -64,6 +64,8 @@ class EvaluateInput:
     measures: Measures = Field(default_factory=Measures)
     cluster_set: int | None = None
     """None: the newest; where an LLM is asked, that of the model."""
+    model: int | None = None
+    """None: the newest approved one that has learned from nothing in the period."""
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,8 @@ class FindModel:
 
     nominal: datetime
     cluster_set: int | None = None
+    model: int | None = None
+    """This one, approved or not."""
 
 
 @dataclass(frozen=True)
@@ -233,6 +235,8 @@ class MeasureHits:
     retrieval: Retrieval
     every: timedelta
     run: RunIds
+    missing: tuple[str, ...] = ()
+    """What could not be compared, and why."""
 
 
 @dataclass(frozen=True)

@@ -55,23 +55,24 @@ def add(
     table: int | None = None,
     model: int | None = None,
 ) -> MeasurementRef:
-    """Store a measurement, or find the same one of the same things.
+    """Store a measurement unless the newest one of its kind and subject says the same of the same things.
 
     Raises:
         ValueError: a number of the result is not finite.
     """
     numbers = TypeAdapter(type(result)).dump_python(result, mode="json")
     json.dumps(numbers, allow_nan=False)
-    key = content_key(kind, cluster_set, table, model, inputs, numbers)
-    lock(conn, f"measurement:{key}")
-    version = conn.execute(select(measurements.c.version).where(measurements.c.key == key)).scalar_one_or_none()
-    if version is None:
+    subject = {"kind": kind, "cluster_set": cluster_set, "table_version": table, "model_version": model}
+    lock(conn, f"measurement:{content_key(subject)}")
+    same = (measurements.c[name].is_not_distinct_from(value) for name, value in subject.items())
+    query = select(measurements).where(*same).order_by(measurements.c.version.desc()).limit(1)
+    newest = conn.execute(query).one_or_none()
+    if newest is not None and newest.inputs == inputs and newest.result == numbers:
+        version = newest.version
+    else:
         row = {
-            "key": key,
-            "kind": kind,
-            "cluster_set": cluster_set,
-            "table_version": table,
-            "model_version": model,
+            **subject,
+            "key": content_key(subject, inputs, numbers, newest.version if newest else None),
             "inputs": inputs,
             "result": numbers,
             "workflow_id": run.workflow_id,

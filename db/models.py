@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, insert, select, text
 
 from contracts import ModelRef, RunIds
 from db.keys import content_key, lock
-from db.schema import model
+from db.schema import counts, model
 
 
 @dataclass(frozen=True)
@@ -111,3 +111,14 @@ def newest_trained_before(conn: Connection, until: datetime, cluster_set: int | 
     """
     version = conn.execute(text(query), {"cluster_set": cluster_set, "until": until}).scalar_one_or_none()
     return None if version is None else get(conn, version)
+
+
+def trained_until(conn: Connection, version: int) -> datetime:
+    """Where the days end that a model has learned from.
+
+    Raises:
+        ValueError: there is no such version.
+    """
+    query = select(counts.c.window_end).where(counts.c.version == describe(conn, version).counts_version)
+    ended: datetime = conn.execute(query).scalar_one()
+    return ended

@@ -17,6 +17,14 @@ from sources.session import arrow, explained
 
 STEPS = pa.schema([("user", pa.string()), ("cluster", pa.int32()), ("ts", pa.timestamp("us"))])
 
+SHOWN = """
+SELECT e."user", a.cluster, MAX(e.ts) AS ts
+FROM driftline_events AS e
+INNER JOIN driftline_assignment AS a ON a.item = e.item
+WHERE e.positive AND e.ts >= $start AND e.ts < $end
+GROUP BY e."user", a.cluster
+"""
+
 
 @contextmanager
 def open_assigned(source: Source, assignment: pa.Table) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -68,6 +76,19 @@ def read_sequences(source: Source, sequences: Sequences, window: Window, assignm
     query = 'SELECT s."user", s.cluster, s.ts FROM sequences AS s ORDER BY s."user", s.ts, s.tie'
     with open_assigned(source, assignment) as con, explained("source"):
         return arrow(con, over_sequences(query), parameters(sequences, window)).cast(STEPS)
+
+
+def read_shown(source: Source, window: Window, assignment: pa.Table) -> pa.Table:
+    """What each user has shown in `[window.start, window.end)`: a row per user and cluster, with its last time, in no order.
+
+    The columns of `read_sequences`, without the cost of putting a long history in order.
+
+    Raises:
+        ValueError: `source` or `assignment` is not as it should be.
+    """
+    span = {"start": utc(window.start), "end": utc(window.end)}
+    with open_assigned(source, assignment) as con, explained("source"):
+        return arrow(con, SHOWN, span).cast(STEPS)
 
 
 def _file(name: str) -> str:

@@ -10,10 +10,11 @@ from workflows import policies
 from workflows.stages import Stages
 
 with workflow.unsafe.imports_passed_through():
-    from activities.drift import DriftActivities
-
     from activities.clusters import ClusterActivities
+    from activities.drift import DriftActivities
     from interests.windows import consecutive
+
+AT_A_TIME = 2
 
 
 @workflow.defn
@@ -26,11 +27,6 @@ class EvaluateDrift(Stages):
         )
         measures, end = request.measures, request.period.end
         windows = consecutive(request.log_start, end, measures)
-        if not windows:
-            raise ValueError(
-                f"not enough data: n = 0 whole windows between {request.log_start:%Y-%m-%d} and {end:%Y-%m-%d}; "
-                "shorten them with measures.window_days"
-            )
         lists = await self._list(request, cluster_set.version, windows, measures.top_k)
         length = timedelta(days=request.windows.days)
         retrieved_at = max(request.log_start + length, end - timedelta(days=max(measures.stale_days)))
@@ -40,7 +36,8 @@ class EvaluateDrift(Stages):
         retrieved, *later = await self._list(request, cluster_set.version, sliding, max(measures.stale_top_k))
 
         self.enter("measuring")
-        about = self._about(request, cluster_set.version, windows[-1], measures.top_k)
+        newest = windows[-1] if windows else request.period
+        about = self._about(request, cluster_set.version, newest, measures.top_k)
         asked = MeasureDrift(cluster_set.version, lists, about, measures, self.run_ids())
         drift = await workflow.execute_activity_method(DriftActivities.measure_drift, asked, **policies.compute)
         about = self._about(request, cluster_set.version, sliding[0], max(measures.stale_top_k))
@@ -52,10 +49,15 @@ class EvaluateDrift(Stages):
     async def _list(
         self, request: EvaluateInput, cluster_set: int, windows: tuple[Window, ...], top_k: int
     ) -> tuple[SuccessorsRef, ...]:
-        """The top successors of each window, side by side."""
-        asked = [self._about(request, cluster_set, window, top_k) for window in windows]
-        steps = [workflow.execute_activity_method(DriftActivities.list_successors, a, **policies.compute) for a in asked]
-        return tuple(await asyncio.gather(*steps))
+        """The top successors of each window; a few at a time, so that other runs get their turn on the task queue."""
+        turn = asyncio.Semaphore(AT_A_TIME)
+
+        async def listed(window: Window) -> SuccessorsRef:
+            async with turn:
+                asked = self._about(request, cluster_set, window, top_k)
+                return await workflow.execute_activity_method(DriftActivities.list_successors, asked, **policies.compute)
+
+        return tuple(await asyncio.gather(*map(listed, windows)))
 
     def _about(self, request: EvaluateInput, cluster_set: int, window: Window, top_k: int) -> ListSuccessors:
         return ListSuccessors(request.source, request.sequences, cluster_set, window, top_k)

@@ -37,7 +37,7 @@ class EvaluateRefresh(Trial):
             Arm(NO_RAG, "llm", first, (without,)),
             Arm(RAG_FIXED, "llm", first, tuple(mappings[:1])),
             Arm(RAG_RENEWED, "llm", every, tuple(mappings)),
-            Arm(POPULAR, "popular", first, counts=tuple(counts[:1])),
+            Arm(POPULAR, "popular", every, counts=tuple(counts)),
             Arm(FREQUENT_FIXED, "frequent", first, counts=tuple(counts[:1])),
             Arm(FREQUENT_RENEWED, "frequent", every, counts=tuple(counts)),
         )

@@ -10,6 +10,7 @@ from workflows.trial import Trial, window_before
 
 with workflow.unsafe.imports_passed_through():
     from interests.metrics.arms import FREQUENT_FIXED, NO_RAG, retrieval_arm
+    from interests.windows import before
 
 
 @workflow.defn
@@ -22,7 +23,8 @@ class EvaluateRetrieval(Trial):
         counts = await self.count_before(request, model, day)
         self.enter("mapping")
         mappings = {NO_RAG: await self.mapping(request, model, day, None)}
-        for variant in variants(request):
+        possible, missing = variants(request)
+        for variant in possible:
             mappings[retrieval_arm(variant)] = await self.mapping(request, model, day, variant)
         arms = [Arm(name, "llm", (day,), (mapping,)) for name, mapping in mappings.items()]
         arms.append(Arm(FREQUENT_FIXED, "frequent", (day,), counts=(counts,)))
@@ -40,14 +42,16 @@ class EvaluateRetrieval(Trial):
                 retrieval=request.retrieval,
                 every=request.measures.every,
                 run=self.run_ids(),
+                missing=missing,
             )
         )
         return EvaluateOutcome((measured,), model.version)
 
 
-def variants(request: EvaluateInput) -> list[Retrieval]:
-    """The paper's choice first. A global list has one length, `global_triples`."""
-    similarities: tuple[Similarity, ...] = ("frequency", "trend")
+def variants(request: EvaluateInput) -> tuple[list[Retrieval], tuple[str, ...]]:
+    """The paper's choice first, and what is left out. A global list has one length, `global_triples`."""
+    earlier = before(window_before(request, request.period.start))
+    similarities: tuple[Similarity, ...] = ("frequency", "trend") if earlier.start >= request.log_start else ("frequency",)
     found = [
         Retrieval(),
         *(
@@ -56,4 +60,5 @@ def variants(request: EvaluateInput) -> list[Retrieval]:
         ),
         *(replace(request.retrieval, granularity="global", similarity=similarity) for similarity in similarities),
     ]
-    return list({retrieval_arm(variant): variant for variant in found}.values())
+    missing = f"trend: not enough data: the window before begins on {earlier.start:%Y-%m-%d}, before the log does"
+    return list({retrieval_arm(variant): variant for variant in found}.values()), () if "trend" in similarities else (missing,)

@@ -21,22 +21,23 @@ from workflows.stages import Stages
 
 with workflow.unsafe.imports_passed_through():
     from activities.measurements import MeasurementActivities
-
     from activities.models import ModelActivities
     from activities.prompts import PromptActivities
     from interests.windows import before
 
 
 class Trial(Stages):
+    def __init__(self) -> None:
+        self._counted: dict[Window, int] = {}
+
     async def find_model(self, request: EvaluateInput) -> ModelRef:
-        """The newest approved model that has learned from nothing in the period."""
-        asked = FindModel(request.period.start, request.cluster_set)
+        """The asked model, or the newest approved one, that has learned from nothing in the period."""
+        asked = FindModel(request.period.start, request.cluster_set, request.model)
         return await workflow.execute_activity_method(ModelActivities.trained_before, asked, **policies.record)
 
     async def count_before(self, request: EvaluateInput, model: ModelRef, date: datetime) -> int:
         """The version of the counts that a retrieval of this date reads."""
-        (counts,) = await self.count(request.source, request.sequences, model.cluster_set, window_before(request, date))
-        return counts.version
+        return await self._count(request, model, window_before(request, date))
 
     async def prompts(self, request: EvaluateInput, model: ModelRef, date: datetime, retrieval: Retrieval | None) -> PromptsRef:
         """The prompts of a date: without RAG (`retrieval` is None), or told the window before the date."""
@@ -44,13 +45,20 @@ class Trial(Stages):
             asked = RenderPrompts(model.cluster_set)
         else:
             window = window_before(request, date)
-            windows = (window, before(window)) if retrieval.similarity == "trend" else (window,)
-            counts, *previous = await self.count(request.source, request.sequences, model.cluster_set, *windows)
-            asked = RenderPrompts(model.cluster_set, retrieval, counts.version, previous[0].version if previous else None)
+            counts = await self._count(request, model, window)
+            previous = await self._count(request, model, before(window)) if retrieval.similarity == "trend" else None
+            asked = RenderPrompts(model.cluster_set, retrieval, counts, previous)
         return await workflow.execute_activity_method(PromptActivities.render_prompts, asked, **policies.compute)
 
     async def mapping(self, request: EvaluateInput, model: ModelRef, date: datetime, retrieval: Retrieval | None) -> MappingRef:
         return await self.answer(model, await self.prompts(request, model, date, retrieval), request.generation)
+
+    async def _count(self, request: EvaluateInput, model: ModelRef, window: Window) -> int:
+        """Each window once."""
+        if window not in self._counted:
+            (counts,) = await self.count(request.source, request.sequences, model.cluster_set, window)
+            self._counted[window] = counts.version
+        return self._counted[window]
 
     async def measure_hits(self, asked: MeasureHits) -> MeasurementRef:
         self.enter("measuring")

@@ -81,7 +81,7 @@ def upgrade() -> None:
             "key",
             sa.Text(),
             nullable=False,
-            comment="SHA-256 of kind, subject, inputs and result: the same input is the same version",
+            comment="SHA-256 of kind, subject, inputs, result and the measurement before: the same input is the same version",
         ),
         sa.Column("kind", sa.Text(), nullable=False, comment="drift | staleness | refresh | answers | retrieval | quality"),
         sa.Column("cluster_set", sa.BigInteger(), nullable=False, comment="Cluster set it was measured in"),
@@ -124,7 +124,7 @@ def upgrade() -> None:
             "key",
             sa.Text(),
             nullable=False,
-            comment="SHA-256 of table, measurements and findings: the same input is the same version",
+            comment="SHA-256 of table, measurements, findings and the report before: the same input is the same version",
         ),
         sa.Column("table_version", sa.BigInteger(), nullable=False, comment="The table that is reported on"),
         sa.Column(

@@ -41,8 +41,18 @@ def test_a_measurement_comes_back_as_it_was_stored(conn: Connection) -> None:
 
 def test_the_same_result_of_the_same_inputs_is_the_same_version(conn: Connection) -> None:
     cluster_set = world.add_clusters(conn)
-    assert add(conn, cluster_set) == add(conn, cluster_set)
-    assert add(conn, cluster_set, 0.6) > add(conn, cluster_set)
+    first = add(conn, cluster_set)
+    assert add(conn, cluster_set) == first
+    assert add(conn, cluster_set, 0.6) > first
+
+
+def test_a_result_that_comes_back_is_the_newest_again(conn: Connection) -> None:
+    """After another way of measuring, the first way's result counts again when it is asked for again."""
+    table = tables.get(conn, world.add_table(conn))
+    first, other = add(conn, table.cluster_set, 0.1), add(conn, table.cluster_set, 0.2)
+    again = add(conn, table.cluster_set, 0.1)
+    assert first < other < again
+    assert [m.version for m in measurements.about(conn, table.cluster_set, table.model_version)] == [again]
 
 
 def test_a_number_that_is_none_is_refused(conn: Connection) -> None:

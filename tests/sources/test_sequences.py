@@ -13,7 +13,7 @@ from hypothesis import given
 
 from contracts import Sequences, Source, Window
 from sources.counting import count_triples
-from sources.sequences import STEPS, read_sequences
+from sources.sequences import STEPS, read_sequences, read_shown
 from tests.sources.logs import DAY, START, Event, assignment, triples, visits, write_log
 from tests.sources.test_counting import ADJACENT, FIRST, LETTERS, dedups, events_of_a_log, examples
 
@@ -46,6 +46,13 @@ def test_users_one_after_the_other_and_typed(tmp_path: Path) -> None:
     table = read(tmp_path, [*visits("v", "dc"), *visits("u", "ab", every=30), *visits("w", "a")])
     assert table.schema == STEPS
     assert steps(table) == [("u", 0, 0), ("u", 1, 30), ("v", 3, 0), ("v", 2, 10), ("w", 0, 0)]
+
+
+def test_what_was_shown_has_each_cluster_of_a_user_once_at_its_last_time(tmp_path: Path) -> None:
+    source = write_log(tmp_path / "events.parquet", [*visits("u", "abab"), *visits("v", "c"), Event("u", "d", 1440)])
+    shown = read_shown(source, DAY, assignment(LETTERS))
+    assert shown.schema == STEPS
+    assert sorted(steps(shown)) == [("u", 0, 20), ("u", 1, 30), ("v", 2, 0)]
 
 
 def test_window_is_half_open_and_in_any_zone(tmp_path: Path) -> None:

@@ -4,8 +4,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-import pytest
-from temporalio.client import WorkflowFailureError
 from temporalio.testing import WorkflowEnvironment
 
 from contracts import EvaluateInput, EvaluateOutcome, Measures, Source, Window, Windows
@@ -91,9 +89,31 @@ async def test_drift_is_measured_over_whole_months_and_staleness_after_one_retri
     assert [(later.window.end - retrieved).days for later in stale.later] == [1, 2, 3, 5, 7, 10, 14, 21, 28]
 
 
-async def test_a_log_shorter_than_a_window_says_so(time_skipping: WorkflowEnvironment) -> None:
-    short = replace(REQUEST, log_start=day("2017-12-10"))
-    with pytest.raises(WorkflowFailureError) as failed:
-        await run(time_skipping, "EvaluateDrift", Steps(), short)
-    assert "not enough data: n = 0 whole windows" in str(failed.value.cause)
-    assert "measures.window_days" in str(failed.value.cause)
+async def test_a_log_without_a_whole_month_still_tells_how_soon_facts_are_stale(time_skipping: WorkflowEnvironment) -> None:
+    steps = Steps()
+    outcome = await run(time_skipping, "EvaluateDrift", steps, replace(REQUEST, log_start=day("2017-11-02")))
+    assert [ref.kind for ref in outcome.measurements] == ["drift", "staleness"]
+    assert steps.of("measure_drift")[0].lists == ()
+    assert steps.of("measure_staleness")[0].later
+
+
+async def test_trend_is_left_out_where_the_log_has_no_window_before(time_skipping: WorkflowEnvironment) -> None:
+    steps = Steps()
+    await run(time_skipping, "EvaluateRetrieval", steps, replace(REQUEST, log_start=day("2017-11-01")))
+    (asked,) = steps.of("measure_hits")
+    assert not [arm.name for arm in asked.arms if "trend" in arm.name]
+    assert asked.missing == ("trend: not enough data: the window before begins on 2017-10-23, before the log does",)
+
+
+async def test_each_window_is_counted_once(time_skipping: WorkflowEnvironment) -> None:
+    for workflow in ("EvaluateRefresh", "EvaluateRetrieval", "EvaluateAnswers"):
+        steps = Steps()
+        await run(time_skipping, workflow, steps)
+        windows = [step.window for step in steps.of("count_triples")]
+        assert len(windows) == len(set(windows))
+
+
+async def test_the_model_of_a_table_can_be_asked_for(time_skipping: WorkflowEnvironment) -> None:
+    steps = Steps()
+    await run(time_skipping, "EvaluateAnswers", steps, replace(REQUEST, model=5))
+    assert steps.of("trained_before")[0].model == 5
