@@ -86,7 +86,7 @@ class MeasurementActivities:
             greedy_without=_answers(request.greedy_without, clusters),
             sampled_with=_answers(request.sampled_with, clusters),
             sampled_without=(once, again),
-            retrieved=told["retrieved"],
+            retrieved=None if request.retrieval.granularity == "global" else told["retrieved"],
             temperature=request.temperature,
         )
         mappings = [request.greedy_with, request.greedy_without, request.sampled_with, *request.sampled_without]

@@ -162,7 +162,7 @@ class Measures:
     top_k: PositiveInt = 5
     """Drift: successors of a pair that are compared."""
     min_support: PositiveInt = 5
-    """Drift and staleness: occurrences that a pair needs in every sample that is compared."""
+    """Drift: occurrences that a pair needs in every sample that is compared. Staleness: on the retrieval date."""
     stale_days: tuple[PositiveInt, ...] = (1, 2, 3, 5, 7, 10, 14, 21, 28)
     """Staleness: days after the retrieval date."""
     stale_top_k: tuple[PositiveInt, ...] = (1, 3, 5, 10)

@@ -7,7 +7,7 @@ from interests.metrics.hits import HitRates
 from report import plots, rows
 from report.comparisons import PAPERS_CHOICE, difference
 from report.content import Content
-from report.definitions import ANSWER, ARM, HIT, RETRIEVAL
+from report.definitions import ANSWER, ARM, HIT, RETRIEVAL, SEQUENCE
 from report.ink import INK, SERIES
 from report.layout import Cell, Grid, Plot, Section, cell, known, plot, sources, unmeasured
 from report.words import count, percent, points
@@ -20,7 +20,7 @@ def refresh(content: Content) -> Section:
         "What does refreshing buy?",
         "Refresh",
         f"One fine-tuned model replayed on held-out days: is what it predicts what users do next?{_renewed(content)}",
-        (*HIT, *ARM),
+        (*SEQUENCE, *HIT, *ARM),
         tuple(_refresh_plots(hits)) if hits and known([arm.rate for arm in hits.arms]) else (),
         tuple(_hit_grids(hits)) if hits else (),
         hits.missing if hits else unmeasured("refresh"),
@@ -43,7 +43,7 @@ def _refresh_plots(hits: HitRates) -> list[Plot]:
     pairs = [rows.Row(f"{d.a} − {d.b}", d.estimate) for d in hits.differences]
     if pairs:
         figure = rows.forest(pairs, "rate of the first − rate of the second, percentage points")
-        text = "Right of 0 the first is hit more often. 95 % intervals over users; a filled point leaves out 0."
+        text = "Right of 0 the first is hit more often. 95 % intervals over users; a filled point leaves out 0, with at least 10."
         made.append(plot(figure, "differences", "Which mapping is hit more often?", text, wide=True))
     return made
 
@@ -97,14 +97,19 @@ def _shares(found: Answers) -> list[rows.Row]:
 
 
 def _answer_plots(shares: list[rows.Row]) -> tuple[Plot, ...]:
-    text = "95 % intervals over pairs. Dashed ticks: the paper's 7.8 % and 37.5 %. Grey: what RAG is to be compared with."
-    return (plot(rows.bars(shares, "share of pairs"), "shares", "Same answer, or the retrieved one?", text, wide=True),)
+    text = (
+        "Of the pairs told something; 95 % intervals over pairs. Dashed ticks: the paper's 7.8 % and 37.5 %. Grey: what RAG is "
+        "to be compared with."
+    )
+    return (
+        plot(rows.bars(shares, "share of pairs told something"), "shares", "Same answer, or the retrieved one?", text, wide=True),
+    )
 
 
 def _answer_grid(found: Answers, shares: list[rows.Row]) -> Grid:
     papers = {row.name: Cell(f"{100 * row.tick:g} %") if row.tick else Cell("not reported", words=True) for row in shares}
     filled = tuple((Cell(row.name), cell(row.estimate, percent), cell(row.estimate.n, count), papers[row.name]) for row in shares)
-    about = f"{count(found.pairs)} ordered pairs, {count(found.told)} of them told a cluster"
+    about = f"{count(found.pairs)} ordered pairs, {count(found.told)} of them told something by RAG; the shares are of those"
     return Grid(about, ("answers", "share", "pairs", "the paper"), filled)
 
 
@@ -131,7 +136,10 @@ def _retrieval_plots(hits: HitRates) -> list[Plot]:
     against = [(arm.name, difference(hits, arm.name, PAPERS_CHOICE)) for arm in hits.arms]
     pairs = [rows.Row(name, e, _colour(name)) for name, e in against if e is not None]
     if pairs:
-        text = "Right of 0 is hit more often than the paper's choice. A filled point: the 95 % interval leaves out 0."
+        text = (
+            "Right of 0 is hit more often than the paper's choice. A filled point: the 95 % interval leaves out 0, with at least "
+            "10 users."
+        )
         figure = rows.forest(pairs, f"rate − rate of “{PAPERS_CHOICE}”, percentage points")
         made.append(plot(figure, "retrieval-differences", "Against the paper's choice", text, wide=True))
     return made

@@ -52,7 +52,7 @@ def difference(hits: HitRates | None, a: str, b: str) -> Estimate | None:
 
 
 def verdict(difference: Estimate | None) -> Verdict:
-    """By whether the 95 % interval leaves out 0; what was not compared cannot be told apart."""
+    """By whether the 95 % interval leaves out 0; what was not compared, or of too few users, cannot be told apart."""
     if difference is None or difference.low is None or not difference.differs:
         return "cannot be told apart from"
     return "beats" if difference.low > 0 else "does not beat"
@@ -130,11 +130,9 @@ def retrieving(hits: HitRates, alone: bool = True) -> list[Finding]:
 
 
 def _apart(ours: Estimate, theirs: Estimate) -> Verdict:
-    if ours.low is None or ours.high is None or theirs.low is None or theirs.high is None:
-        return "cannot be told apart from"
-    if ours.low > theirs.high:
+    if ours.above(theirs):
         return "beats"
-    return "does not beat" if ours.high < theirs.low else "cannot be told apart from"
+    return "does not beat" if theirs.above(ours) else "cannot be told apart from"
 
 
 def _worse(said: Verdict) -> str:

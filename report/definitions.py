@@ -2,41 +2,82 @@
 
 Terms = tuple[tuple[str, str], ...]
 
+SEQUENCE: Terms = (
+    (
+        "sequence",
+        "The clusters of a user's positive events in one window [start, end), in UTC, in order of time; nothing outside the "
+        "window counts, and no item without a cluster. All events of a basket have the time of its first in the window. “dedup” "
+        "under “Computed from”: “first” keeps a cluster's first time in the window only, “adjacent” joins repeats in a row. Ties "
+        "in time are ordered by the hexadecimal md5 of “user time cluster”, time in microseconds since 1970.",
+    ),
+    (
+        "triple",
+        "Three neighbouring steps (c1, c2, c_next) of one sequence, c_next ≠ c1. n(c1, c2, c_next) counts them, a dot sums over "
+        "all clusters; a pair's support is n(c1, c2, ·).",
+    ),
+)
 DRIFT: Terms = (
     (
+        "windows, lag",
+        "Whole calendar months in UTC that the log covers, or measures.window_days each, back from the end; the newest "
+        "measures.windows of them (25). The lag is how many windows later the other one is.",
+    ),
+    (
         "Jaccard similarity",
-        "|A ∩ B| / |A ∪ B| of two top-k successor lists of one ordered pair; below, the mean over (pair, window, later window). "
+        "|A ∩ B| / |A ∪ B| of two top-k successor lists of one ordered pair; lists shorter than k are compared as they are. "
+        "Below, the mean over (pair, window, later window), of halves also over the ways to halve. "
         "Intervals are 95 % bootstrap intervals over ordered pairs, a pair resampled with all its windows (paper §2.1).",
     ),
     (
+        "halves",
+        "Users are put into quarters by the first hexadecimal digit of the md5 of “half of ” and their id: 0–3, 4–7, 8–b, c–f, "
+        "the same in every window. The three ways to make two halves A and B of four quarters are averaged.",
+    ),
+    (
         "across",
-        "Users are split at random into halves A and B. (J(A now, B later) + J(B now, A later)) / 2, over pairs with the minimum "
-        "support in all four halves.",
+        "(J(A now, B later) + J(B now, A later)) / 2, over pairs with the minimum support in all four halves.",
     ),
     (
         "noise ceiling",
         "(J(A, B) now + J(A, B) later) / 2 − u over the same pairs: what “across” would be if interests stood still. "
-        "u corrects for two windows of unequal volume.",
+        "The raw ceiling is that without − u.",
+    ),
+    (
+        "u",
+        "What windows of unequal volume alone take from “across” and not from the ceiling: read off, by the four supports, from "
+        "what thinning one half of a window does to J(A, B) inside it (interests/metrics/uneven.py). 0 for equal volumes.",
     ),
     ("drift", "noise ceiling − across, paired. 0 on average where nothing moves; above 0, interests move by more than chance."),
     (
         "whole windows",
         "J(window, later window), all users on both sides: the paper's statistic, month over month mean 0.17, variance 0.07 "
-        "(§2.1). It compares larger samples and the same people, so it is not to be held against the ceiling.",
+        "(§2.1). Over pairs with the minimum support in both whole windows; the variance is of the single similarities. It "
+        "compares larger samples and the same people, so it is not to be held against the ceiling.",
     ),
-    ("frequency", "A pair's successors c ranked by n(c1, c2, c), the paper's way. It moves when clusters become popular, too."),
+    (
+        "frequency",
+        "A pair's successors c ranked by n(c1, c2, c), the paper's way; equal ones by a splitmix64 hash of the triple "
+        "(interests/triples.py), the smaller first. It moves when clusters become popular, too.",
+    ),
     (
         "lift",
-        "Ranked by n(c1, c2, c) · N / (n(c1, c2, ·) · n(·, ·, c)): free of popularity. It moves when a pair's affinity does.",
+        "Ranked by n(c1, c2, c) · N / (n(c1, c2, ·) · n(·, ·, c)), N = n(·, ·, ·), all counted in the very half or window that "
+        "is ranked; equal ones by n, then by the hash. Free of popularity: it moves when a pair's affinity does.",
+    ),
+    (
+        "comparisons",
+        "(pair, window, later window) with the minimum support in all four halves, for one of the three ways to halve or more.",
     ),
 )
 STALE: Terms = (
     (
         "same list",
         "Share of pairs whose k most frequent successors d days after the retrieval date are those of the retrieval date, in "
-        "the same order (exact match, paper §3.1, Figure 3b). 95 % bootstrap intervals over ordered pairs.",
+        "the same order (exact match, paper §3.1, Figure 3b). Ranked as by frequency in section 1, from the window that ends on "
+        "the day; lists shorter than k are compared as they are. 95 % bootstrap intervals over ordered pairs.",
     ),
     ("same set", "The same, order aside. For k = 1 both are one."),
+    ("which pairs", "Those with the minimum support on the retrieval date, whatever becomes of them later."),
     (
         "what lowers it",
         "Real change, and chance: rare successors swap ranks by themselves. The window moves with the date, so the two have all "
@@ -47,7 +88,9 @@ HIT: Terms = (
     (
         "hit rate",
         "Σ [the predicted cluster of (c1, c2) appears later in the user's real sequence] / occurrences, over the neighbouring "
-        "steps (c1, c2) of every user in the held-out days that something follows (paper §3.1, Figure 3a).",
+        "steps (c1, c2) of every user in the held-out days that something follows (paper §3.1, Figure 3a). The sequences are of "
+        "the held-out days alone, “later” is after c2. An occurrence belongs to the UTC day of c2, and is predicted by the "
+        "version that serves at the time of c2.",
     ),
     (
         "chance",
@@ -60,31 +103,42 @@ HIT: Terms = (
     ),
     (
         "novel to the user",
-        "Share of occurrences whose predicted cluster the user had not shown before, in the period or the history.",
+        "Share of occurrences whose predicted cluster the user had not shown before, in the period up to c2 or in the history: "
+        "the rag_refresh.days before the period.",
     ),
 )
 ARM: Terms = (
     ("no RAG, fixed", "One mapping of the fine-tuned model, without a retrieved line."),
-    ("RAG of day 1, fixed", "The same model, told what was counted before the first held-out day."),
-    ("RAG renewed", "The same, told again at every refresh what was counted up to then."),
+    (
+        "RAG of day 1, fixed",
+        "The same model, told what was counted before the first held-out day: the triples of the rag_refresh.days before it.",
+    ),
+    ("RAG renewed", "The same, told again at every refresh what was counted in the rag_refresh.days up to then."),
     (
         "the counting baselines",
-        "No LLM: each pair's most frequent successor (the plain frequency table), of day 1 or renewed as often, and the most "
-        "popular successor of all.",
+        "No LLM, the same counts: each pair's most frequent successor (the plain frequency table), of day 1 or renewed as often; "
+        "for a pair never seen, the most popular one: the c with the largest n(·, ·, c) other than c1 and c2. That most popular "
+        "successor alone is renewed as often, too. Equal ones are ordered by the hash of section 1, "
+        "the most popular by that of (c, c, c).",
     ),
 )
 ANSWER: Terms = (
     (
         "identical",
-        "Σ [a(c1, c2) = b(c1, c2)] / (|C|·(|C| − 1)) of two mappings a, b of the same model (paper §3.1). 95 % bootstrap "
-        "intervals over ordered pairs.",
+        "Σ [a(c1, c2) = b(c1, c2)] / told, over the pairs told something, of two mappings a, b of the same model (paper §3.1). "
+        "95 % bootstrap intervals over ordered pairs.",
+    ),
+    (
+        "told",
+        "Ordered pairs whose RAG prompt has a retrieved line, of the triples of the rag_refresh.days before the period. The "
+        "others have the same prompt with RAG and without, and are in no share. A global list tells all pairs the same.",
     ),
     (
         "sampled",
         "Answers drawn at the same temperature. Two samplings without RAG differ by chance alone: the noise to compare with.",
     ),
     ("greedy", "The likeliest answer: what a table stores."),
-    ("repeats", "Σ [a(c1, c2) is one of the clusters that the prompt was told] / pairs whose prompt was told any."),
+    ("repeats", "Σ [a(c1, c2) is one of the clusters that the prompt was told] / told. Not measured for a global list."),
 )
 RETRIEVAL: Terms = (
     (

@@ -3,6 +3,7 @@
 from interests.metrics.answers import Answers
 from interests.metrics.arms import FREQUENT_RENEWED, NO_RAG, RAG_FIXED, RAG_RENEWED
 from interests.metrics.drift import Drift
+from interests.metrics.estimates import ENOUGH
 from interests.metrics.hits import HitRates
 from interests.metrics.quality import Quality
 from interests.metrics.staleness import Staleness
@@ -52,7 +53,7 @@ def conclusion(refresh: HitRates | None, drift: Drift | None) -> Finding:
     """Whether the evidence speaks for switching the refresh on."""
     still = " Interests do not move beyond noise here either, so there is little for it to follow." if stands_still(drift) else ""
     over_fixed, over_none = difference(refresh, RAG_RENEWED, RAG_FIXED), difference(refresh, RAG_RENEWED, NO_RAG)
-    if not over_fixed or not over_none or over_fixed.low is None or over_none.low is None:
+    if not over_fixed or not over_none or min(over_fixed.n, over_none.n) < ENOUGH:
         run = "is not measured: run `driftline evaluate refresh`."
         lacks = f"cannot be said: {lacking(refresh.users)} users." if refresh else run
         return Finding("neutral", f"Whether the refresh pays {lacks}{still.replace(' here either', '')}")

@@ -1,11 +1,11 @@
 """Sections 1 and 2: what users do, no LLM asked."""
 
-from interests.metrics.drift import Curve, Drift
+from interests.metrics.drift import Curve, Drift, Lag
 from interests.metrics.staleness import Staleness
 from report import plots
 from report.content import Content
-from report.definitions import DRIFT, STALE
-from report.layout import Cell, Grid, Plot, Section, cell, known, plot, sources, unmeasured
+from report.definitions import DRIFT, SEQUENCE, STALE
+from report.layout import NOT_ENOUGH, Cell, Grid, Plot, Section, cell, known, plot, sources, unmeasured
 from report.words import change, count, day, decimal, percent, span
 
 
@@ -17,7 +17,7 @@ def moving(content: Content) -> Section:
         "How fast do interests move?",
         "Drift",
         "How alike are the successors that follow a pair of interests in two windows, and how much of the difference is noise?",
-        DRIFT,
+        (*SEQUENCE, *DRIFT),
         tuple(_curves(drift)) if drift and shown else (),
         tuple(_drift_grids(drift)) if drift else (),
         drift.missing if drift else unmeasured("drift"),
@@ -27,7 +27,10 @@ def moving(content: Content) -> Section:
 
 def _curves(drift: Drift) -> list[Plot]:
     by = {"frequency": "By frequency: popularity and affinity together", "lift": "By lift: affinity alone"}
-    text = "Bands and whiskers: 95 % intervals over pairs; a filled point leaves out 0. Both plots have scales of one size."
+    text = (
+        "Bands and whiskers: 95 % intervals over pairs; a filled point leaves out 0, with at least 10 pairs. Both plots have "
+        "scales of one size."
+    )
     figures = plots.lag_curves(drift.curves, drift.top_k)
     return [
         plot(figure, f"lag-{curve.ranking}", by[curve.ranking], text) for curve, figure in zip(drift.curves, figures, strict=True)
@@ -35,7 +38,9 @@ def _curves(drift: Drift) -> list[Plot]:
 
 
 def _drift_grids(drift: Drift) -> list[Grid]:
-    grids = [_lags(drift, curve) for curve in drift.curves]
+    grids = [_lags(drift, curve) for curve in drift.curves if curve.lags]
+    if not drift.windows:
+        return grids
     windows = tuple(
         (
             Cell(span(window.start, window.end)),
@@ -56,6 +61,8 @@ def _lags(drift: Drift, curve: Curve) -> Grid:
         "across",
         "noise ceiling",
         "drift",
+        "raw ceiling",
+        "u",
         "pairs",
         "comparisons",
         "window pairs",
@@ -68,6 +75,8 @@ def _lags(drift: Drift, curve: Curve) -> Grid:
             cell(lag.across, decimal),
             cell(lag.ceiling, decimal),
             cell(lag.drift, change),
+            cell(_raw(lag), decimal, _lack(lag)),
+            cell(lag.unevenness, change, _lack(lag)),
             cell(lag.drift.n, count),
             cell(lag.comparisons, count),
             cell(lag.window_pairs, count),
@@ -76,8 +85,20 @@ def _lags(drift: Drift, curve: Curve) -> Grid:
         )
         for lag in curve.lags
     )
-    support = f"top {drift.top_k}, at least {drift.min_support} occurrences of a pair in each half of both windows"
+    support = (
+        f"top {drift.top_k}, at least {drift.min_support} occurrences of a pair in each half of both windows; "
+        "whole windows and variance: in both whole windows"
+    )
     return Grid(f"By {curve.ranking}: {support}", columns, rows)
+
+
+def _raw(lag: Lag) -> float | None:
+    """The noise ceiling before the correction for windows of unequal volume."""
+    return None if lag.ceiling.value is None or lag.unevenness is None else lag.ceiling.value + lag.unevenness
+
+
+def _lack(lag: Lag) -> str:
+    return NOT_ENOUGH if lag.ceiling.value is None else "not recorded"
 
 
 def stale(content: Content) -> Section:

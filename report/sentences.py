@@ -4,8 +4,10 @@ import math
 
 from interests.metrics.answers import Answers
 from interests.metrics.drift import Drift, Lag
+from interests.metrics.estimates import ENOUGH
 from interests.metrics.quality import Quality
 from interests.metrics.staleness import Staleness, StalePoint
+from interests.metrics.successors import Ranking
 from report.content import CostRow, Finding
 from report.words import change, count, decimal, duration, lacking, listed, measured, percent
 
@@ -17,10 +19,11 @@ OLD_LOG = 30 * 86_400
 
 def moving(drift: Drift) -> list[Finding]:
     """Whether interests move beyond noise, and whether popularity or affinity does (paper §2.1)."""
-    curves = {curve.ranking: [lag for lag in curve.lags if lag.drift.value is not None] for curve in drift.curves}
-    by_frequency, by_lift = curves.get("frequency", []), curves.get("lift", [])
+    by_frequency, by_lift = known_lags(drift, "frequency"), known_lags(drift, "lift")
     if not by_frequency:
-        return [Finding("neutral", f"How fast interests move: {'; '.join(drift.missing) or lacking(0)}.")]
+        most = max((lag.drift.n for curve in drift.curves for lag in curve.lags), default=0)
+        why = [*drift.missing, *([f"{lacking(most)} pairs"] if most else [])] or [lacking(0)]
+        return [Finding("neutral", f"How fast interests move: {'; '.join(why)}.")]
     moved, normalised = moved_at(by_frequency), moved_at(by_lift)
     shown = max(moved or by_frequency, key=lambda lag: lag.drift.value or 0)
     overlap = (
@@ -70,15 +73,18 @@ def answering(answers: Answers) -> list[Finding]:
     rag, again = answers.sampled_with_without, answers.sampled_repeated
     found = []
     if rag.value is not None and again.value is not None:
-        if rag.high is not None and again.low is not None and rag.high < again.low:
+        if rag.n < ENOUGH:
+            says = f"Whether RAG changes the answers more than sampling again does cannot be said, {lacking(rag.n)} pairs"
+        elif again.above(rag):
             says = "RAG changes the answers more than sampling again does"
-        elif rag.low is not None and again.high is not None and rag.low > again.high:
+        elif rag.above(again):
             says = "RAG changes the answers less than sampling again does"
         else:
             says = "RAG does not measurably change the answers more than sampling again does"
         text = (
-            f"{says}: at temperature {answers.temperature:g}, {measured(rag, percent)} of the pairs are answered identically "
-            f"with and without RAG, {measured(again, percent)} in two samplings without RAG (the paper: 7.8 % and 37.5 %)."
+            f"{says}: at temperature {answers.temperature:g}, {measured(rag, percent)} of the pairs that RAG tells "
+            f"something are answered identically with and without it, {measured(again, percent)} in two samplings without it "
+            f"(the paper: 7.8 % and 37.5 %); n = {rag.n:,} pairs."
         )
         found.append(Finding("neutral", text))
     repeats, anyway = answers.repeats_retrieved, answers.repeats_anyway
@@ -135,14 +141,18 @@ def costing(cost: CostRow) -> list[Finding]:
 
 def stands_still(drift: Drift | None) -> bool:
     """Measured by frequency, and at no lag beyond noise."""
-    lags = [lag for curve in drift.curves if curve.ranking == "frequency" for lag in curve.lags] if drift else []
-    known = [lag for lag in lags if lag.drift.value is not None]
+    known = known_lags(drift, "frequency") if drift else []
     return bool(known) and not moved_at(known)
+
+
+def known_lags(drift: Drift, ranking: Ranking) -> list[Lag]:
+    """The lags with pairs enough to say whether anything moves."""
+    return [lag for curve in drift.curves if curve.ranking == ranking for lag in curve.lags if lag.drift.n >= ENOUGH]
 
 
 def moved_at(lags: list[Lag]) -> list[Lag]:
     """The lags at which drift is beyond noise: its interval lies above 0."""
-    return [lag for lag in lags if lag.drift.low is not None and lag.drift.low > 0]
+    return [lag for lag in lags if lag.drift.differs and lag.drift.low is not None and lag.drift.low > 0]
 
 
 def _windows(lag: Lag) -> str:

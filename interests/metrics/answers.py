@@ -12,12 +12,12 @@ from interests.triples import Ints
 
 @dataclass(frozen=True)
 class Answers:
-    """Metric 4. Intervals are over ordered pairs."""
+    """Metric 4, over the pairs that are told something. Intervals are over ordered pairs."""
 
     temperature: float
     pairs: int
     told: int
-    """Pairs whose RAG prompt has a retrieved line."""
+    """Pairs whose RAG prompt has a retrieved line. The others are asked the same with RAG and without, and are in no share."""
     sampled_with_without: Estimate
     """Identical with RAG and without, both sampled at `temperature` (the paper: 7.8 %)."""
     sampled_repeated: Estimate
@@ -25,9 +25,9 @@ class Answers:
     greedy_with_without: Estimate
     """Identical with RAG and without, decoded greedily."""
     repeats_retrieved: Estimate
-    """Of the pairs with a retrieved line: the greedy RAG answer is one of the retrieved clusters."""
+    """The greedy RAG answer is one of the retrieved clusters. Not measured where all pairs are told the same list."""
     repeats_anyway: Estimate
-    """The same pairs: the greedy answer without RAG happens to be one of them."""
+    """The greedy answer without RAG happens to be one of them."""
     sampled_repeats_retrieved: Estimate
     missing: tuple[str, ...] = ()
 
@@ -38,44 +38,60 @@ def compare_answers(
     greedy_without: Ints,
     sampled_with: Ints,
     sampled_without: tuple[Ints, Ints],
-    retrieved: pa.ListArray | pa.ChunkedArray,
+    retrieved: pa.ListArray | pa.ChunkedArray | None,
     temperature: float,
 ) -> Answers:
     """How often two ways of asking the same LLM give the same answer.
 
-        identical = Σ [a(c1, c2) = b(c1, c2)]  /  |C|·(|C|−1)
-        repeats   = Σ [a(c1, c2) ∈ retrieved(c1, c2)]  /  pairs with a retrieved cluster       over those pairs
+        identical = Σ [a(c1, c2) = b(c1, c2)]  /  told
+        repeats   = Σ [a(c1, c2) ∈ retrieved(c1, c2)]  /  told
 
-    Intervals are over ordered pairs.
+    over the `told` ordered pairs whose RAG prompt has a retrieved line. A pair that is told nothing has the same prompt on both
+    sides; on a sparse log such pairs would hide what RAG changes. Intervals are over ordered pairs.
 
     Args:
         greedy_with, greedy_without: int64 [|C|·(|C|−1)], by the pair's number: the answers with RAG and without.
         sampled_with, sampled_without: the same, sampled at `temperature`; without RAG twice, with different seeds.
-        retrieved: list<int32>, by the pair's number: what its RAG prompt is told; empty where it is told nothing.
+        retrieved: list<int32>, by the pair's number: what its RAG prompt is told; empty where it is told nothing. None: every
+            pair is told the same list (granularity `global`); then all are told, and whether they repeat it is not measured.
 
     Raises:
         ValueError: the arguments are not about the same pairs.
     """
     once, again = sampled_without
     n = len(greedy_with)
-    if any(len(other) != n for other in (greedy_without, sampled_with, once, again, retrieved)):
+    others = (greedy_without, sampled_with, once, again, greedy_with if retrieved is None else retrieved)
+    if any(len(other) != n for other in others):
         raise ValueError(f"all answers and the retrieved clusters must be of the same {n} ordered pairs")
-    length = pc.fill_null(pc.list_value_length(retrieved), 0).to_numpy(zero_copy_only=False)
-    told = length > 0
-    pair, cluster = np.repeat(np.arange(n), length), pc.list_flatten(retrieved).to_numpy(zero_copy_only=False)
+    pair, cluster = _pairs_of(retrieved)
+    own = np.unique(pair)
+    told = np.arange(n) if retrieved is None else own
+    missing = []
+    if not len(told):
+        missing.append("not enough data: n = 0 pairs whose RAG prompt has a retrieved line")
+    elif retrieved is None:
+        missing.append("repeats: not enough data: n = 0 pairs with a retrieved line of their own; all are told the same list")
 
     def repeats(answers: Ints) -> Estimate:
-        return mean(np.isin(np.flatnonzero(told), pair[cluster == answers[pair]]))
+        return mean(np.isin(own, pair[cluster == answers[pair]]))
 
     return Answers(
         temperature=temperature,
         pairs=n,
-        told=int(np.count_nonzero(told)),
-        sampled_with_without=mean(sampled_with == once),
-        sampled_repeated=mean(once == again),
-        greedy_with_without=mean(greedy_with == greedy_without),
+        told=len(told),
+        sampled_with_without=mean((sampled_with == once)[told]),
+        sampled_repeated=mean((once == again)[told]),
+        greedy_with_without=mean((greedy_with == greedy_without)[told]),
         repeats_retrieved=repeats(greedy_with),
         repeats_anyway=repeats(greedy_without),
         sampled_repeats_retrieved=repeats(sampled_with),
-        missing=() if told.any() else ("not enough data: n = 0 pairs whose RAG prompt has a retrieved cluster of their own",),
+        missing=tuple(missing),
     )
+
+
+def _pairs_of(retrieved: pa.ListArray | pa.ChunkedArray | None) -> tuple[Ints, Ints]:
+    """Each retrieved cluster of each pair: the pair's number, and the cluster."""
+    if retrieved is None:
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    length = pc.fill_null(pc.list_value_length(retrieved), 0).to_numpy(zero_copy_only=False)
+    return np.repeat(np.arange(len(retrieved)), length), pc.list_flatten(retrieved).to_numpy(zero_copy_only=False)

@@ -36,6 +36,8 @@ class Lag:
     would be if interests stood still."""
     drift: Estimate
     """ceiling − across, paired."""
+    unevenness: float | None = None
+    """u, the mean over what `ceiling` is the mean of: `ceiling` + u is the ceiling before the correction."""
 
 
 @dataclass(frozen=True)
@@ -106,23 +108,31 @@ def drift(windows: Sequence[Sampled], n_clusters: int, lags: Sequence[int], top_
     grows has no drift; it depends on the four supports and on what thinning does inside the windows (`interests.metrics.uneven`).
     Several ways of halving are averaged: which users happen to be in which half is the larger part of the noise.
 
+    Where the lists hold every novel cluster, lists that are full are alike whatever moves: then no lag is compared.
+
     Args:
-        windows: consecutive, oldest first; one without a triple counts as support 0 everywhere.
+        windows: consecutive, oldest first; one without a triple counts as support 0 everywhere. None: `missing` says so.
         lags: in windows, each at least 1. A lag that no two windows are apart is left out and named in `missing`.
         top_k: the length of the lists.
 
     Raises:
-        ValueError: no window, fewer than 3 clusters, a lag or support below 1, or lists of another cluster set or another length.
+        ValueError: fewer than 3 clusters, a lag or support below 1, or lists of another cluster set or another length.
     """
     _check(windows, n_clusters, lags, top_k, min_support)
-    missing = []
-    if n_clusters - 2 <= top_k:
-        missing.append(
+    lacks = None
+    if not windows:
+        lacks = "not enough data: n = 0 whole windows; shorten them with measures.window_days"
+    elif n_clusters - 2 <= top_k:
+        lacks = (
             f"top-{top_k} lists: not enough data: n = {n_clusters - 2} novel clusters per pair, and the lists hold them all; "
             "lower measures.top_k"
         )
+    if lacks:
+        facts = [_facts(window, _ceilings(window, "frequency", min_support)) for window in windows]
+        empty = tuple(Curve(ranking, ()) for ranking in RANKINGS)
+        return Drift(n_clusters, top_k, min_support, tuple(facts), empty, (lacks,))
     possible = [lag for lag in lags if lag < len(windows)]
-    missing += [f"lag {lag}: not enough data: n = {len(windows)} windows" for lag in lags if lag not in possible]
+    missing = [f"lag {lag}: not enough data: n = {len(windows)} windows" for lag in lags if lag not in possible]
     curves, facts = [], []
     for ranking in RANKINGS:
         inside = [_ceilings(window, ranking, min_support) for window in windows]
@@ -141,8 +151,6 @@ def drift(windows: Sequence[Sampled], n_clusters: int, lags: Sequence[int], top_
 def _check(windows: Sequence[Sampled], n_clusters: int, lags: Sequence[int], top_k: int, min_support: int) -> None:
     if n_clusters < 3:
         raise ValueError(f"{n_clusters} clusters leave no novel one for any pair: use 3 or more")
-    if not windows:
-        raise ValueError("not enough data: n = 0 windows; choose shorter windows (measures.window_days) or a longer log")
     if min([*lags, top_k, min_support], default=1) < 1:
         raise ValueError("measures.lags, measures.top_k and measures.min_support must be 1 or more")
     for window in windows:
@@ -176,7 +184,7 @@ def _lag(
 ) -> Lag:
     """Per pair the sums over all pairs of windows, and how many there were: a ratio over pairs."""
     ways, pairs = ceilings[0].shape
-    whole, wholes, across, ceiling, compared = (np.zeros(pairs) for _ in range(5))
+    whole, wholes, across, inside_sum, uneven_sum, compared = (np.zeros(pairs) for _ in range(6))
     squares, comparisons = 0.0, 0
     for t, (one, other) in enumerate(zip(windows, windows[lag:], strict=False)):
         there = np.flatnonzero(np.minimum(one.whole.support, other.whole.support) >= min_support)
@@ -192,9 +200,10 @@ def _lag(
             (a_one, b_one), (a_other, b_other) = one.halves[way], other.halves[way]
             across[there] += _similar(a_one, b_other, ranking, there) / 2
             across[there] += _similar(b_one, a_other, ranking, there) / 2
-            ceiling[there] += inside[way, there] - _unevenness(one.halves[way], other.halves[way], there, uneven)
+            inside_sum[there] += inside[way, there]
+            uneven_sum[there] += _unevenness(one.halves[way], other.halves[way], there, uneven)
             compared[there] += 1
-    n = wholes.sum()
+    n, ceiling, of_halves = wholes.sum(), inside_sum - uneven_sum, compared.sum()
     return Lag(
         lag=lag,
         window_pairs=len(windows) - lag,
@@ -204,6 +213,7 @@ def _lag(
         across=ratio(across, compared),
         ceiling=ratio(ceiling, compared),
         drift=ratio(ceiling - across, compared),
+        unevenness=float(uneven_sum.sum() / of_halves) if of_halves else None,
     )
 
 

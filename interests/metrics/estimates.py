@@ -13,6 +13,8 @@ GROUPS = 2000
 """More units than this are first put at random into so many groups, which are then resampled: the cost has a bound."""
 CHUNK = 200
 """Resamples that are drawn together."""
+ENOUGH = 10
+"""Of fewer units an interval decides nothing: a percentile bootstrap over two to five leaves out the truth far too often."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,13 @@ class Estimate:
 
     @property
     def differs(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+        """Whether the interval leaves out 0, and there are `ENOUGH` units."""
+        return self.n >= ENOUGH and self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+    def above(self, other: "Estimate") -> bool:
+        """Whether the interval lies above the other's, and there are `ENOUGH` units of both."""
+        enough = min(self.n, other.n) >= ENOUGH
+        return enough and self.low is not None and other.high is not None and self.low > other.high
 
 
 def ratio(numerator: ArrayLike, denominator: ArrayLike, *, seed: int = 0) -> Estimate:

@@ -14,7 +14,7 @@ ONCE = np.array([3, 4, 1, 2, 2, 2])
 AGAIN = np.array([3, 4, 1, 0, 0, 0])
 
 
-def compared(retrieved: pa.ListArray | pa.ChunkedArray) -> Answers:
+def compared(retrieved: pa.ListArray | pa.ChunkedArray | None) -> Answers:
     return compare_answers(
         greedy_with=WITH,
         greedy_without=WITHOUT,
@@ -38,16 +38,45 @@ def test_by_hand() -> None:
     found = compared(lists(TOLD))
 
     assert (found.temperature, found.pairs, found.told, found.missing) == (0.8, 6, 4, ())
-    assert found.greedy_with_without.value == pytest.approx(2 / 6)
-    assert found.sampled_with_without.value == pytest.approx(2 / 6)  # pairs 0 and 2
-    assert found.sampled_repeated.value == pytest.approx(3 / 6)  # pairs 0, 1 and 2
+    # The last two pairs are told nothing, and are in no share.
+    assert found.greedy_with_without.value == pytest.approx(2 / 4)  # pairs 0 and 1
+    assert found.sampled_with_without.value == pytest.approx(2 / 4)  # pairs 0 and 2
+    assert found.sampled_repeated.value == pytest.approx(3 / 4)  # pairs 0, 1 and 2
     assert (found.repeats_retrieved.value, found.repeats_anyway.value, found.sampled_repeats_retrieved.value) == (0.75, 0.75, 0.5)
     assert found.repeats_retrieved.n == 4
-    assert found.sampled_repeated.n == 6
-    # Six draws of which half are the same: an interval inside (0, 1) around it.
-    assert found.sampled_repeated.low is not None
-    assert found.sampled_repeated.high is not None
-    assert 0 <= found.sampled_repeated.low < 0.5 < found.sampled_repeated.high <= 1
+    assert (found.sampled_repeated.n, found.sampled_with_without.n, found.greedy_with_without.n) == (4, 4, 4)
+    # Four draws of which half are the same: an interval inside [0, 1] around it.
+    assert found.sampled_with_without.low is not None
+    assert found.sampled_with_without.high is not None
+    assert 0 <= found.sampled_with_without.low < 0.5 < found.sampled_with_without.high <= 1
+
+
+def test_untold_pairs_do_not_dilute_the_comparison() -> None:
+    """Of six pairs only pair 3 is told anything, and its answer changes; that the others keep theirs says nothing about RAG."""
+    found = compare_answers(
+        greedy_with=np.array([0, 0, 0, 5, 0, 0]),
+        greedy_without=np.zeros(6, dtype=np.int64),
+        sampled_with=np.array([0, 0, 0, 5, 0, 0]),
+        sampled_without=(np.zeros(6, dtype=np.int64), np.zeros(6, dtype=np.int64)),
+        retrieved=lists([[], [], None, [5], [], []]),
+        temperature=1.0,
+    )
+
+    assert (found.pairs, found.told) == (6, 1)
+    assert (found.greedy_with_without.value, found.sampled_with_without.value, found.sampled_repeated.value) == (0, 0, 1)
+
+
+def test_a_list_that_all_share_tells_every_pair() -> None:
+    found = compared(None)
+
+    nothing = Estimate(None, None, None, 0)
+    assert (found.pairs, found.told) == (6, 6)
+    assert found.greedy_with_without.value == pytest.approx(2 / 6)
+    assert found.sampled_with_without.value == pytest.approx(2 / 6)
+    assert found.sampled_repeated.value == pytest.approx(3 / 6)
+    assert (found.repeats_retrieved, found.repeats_anyway, found.sampled_repeats_retrieved) == (nothing, nothing, nothing)
+    (missing,) = found.missing
+    assert missing == "repeats: not enough data: n = 0 pairs with a retrieved line of their own; all are told the same list"
 
 
 def test_chunks_do_not_matter() -> None:
@@ -60,10 +89,9 @@ def test_nothing_retrieved_is_none_not_nan() -> None:
 
     nothing = Estimate(None, None, None, 0)
     assert (found.repeats_retrieved, found.repeats_anyway, found.sampled_repeats_retrieved) == (nothing, nothing, nothing)
-    assert found.greedy_with_without.value == pytest.approx(2 / 6)
+    assert (found.sampled_with_without, found.sampled_repeated, found.greedy_with_without) == (nothing, nothing, nothing)
     assert found.told == 0
-    (missing,) = found.missing
-    assert missing.startswith("not enough data: n = 0 pairs")
+    assert found.missing == ("not enough data: n = 0 pairs whose RAG prompt has a retrieved line",)
 
 
 def test_other_pairs() -> None:
@@ -80,3 +108,5 @@ def test_repeats_equal_brute_force(retrieved: list[list[int]]) -> None:
     for answers, estimate in ((WITH, found.repeats_retrieved), (WITHOUT, found.repeats_anyway)):
         hits = [int(answers[i]) in retrieved[i] for i in told]
         assert estimate.value == (pytest.approx(np.mean(hits)) if told else None)
+    same = [WITH[i] == WITHOUT[i] for i in told]
+    assert found.greedy_with_without.value == (pytest.approx(np.mean(same)) if told else None)

@@ -89,20 +89,48 @@ def test_a_silent_window_is_a_window() -> None:
 
 
 def test_lists_that_hold_every_novel_cluster_say_nothing() -> None:
+    """Drift would be 0 with an interval of [0, 0], whatever moves."""
     often = {(0, 1, 2): 5}
-    found = drift([window(often, often, 3, 5)] * 2, 3, [1], 5, 5)
+    found = drift([window(often, often, 3, 5)] * 2, 3, [1, 6], 5, 5)
 
+    assert [(curve.ranking, curve.lags) for curve in found.curves] == [("frequency", ()), ("lift", ())]
+    assert [facts.triples for facts in found.windows] == [10, 10]
     assert found.missing == (
         "top-5 lists: not enough data: n = 1 novel clusters per pair, and the lists hold them all; lower measures.top_k",
     )
+
+
+def test_one_novel_cluster_more_than_the_lists_hold_is_compared() -> None:
+    often = {(0, 1, 2): 5}
+
+    assert only(drift([window(often, often, 4, 1)] * 2, 4, [1], 1, 5)).drift.value == 0.0
+    assert drift([window(often, often, 4, 2)] * 2, 4, [1], 2, 5).curves[0].lags == ()
+
+
+def test_no_window_is_no_error() -> None:
+    found = drift([], 8, [1, 2], 2, 5)
+
+    assert (found.windows, [curve.lags for curve in found.curves]) == ((), [(), ()])
+    assert found.missing == ("not enough data: n = 0 whole windows; shorten them with measures.window_days",)
+
+
+def test_the_correction_is_given_beside_the_ceiling() -> None:
+    """u is what `ceiling` lacks of the mean of the halves' similarities; 0 without a record of what thinning does."""
+    windows = simulated([0.6, 2.4], 0)
+    corrected = only(drift(windows, CLUSTERS, [1], TOP, 5))
+    bare = only(drift([replace(window, unevenness=no_unevenness()) for window in windows], CLUSTERS, [1], TOP, 5))
+
+    assert bare.unevenness == 0
+    assert corrected.unevenness is not None
+    assert corrected.unevenness > 0
+    assert (corrected.ceiling.value or 0) + corrected.unevenness == pytest.approx(bare.ceiling.value)
+    assert only(drift([window({}, {}, 8, 2)] * 2, 8, [1], 2, 5)).unevenness is None
 
 
 def test_what_cannot_be_measured_is_refused() -> None:
     some = window({}, {}, 4, 2)
     with pytest.raises(ValueError, match="2 clusters leave no novel one"):
         drift([some], 2, [1], 2, 5)
-    with pytest.raises(ValueError, match="n = 0 windows"):
-        drift([], 4, [1], 2, 5)
     with pytest.raises(ValueError, match="must be 1 or more"):
         drift([some], 4, [0], 2, 5)
     with pytest.raises(ValueError, match="lists of 12 pairs are not of 5 clusters"):

@@ -1,5 +1,7 @@
 """Intervals against a bootstrap worked in full, SciPy's, and the truth they are to cover."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,7 +18,26 @@ def test_ratio_by_hand() -> None:
     assert (found.value, found.n) == (0.4, 2)
     assert found.low == pytest.approx(1 / 6)
     assert found.high == pytest.approx(3 / 4)
-    assert found.differs
+
+
+def test_an_interval_of_few_units_decides_nothing() -> None:
+    """Of two to nine units the interval leaves out the truth far too often."""
+    assert not ratio([3, 1], [4, 6]).differs
+    assert not mean([0.4, 0.6] * 4 + [0.5]).differs
+    assert mean([0.4, 0.6] * 5).differs
+    assert mean([-0.4, -0.6] * 5).differs
+    assert not mean([-0.4, 0.6] * 5).differs
+
+
+def test_above_needs_intervals_that_do_not_meet_and_units_of_both() -> None:
+    low, high = Estimate(0.1, 0.0, 0.2, 10), Estimate(0.4, 0.3, 0.5, 10)
+
+    assert high.above(low)
+    assert not low.above(high)
+    assert not high.above(Estimate(0.1, 0.0, 0.3, 10))
+    assert not high.above(replace(low, n=9))
+    assert not replace(high, n=9).above(low)
+    assert not high.above(Estimate(None, None, None, 0))
 
 
 def test_units_without_a_denominator_count_for_nothing() -> None:

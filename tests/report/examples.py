@@ -19,6 +19,7 @@ from interests.metrics.arms import (
     TABLE,
 )
 from interests.metrics.drift import Curve, Drift, Lag, WindowFacts
+from interests.metrics.drift import drift as measure_drift
 from interests.metrics.estimates import Estimate
 from interests.metrics.hits import ArmHits, Difference, HitRates
 from interests.metrics.quality import Quality, Recall
@@ -58,6 +59,7 @@ def drift(by_frequency: float = 0.006, by_lift: float = 0.0004) -> Drift:
                     across=about(top - fall, 0.0024, 540 - at),
                     ceiling=about(top, 0.0023, 540 - at),
                     drift=about(fall, 0.003, 540 - at),
+                    unevenness=0.0011 + 0.0001 * at,
                 )
             )
         curves.append(Curve(ranking, tuple(lags)))  # type: ignore[arg-type]
@@ -147,9 +149,9 @@ def answers() -> Answers:
         temperature=1.0,
         pairs=552,
         told=533,
-        sampled_with_without=about(0.1377, 0.029, 552),
-        sampled_repeated=about(0.2808, 0.0375, 552),
-        greedy_with_without=about(0.2391, 0.0355, 552),
+        sampled_with_without=about(0.1377, 0.029, 533),
+        sampled_repeated=about(0.2808, 0.0375, 533),
+        greedy_with_without=about(0.2391, 0.0355, 533),
         repeats_retrieved=about(0.6135, 0.0413, 533),
         repeats_anyway=about(0.0826, 0.0234, 533),
         sampled_repeats_retrieved=about(0.4128, 0.0418, 533),
@@ -269,7 +271,8 @@ def hollow() -> Content:
     assert stale is not None
     assert hits is not None
     assert answers is not None
-    lags: dict[str, Any] = {"jaccard": NOTHING, "variance": None, "across": NOTHING, "ceiling": NOTHING, "drift": NOTHING}
+    lags: dict[str, Any] = dict.fromkeys(("jaccard", "across", "ceiling", "drift"), NOTHING)
+    lags |= {"variance": None, "unevenness": None}
 
     def emptied(measured: object) -> dict[str, Any]:
         return {name: NOTHING for name, value in vars(measured).items() if isinstance(value, Estimate)}
@@ -298,6 +301,22 @@ def hollow() -> Content:
         ),
         costs=tuple(replace(row, published_at=None, generate_wall_seconds=None, train_wall_seconds=None) for row in made.costs),
     )
+
+
+def no_windows() -> Content:
+    """The log is shorter than one whole window."""
+    return replace(full(), drift=measure_drift([], CLUSTERS, [1, 2], 5, 5))
+
+
+def few_clusters() -> Content:
+    """The lists hold every novel cluster: windows, but no lags; and an answer that every pair is told alike."""
+    made = full()
+    assert made.drift is not None
+    assert made.answers is not None
+    curves = tuple(Curve(curve.ranking, ()) for curve in made.drift.curves)
+    missing = "top-5 lists: not enough data: n = 5 novel clusters per pair, and the lists hold them all; lower measures.top_k"
+    shared = replace(made.answers, repeats_retrieved=NOTHING, repeats_anyway=NOTHING, sampled_repeats_retrieved=NOTHING)
+    return replace(made, drift=replace(made.drift, curves=curves, missing=(missing,)), answers=shared)
 
 
 def one_table() -> Content:

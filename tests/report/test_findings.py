@@ -1,16 +1,18 @@
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from interests.metrics.arms import FREQUENT_RENEWED, NO_RAG, POPULAR, RAG_FIXED, RAG_RENEWED
+from interests.metrics.drift import Curve, Drift
 from interests.metrics.estimates import Estimate
 from interests.metrics.hits import HitRates
-from report.comparisons import difference
-from report.content import Finding
+from report.comparisons import difference, verdict
+from report.content import Content, Finding
 from report.findings import conclusion, findings
-from report.sentences import exact, moving, spread, stale
+from report.sentences import exact, moving, spread, stale, stands_still
 from tests.report import examples
 from tests.report.examples import NOTHING, about
 
@@ -167,6 +169,58 @@ def test_nothing_moves() -> None:
 
     assert found.level == "bad"
     assert found.text.startswith("Interests do not move beyond sampling noise at any lag measured (1, 2, 3, 6 and 12); largest:")
+
+
+@pytest.mark.parametrize("made", [examples.no_windows, examples.few_clusters])
+def test_drift_without_lags_is_no_finding_that_nothing_moves(made: Callable[[], Content]) -> None:
+    drift = made().drift
+    assert drift is not None
+
+    (found,) = moving(drift)
+    assert found == Finding("neutral", f"How fast interests move: {drift.missing[0]}.")
+    assert not stands_still(drift)
+
+
+def test_drift_of_few_pairs_says_neither() -> None:
+    """Of nine pairs an interval decides nothing, wherever it lies; of ten it does."""
+
+    def of(n: int, size: float) -> Drift:
+        drift = examples.drift(size)
+        lags = (replace(p, drift=replace(p.drift, n=n)) for p in drift.curves[0].lags)
+        return replace(drift, curves=(Curve("frequency", tuple(lags)),))
+
+    for size in (0.001, 0.006):
+        assert text_of(moving(of(9, size))) == "How fast interests move: not enough data: n = 9 pairs."
+        assert not stands_still(of(9, size))
+    assert text_of(moving(of(10, 0.001))).startswith("Interests do not move")
+    assert stands_still(of(10, 0.001))
+    assert text_of(moving(of(10, 0.006))).startswith("Interests move beyond sampling noise")
+
+
+@pytest.mark.parametrize("users", [2, 9])
+def test_few_users_decide_nothing(users: int) -> None:
+    few = replace(BETTER, n=users)
+    refresh = replace(examples.refresh(few, few, few), users=users)
+
+    assert verdict(few) == "cannot be told apart from"
+    assert verdict(replace(BETTER, n=10)) == "beats"
+    assert conclusion(refresh, None) == Finding(
+        "neutral", f"Whether the refresh pays cannot be said: not enough data: n = {users} users."
+    )
+
+
+def test_few_pairs_told_say_nothing_about_rag() -> None:
+    answers = examples.answers()
+    few = replace(
+        answers,
+        sampled_with_without=replace(answers.sampled_with_without, n=9),
+        sampled_repeated=replace(answers.sampled_repeated, n=9),
+    )
+
+    assert (
+        "Whether RAG changes the answers more than sampling again does cannot be said, not enough data: n = 9 pairs"
+        in text_of(findings(answers=few))
+    )
 
 
 def test_drift_without_data_says_so() -> None:

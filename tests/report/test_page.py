@@ -54,7 +54,15 @@ def full() -> str:
     return render(examples.full())
 
 
-CONTENTS = (examples.full, examples.empty, examples.one_table, examples.hollow, examples.one_point)
+CONTENTS = (
+    examples.full,
+    examples.empty,
+    examples.one_table,
+    examples.hollow,
+    examples.one_point,
+    examples.no_windows,
+    examples.few_clusters,
+)
 
 
 @pytest.mark.parametrize("content", CONTENTS)
@@ -95,6 +103,8 @@ def test_every_number_is_in_a_table(full: str) -> None:
     lags = [lag for curve in made.drift.curves for lag in curve.lags]
     assert shown([e for lag in lags for e in (lag.jaccard, lag.across, lag.ceiling)], decimal) <= cells
     assert shown([lag.drift for lag in lags], change) <= cells
+    assert {decimal((lag.ceiling.value or 0) + (lag.unevenness or 0)) for lag in lags} <= cells
+    assert {change(lag.unevenness or 0) for lag in lags} <= cells
     assert {decimal(lag.variance or 0) for lag in lags} | {count(lag.comparisons) for lag in lags} <= cells
     assert shown([window.ceiling for window in made.drift.windows], decimal) <= cells
     assert {count(n) for window in made.drift.windows for n in (window.users, window.triples, window.pairs)} <= cells
@@ -146,6 +156,26 @@ def test_what_had_no_data_says_so() -> None:
     words = Reader(render(examples.hollow())).words
     assert "not enough data: n = 0" in words
     assert "n = 0 users" in words
+
+
+@pytest.mark.parametrize("content", [examples.no_windows, examples.few_clusters])
+def test_drift_without_lags_has_no_empty_table(content: Callable[[], Content]) -> None:
+    made = content()
+    assert made.drift is not None
+    page = render(made)
+    words = Reader(page).words
+
+    assert made.drift.missing[0] in words
+    assert "<tbody>\n</tbody>" not in page
+    assert ("By frequency: top 5" in words, "The 0 windows" in words) == (False, False)
+
+
+def test_a_drift_that_was_measured_without_u_says_so() -> None:
+    made = examples.full()
+    assert made.drift is not None
+    curves = tuple(replace(c, lags=tuple(replace(p, unevenness=None) for p in c.lags)) for c in made.drift.curves)
+
+    assert "not recorded" in Reader(render(replace(made, drift=replace(made.drift, curves=curves), costs=()))).words
 
 
 def test_text_from_the_log_is_text() -> None:
