@@ -18,8 +18,8 @@ from sources.sequences import open_assigned, over_sequences, parameters
 from sources.session import explained
 
 BATCH = 1 << 16
-MEMORY, MEMORY_PER_THREAD = 384, 128
-"""MiB that DuckDB may hold, and the least per thread that it needs; the rest is spilled. Windows are listed side by side."""
+MEMORY, MEMORY_PER_THREAD = 512, 128
+"""MiB that DuckDB may hold at first, and per thread; what is beyond is spilled. Windows are listed side by side."""
 QUARTERS = 4
 HALVINGS = ((0, 1), (2, 3)), ((0, 2), (1, 3)), ((0, 3), (1, 2))
 """The three ways to make two halves of four quarters."""
@@ -50,19 +50,15 @@ def sampled_successors(
     Raises:
         ValueError: `source` or `assignment` is not as it should be.
     """
-    whole = no_successors(n_clusters, top_k)
-    halves = tuple((no_successors(n_clusters, top_k), no_successors(n_clusters, top_k)) for _ in HALVINGS)
-    unevenness = no_unevenness()
-    rng = np.random.default_rng(0)
     with open_assigned(source, assignment) as con:
-        asked = parameters(sequences, window)
-        ((threads,),) = con.execute("SELECT current_setting('threads')").fetchall()
-        con.execute(f"SET memory_limit = '{max(MEMORY, MEMORY_PER_THREAD * threads)}MiB'")
-        con.begin()  # both scans of a live database see the same rows
         with explained("source"):
-            ((users,),) = con.execute(USERS, {name: asked[name] for name in ("start", "end")}).fetchall()
-            con.execute(COUNT.format(halves=over_sequences("halves")), asked)
+            users = _count(con, parameters(sequences, window))
         total = _totals(con, n_clusters)
+        # Not before: what DuckDB needed for counting is free again.
+        whole = no_successors(n_clusters, top_k)
+        halves = tuple((no_successors(n_clusters, top_k), no_successors(n_clusters, top_k)) for _ in HALVINGS)
+        unevenness = no_unevenness()
+        rng = np.random.default_rng(0)
         # Tables are scanned in the order in which they were filled.
         reader = con.sql("FROM driftline_halves").to_arrow_reader(BATCH)
         for part in slices(iter(reader), reader.schema):
@@ -74,8 +70,26 @@ def sampled_successors(
                 fill(found[0], a, total_a, n_clusters)
                 fill(found[1], b, total_b, n_clusters)
                 add_unevenness(unevenness, a, b, (total_a, total_b), top_k, n_clusters, rng)
-        con.rollback()
     return Sampled(window.start, window.end, users, int(total.sum()), whole, halves, unevenness)
+
+
+def _count(con: duckdb.DuckDBPyConnection, asked: dict[str, object]) -> int:
+    """Fills `driftline_halves`; returns the number of users. The limit rises where DuckDB cannot spill what it holds."""
+    ((threads,),) = con.execute("SELECT current_setting('threads')").fetchall()
+    least = max(MEMORY, MEMORY_PER_THREAD * threads)
+    for limit in (f"'{least}MiB'", f"'{4 * least}MiB'", None):
+        con.execute(f"SET memory_limit = {limit}" if limit else "RESET memory_limit")
+        con.begin()  # both scans of a live database see the same rows
+        try:
+            ((users,),) = con.execute(USERS, {name: asked[name] for name in ("start", "end")}).fetchall()
+            con.execute(COUNT.format(halves=over_sequences("halves")), asked)
+            con.commit()
+            return int(users)
+        except duckdb.OutOfMemoryException:
+            con.rollback()
+            if not limit:
+                raise
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _quarters(part: pa.Table, n_clusters: int) -> tuple[Triples, Ints]:

@@ -118,3 +118,11 @@ def test_users_are_those_with_an_event_that_counts(tmp_path: Path) -> None:
 def test_an_assignment_of_another_cluster_set_is_refused(source: Source) -> None:
     with pytest.raises(ValueError, match="cluster 7, which is not in a set of 7"):
         sampled(source, clusters=LETTERS | {"g": 7})
+
+
+def test_more_memory_is_taken_where_counting_needs_it(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sampled(source)
+    monkeypatch.setattr(sources.halves, "MEMORY", 1)
+    monkeypatch.setattr(sources.halves, "MEMORY_PER_THREAD", 0)
+
+    assert equal(sampled(source).whole, before.whole)
