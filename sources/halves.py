@@ -74,7 +74,7 @@ def sampled_successors(
 
 
 def _count(con: duckdb.DuckDBPyConnection, asked: dict[str, object]) -> int:
-    """Fills `driftline_halves`; returns the number of users. The limit rises where DuckDB cannot spill what it holds."""
+    """Fills `driftline_halves` and returns the number of users. `MEMORY` may rise, for not everything can be spilled."""
     ((threads,),) = con.execute("SELECT current_setting('threads')").fetchall()
     least = max(MEMORY, MEMORY_PER_THREAD * threads)
     for limit in (f"'{least}MiB'", f"'{4 * least}MiB'", None):
@@ -84,6 +84,7 @@ def _count(con: duckdb.DuckDBPyConnection, asked: dict[str, object]) -> int:
             ((users,),) = con.execute(USERS, {name: asked[name] for name in ("start", "end")}).fetchall()
             con.execute(COUNT.format(halves=over_sequences("halves")), asked)
             con.commit()
+            con.execute(f"SET memory_limit = '{max(least // 2, 1)}MiB'")  # the rankings need room, too
             return int(users)
         except duckdb.OutOfMemoryException:
             con.rollback()
