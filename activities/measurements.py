@@ -51,7 +51,9 @@ class MeasurementActivities:
         hits = replace(hits, missing=(*hits.missing, *request.missing))
         inputs = {
             "model": request.model.version,
-            "source": asdict(request.source),
+            "source": {
+                name: value for name, value in asdict(request.source).items() if name != "setup"
+            },  # it may hold a password
             "arms": {arm.name: {"counts": arm.counts, "mappings": [m.hash for m in arm.mappings]} for arm in request.arms},
             "since": {arm.name: arm.since for arm in request.arms},
             "period": asdict(request.period),

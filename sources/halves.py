@@ -3,6 +3,7 @@
 `halves.sql` counts all samples in one pass; the counts stay in DuckDB, which may spill them, and are ranked as they stream by.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 
 import duckdb
@@ -84,7 +85,8 @@ def _count(con: duckdb.DuckDBPyConnection, asked: dict[str, object]) -> int:
             ((users,),) = con.execute(USERS, {name: asked[name] for name in ("start", "end")}).fetchall()
             con.execute(COUNT.format(halves=over_sequences("halves")), asked)
             con.commit()
-            con.execute(f"SET memory_limit = '{max(least // 2, 1)}MiB'")  # the rankings need room, too
+            with suppress(duckdb.OutOfMemoryException):  # the rankings need room, too
+                con.execute(f"SET memory_limit = '{max(least // 2, 1)}MiB'")
             return int(users)
         except duckdb.OutOfMemoryException:
             con.rollback()
