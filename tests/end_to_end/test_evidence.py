@@ -33,7 +33,7 @@ def sequences(stack: Stack, cluster_set: Any) -> dict[str, list[int]]:
 
 @pytest.fixture(scope="module")
 def refresh(stack: Stack, fine_tuned: Any) -> Any:
-    (measured,) = stack.json("evaluate", "refresh", *PERIOD, "--every", "4d", "--wait", *KNOBS)["measurements"]
+    (measured,) = stack.json("evaluate", "refresh", *PERIOD, "--every", "6d", "--wait", *KNOBS)["measurements"]
     return measured
 
 
@@ -60,10 +60,10 @@ def test_every_arm_is_measured_on_the_same_days(refresh: Any) -> None:
     assert [arm["name"] for arm in result["arms"]][:4] == [NO_RAG, RAG_FIXED, RAG_RENEWED, POPULAR]
     assert len(result["days"]) == 12
     assert all(len(arm["daily"]) == 12 and arm["rate"]["n"] == result["users"] for arm in result["arms"])
-    first_days = [[day["value"] for day in arm["daily"][:4]] for arm in result["arms"] if arm["name"] in (RAG_FIXED, RAG_RENEWED)]
+    first_days = [[day["value"] for day in arm["daily"][:6]] for arm in result["arms"] if arm["name"] in (RAG_FIXED, RAG_RENEWED)]
     assert first_days[0] == first_days[1]  # until it is renewed, it is the same mapping
     assert (RAG_RENEWED, FREQUENT_RENEWED) in {(d["a"], d["b"]) for d in result["differences"]}
-    assert refresh["inputs"]["every_days"] == 4
+    assert refresh["inputs"]["every_days"] == 6
 
 
 def test_a_refresh_of_days_that_the_model_has_learned_from_is_refused(stack: Stack, fine_tuned: Any) -> None:
@@ -121,10 +121,10 @@ def test_a_killed_evaluation_goes_on_and_answers_no_mapping_twice(stack: Stack, 
 
     before = mappings()
     running = stack.start(
-        "evaluate", "refresh", "--from", "2024-03-14", "--to", "2024-04-01", "--every", "2d", "--wait", "--json"
+        "evaluate", "refresh", "--from", "2024-03-13", "--to", "2024-04-01", "--every", "8d", "--wait", "--json"
     )
     try:
-        stack.until("two mappings of the replay", lambda: len(mappings()) >= len(before) + 2)
+        stack.until("a mapping of the replay", lambda: len(mappings()) > len(before))
         worker = stack.worker()
         worker.kill()
         worker.wait(10)
