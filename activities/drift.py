@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
 from temporalio import activity
 
 import db.clusters
@@ -114,20 +113,13 @@ def _inputs(request: MeasureDrift | MeasureStaleness, lists: tuple[SuccessorsRef
     """What the numbers were computed from. `source.setup` is left out: it may hold a password."""
     source = {name: value for name, value in asdict(request.about.source).items() if name not in ("setup", "positive")}
     windows = [{"start": found.window.start, "end": found.window.end, "successors": found.hash} for found in lists]
-    return _json(
-        {
-            "source": source,
-            "predicate": request.about.source.positive,
-            "dedup": request.about.sequences.dedup,
-            "windows": windows,
-        }
-    )
+    return {
+        "source": source,
+        "predicate": request.about.source.positive,
+        "dedup": request.about.sequences.dedup,
+        "windows": windows,
+    }
 
 
 def _only(request: MeasureDrift | MeasureStaleness, *names: str) -> dict[str, Any]:
-    return _json({"measures": {name: getattr(request.measures, name) for name in names}})
-
-
-def _json(inputs: dict[str, Any]) -> dict[str, Any]:
-    plain: dict[str, Any] = TypeAdapter(dict[str, Any]).dump_python(inputs, mode="json")
-    return plain
+    return {"measures": {name: getattr(request.measures, name) for name in names}}

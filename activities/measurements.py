@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import TypeAdapter
 from sqlalchemy import Connection
 from temporalio import activity
 
@@ -69,7 +68,7 @@ class MeasurementActivities:
                 kind=request.kind,
                 cluster_set=cluster_set,
                 model=request.model.version,
-                inputs=_json(inputs),
+                inputs=inputs,
                 result=hits,
                 run=request.run,
             )
@@ -106,7 +105,7 @@ class MeasurementActivities:
                 kind="answers",
                 cluster_set=request.model.cluster_set,
                 model=request.model.version,
-                inputs=_json(inputs),
+                inputs=inputs,
                 result=compared,
                 run=request.run,
             )
@@ -167,7 +166,7 @@ class MeasurementActivities:
                 kind="quality",
                 cluster_set=table.cluster_set,
                 table=table.version,
-                inputs=_json(inputs),
+                inputs=inputs,
                 result=quality,
                 run=request.run,
             )
@@ -202,8 +201,3 @@ def _version(since: datetime, mapping: pa.Table, clusters: int) -> Version:
 
 def _answers(mapping: MappingRef, clusters: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     return metrics.answers_of(pq.read_table(local_path(mapping.uri) / "mapping.parquet"), clusters)
-
-
-def _json(inputs: dict[str, Any]) -> dict[str, Any]:
-    plain: dict[str, Any] = TypeAdapter(dict[str, Any]).dump_python(inputs, mode="json")
-    return plain

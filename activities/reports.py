@@ -24,18 +24,13 @@ class ReportActivities:
     @beating("reporting")
     def write_report(self, request: WriteReport) -> ReportRef:
         with self.resources.engine.begin() as connection:
-            return write(connection, request.table, request.gates)
+            return write(connection, content(connection, request.table, request.gates))
 
 
-def write(connection: Connection, table: int, gates: Gates) -> ReportRef:
-    """Store what is known of a table by now as its newest report.
-
-    Raises:
-        ValueError: there is no such table.
-    """
-    found = content(connection, table, gates)
+def write(connection: Connection, found: Content) -> ReportRef:
+    """Store what is known of a table as its newest report."""
     measured = [source.version for source in found.sources]
-    return db.reports.add(connection, table, measured, [asdict(finding) for finding in found.findings])
+    return db.reports.add(connection, found.table, measured, [asdict(finding) for finding in found.findings])
 
 
 def content(connection: Connection, table: int, gates: Gates) -> Content:

@@ -48,7 +48,6 @@ WORKFLOWS = {
     "answers": "EvaluateAnswers",
     "retrieval": "EvaluateRetrieval",
 }
-NEEDS_LLM = ("refresh", "answers", "retrieval")
 
 
 @app.command()

@@ -74,8 +74,8 @@ def make(settings: Settings, table: int, out: Path) -> tuple[int, Content]:
     from report.page import render  # matplotlib takes a second to load, which no other command should wait for
 
     with engine(settings).begin() as connection:
-        made = write(connection, table, settings.gates)
         shown = content(connection, table, settings.gates)
+        made = write(connection, shown)
     out.write_text(render(shown), encoding="utf-8")
     return made.version, shown
 

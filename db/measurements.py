@@ -57,11 +57,15 @@ def add(
 ) -> MeasurementRef:
     """Store a measurement unless the newest one of its kind and subject says the same of the same things.
 
+    Args:
+        inputs: everything it was computed from; dates, tuples and dataclasses are stored as JSON.
+
     Raises:
         ValueError: a number of the result is not finite.
     """
     numbers = TypeAdapter(type(result)).dump_python(result, mode="json")
     json.dumps(numbers, allow_nan=False)
+    inputs = TypeAdapter(dict[str, Any]).dump_python(inputs, mode="json")
     subject = {"kind": kind, "cluster_set": cluster_set, "table_version": table, "model_version": model}
     lock(conn, f"measurement:{content_key(subject)}")
     same = (measurements.c[name].is_not_distinct_from(value) for name, value in subject.items())
