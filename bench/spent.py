@@ -1,6 +1,7 @@
 """What a piece of work costs, in a process of its own: a peer's memory is not ours, and a peak is a process's."""
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -24,9 +25,12 @@ class Spent:
     """Equal where the answers are."""
 
 
-def spend(module: str, *arguments: str) -> Spent:
-    """Runs `python -m module arguments`, which has to end with `report`."""
-    done = subprocess.run([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True, check=True)
+def spend(module: str, *arguments: str, python: Path | str = sys.executable) -> Spent:
+    """Runs `python -m module arguments`, which has to end with `report`. `python`: of a peer with an environment of its own."""
+    # As the engines' own processes have it (`engines.child.arm`): threads that spin while they wait are nobody's work.
+    environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
+    command = [python, "-m", module, *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     return Spent(**json.loads(done.stdout.splitlines()[-1]))
 
 

@@ -1,7 +1,8 @@
 """Prompts as tokens. Segments are tokenised one by one and joined, in training and inference alike: that is what lets
 prompts that share a segment share its computation."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 
 class Segments:
@@ -31,3 +32,10 @@ class Segments:
     def label(self, completion: str) -> list[int]:
         """Tokens the model has to write, the end token last."""
         return [*self.of(completion), self._tokenizer.eos_token_id]
+
+
+def common_start(rows: Sequence[list[int]]) -> list[int]:
+    """The tokens that all rows begin with."""
+    # What the first and the last in order have in common, all in between have too.
+    pairs = zip(min(rows), max(rows), strict=False)
+    return [token for token, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]

@@ -1,4 +1,4 @@
-"""Bulk inference over all pairs: shared prefixes once, rows in batches, a trie over the answers, forced tokens without a step.
+"""Bulk inference over all pairs: what prompts share once, no padding, a trie over the answers, forced tokens without a step.
 
 Greedy constrained decoding, equal to `generate(do_sample=False, prefix_allowed_tokens_fn=…)` pair by pair. Along the way every
 token of the answer, the end token included, is compared with the unconstrained argmax: one pass also tells whether free greedy
@@ -10,15 +10,15 @@ With `Sampling`, the token at a fork is drawn from softmax(logits / temperature)
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import numpy as np
 import torch
-from transformers import DynamicCache
 
 from contracts import Sampling
-from engines.cache import repeated
 from engines.engine import Answer, Block
-from engines.tokens import Segments
+from engines.shared_prefix import Prefix, Rows, SharedPrefixModel
+from engines.tokens import Segments, common_start
 from engines.trie import Node, Trie
 
 
@@ -28,10 +28,10 @@ class Row:
 
     c1: int
     c2: int
+    slot: int
+    """Its place among the rows that are decoded together."""
     node: Node
     """Where in the trie the answer stands: a fork, or an end."""
-    position: int
-    """Tokens the model has seen."""
     forced: list[int] = field(default_factory=list)
     """Tokens of the answer that led to `node` without a choice; the model has yet to say whether it would have written them."""
     feed: list[int] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Row:
 
 
 class TrieEngine:
-    """Answers blocks with a Hugging Face causal LM that keeps a key/value cache (transformers' `DynamicCache`).
+    """Answers blocks with a causal LM of transformers (`SharedPrefixModel`).
 
     Args:
         shared: the segment that all prompts begin with.
@@ -62,84 +62,64 @@ class TrieEngine:
         sampling: draw the answers; None: take the likeliest token at every fork.
 
     Raises:
-        ValueError: the descriptions are not prefix-free in this tokenizer.
+        ValueError: the descriptions are not prefix-free in this tokenizer, or the model's attention does not suit.
     """
 
     def __init__(
         self, model, tokenizer, shared: str, labels: Sequence[str], batch_size: int, sampling: Sampling | None = None
     ) -> None:
-        self._model = model.eval()
         self._tokenizer = tokenizer
         self._segments = Segments(tokenizer)
         self._segments.learn(labels)
-        self._trie = Trie([self._segments.label(label) for label in labels])
+        tokens = [self._segments.label(label) for label in labels]
+        self._longest = max(map(len, tokens))
+        self._trie = Trie(tokens)
         self._batch_size = batch_size
         self._sampling = sampling
         self.tokens = 0
-        self._shared = self._extend(DynamicCache(), self._segments.start(shared))
+        self._model = SharedPrefixModel(model)
+        self._shared = self._extend(Prefix(), self._segments.start(shared))
 
     def answer(self, block: Block) -> Iterator[Answer]:
         """One answer per pair; a batch's answers come in the order in which they finish."""
-        prefix = self._extend(self._shared, self._segments.of(block.first))
         self._segments.learn(block.rest)
+        rests = [self._segments.of(rest) for rest in block.rest]
+        # At least one token is each row's own: the one that predicts its answer.
+        common = common_start([rest[:-1] for rest in rests])
+        prefix = self._extend(self._shared, [*self._segments.of(block.first), *common])
         for begin in range(0, len(block.c2), self._batch_size):
             batch = slice(begin, begin + self._batch_size)
-            rows = [Row(block.c1, c2, self._trie.root, prefix.get_seq_length()) for c2 in block.c2[batch]]
-            for row, rest in zip(rows, block.rest[batch], strict=True):
-                self._follow(row, self._segments.of(rest))
-            yield from self._decode(rows, prefix)
+            rows = [Row(block.c1, c2, slot, self._trie.root) for slot, c2 in enumerate(block.c2[batch])]
+            for row, rest in zip(rows, rests[batch], strict=True):
+                self._follow(row, rest[len(common) :])
+            yield from self._decode(rows, prefix, max(map(len, rests[batch])) - len(common))
 
-    def _decode(self, rows: list[Row], prefix: DynamicCache) -> Iterator[Answer]:
-        cache = repeated(prefix, len(rows))
-        mask = torch.ones(len(rows), prefix.get_seq_length(), dtype=torch.long, device=self._model.device)
+    def _decode(self, rows: list[Row], prefix: Prefix, longest: int) -> Iterator[Answer]:
+        cache = Rows(prefix, len(rows), longest + self._longest)
         while rows:
-            logits, mask = self._forward(rows, cache, mask)
+            logits = self._forward(rows, cache)
             greedy = logits.argmax(-1).tolist()
-            chosen = self._choose(rows, logits[:, -1])
-            open_rows = []
-            for i, row in enumerate(rows):
-                if self._finished(row, greedy[i][-row.scores :], chosen[i]):
+            ends = list(accumulate(row.scores for row in rows))
+            chosen = self._choose(rows, logits[[end - 1 for end in ends]])
+            still = []
+            for row, end, token in zip(rows, ends, chosen, strict=True):
+                if self._finished(row, greedy[end - row.scores : end], token):
                     yield self._answer(row)
                 else:
-                    open_rows.append(i)
-            if len(open_rows) < len(rows):
-                index = torch.tensor(open_rows, dtype=torch.long, device=mask.device)
-                rows, mask = [rows[i] for i in open_rows], mask[index]
-                cache.batch_select_indices(index)
+                    still.append(row)
+            rows = still
 
-    @torch.inference_mode()
-    def _forward(self, rows: list[Row], cache: DynamicCache, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Feeds every row's `feed`, padded on the left; masked padding and own positions keep rows from touching each other.
-
-        Returns:
-            logits [rows, most `scores` of a row, vocabulary], and the mask [rows, tokens in the cache] grown by this step.
-        """
-        width = max(len(row.feed) for row in rows)
-        tokens, positions, seen = [], [], []
-        for row in rows:
-            padding = width - len(row.feed)
-            tokens.append([0] * padding + row.feed)
-            positions.append([0] * padding + list(range(row.position, row.position + len(row.feed))))
-            seen.append([0] * padding + [1] * len(row.feed))
-            row.position += len(row.feed)
-            self.tokens += len(row.feed)
-        mask = torch.cat([mask, self._tensor(seen)], dim=1)
-        logits = self._model(
-            input_ids=self._tensor(tokens),
-            position_ids=self._tensor(positions),
-            attention_mask=mask,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=max(row.scores for row in rows),
-        ).logits
-        return logits, mask
+    def _forward(self, rows: list[Row], cache: Rows) -> torch.Tensor:
+        """Logits [sum of `scores`, vocabulary] of every row's `feed`, row after row."""
+        self.tokens += sum(len(row.feed) for row in rows)
+        return self._model.forward(cache, [row.slot for row in rows], [row.feed for row in rows], [row.scores for row in rows])
 
     def _choose(self, rows: list[Row], logits: torch.Tensor) -> list[int]:
         """One of the allowed tokens, row by row: that with the highest logit, or one drawn. Meaningless for a row at its end."""
         allowed = [[0] if row.at_end else self._trie.allowed(row.node, row.c1, row.c2) for row in rows]
         width = max(map(len, allowed))
         choices = [tokens + tokens[:1] * (width - len(tokens)) for tokens in allowed]
-        scores = logits.gather(1, self._tensor(choices))
+        scores = logits.gather(1, torch.tensor(choices, device=logits.device))
         if self._sampling is None:
             best = scores.argmax(1).tolist()
         else:
@@ -170,17 +150,9 @@ class TrieEngine:
         free = None if row.left is None else self._tokenizer.decode([*row.agreed, row.left])
         return Answer(row.c2, row.node.cluster, free)
 
-    @torch.inference_mode()
-    def _extend(self, prefix: DynamicCache, tokens: list[int]) -> DynamicCache:
-        """A cache [1, …] of `prefix` and `tokens`; `prefix` stays as it is."""
-        cache = repeated(prefix, 1)
-        if tokens:
-            self.tokens += len(tokens)
-            self._model(input_ids=self._tensor([tokens]), past_key_values=cache, use_cache=True, logits_to_keep=1)
-        return cache
-
-    def _tensor(self, rows: list[list[int]]) -> torch.Tensor:
-        return torch.tensor(rows, dtype=torch.long, device=self._model.device)
+    def _extend(self, prefix: Prefix, tokens: list[int]) -> Prefix:
+        self.tokens += len(tokens)
+        return self._model.extend(prefix, tokens)
 
 
 def draw(logits: np.ndarray, sampling: Sampling, row: Row) -> int:

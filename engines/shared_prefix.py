@@ -1,0 +1,233 @@
+"""A causal LM over rows that begin alike: what they share is attended to once for all of them, and no row is padded.
+
+The tokens of all rows lie one after the other in a single sequence, so that every linear layer works on real tokens only. A token
+attends to the prefix and to its own row. Both are softmaxes over a part of the keys; weighted by their log-sum-exps they add up
+to the softmax over all, so the prefix's keys and values exist once and are never copied to the rows.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from transformers import AttentionInterface, PreTrainedModel
+
+UNSUITED = "{} cannot be asked with a shared prefix ({}): choose generation.engine = 'vllm', or another training.base_model"
+NAME = "driftline_shared_prefix"
+QUERIES = 256
+"""Queries on a CPU that meet the prefix at a time: their scores stay in the cache."""
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """What all rows begin with: keys and values [key/value heads, length, head size] of every layer."""
+
+    layers: tuple[tuple[torch.Tensor, torch.Tensor], ...] = ()
+
+    @property
+    def length(self) -> int:
+        return self.layers[0][0].shape[1] if self.layers else 0
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Where the tokens of one forward pass belong. `row`, `turn`, `place`: int64 [tokens].
+
+    Attributes:
+        rows: int64 [busy rows].
+        row: position in `rows` of each token.
+        turn: its number among the row's tokens of this pass.
+        place: its number among all tokens that the row has had.
+        hidden: bool [busy rows, 1, turns, places], the places that a turn must not see: those after its own.
+    """
+
+    rows: torch.Tensor
+    row: torch.Tensor
+    turn: torch.Tensor
+    place: torch.Tensor
+    hidden: torch.Tensor
+
+
+@dataclass
+class Rows:
+    """`count` rows after a prefix, with room for `room` tokens of their own each."""
+
+    prefix: Prefix
+    count: int
+    room: int
+    lengths: list[int] = field(init=False)
+    """Tokens that each row has had."""
+    layers: list[tuple[torch.Tensor, torch.Tensor]] = field(init=False, default_factory=list)
+    """Keys and values [rows, key/value heads, room, head size] of every layer."""
+    step: _Step | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self.lengths = [0] * self.count
+
+    def add(self, layer: int, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keeps this step's keys and values [key/value heads, tokens, head size] of a layer.
+
+        Returns:
+            All that the busy rows have, [busy rows, key/value heads, places, head size].
+        """
+        step = self.step
+        if layer == len(self.layers):
+            heads, _, size = keys.shape
+            self.layers.append(
+                (keys.new_zeros(self.count, heads, self.room, size), values.new_zeros(self.count, heads, self.room, size))
+            )
+        found = []
+        for kept, new in zip(self.layers[layer], (keys, values), strict=True):
+            kept[step.rows[step.row], :, step.place] = new.transpose(0, 1)
+            busy = kept if len(step.rows) == self.count else kept[step.rows]
+            found.append(busy[:, :, : step.hidden.shape[-1]])
+        return found[0], found[1]
+
+
+class SharedPrefixModel:
+    """A causal LM of transformers with this attention.
+
+    Raises:
+        ValueError: the model's own attention does something that this one does not.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self._model = model.eval()
+        self._device = model.device
+        probe = torch.arange(1, 9)
+        expected = self._plain(probe)
+        try:
+            half = self.extend(Prefix(), probe[:4].tolist())
+            found = self.forward(Rows(half, 1, 4), [0], [probe[4:].tolist()], [1])[0]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(UNSUITED.format(type(model).__name__, error)) from error
+        if (found - expected).abs().max() > 0.1 * expected.std():  # bfloat16 rounds to within a tenth of that
+            raise ValueError(UNSUITED.format(type(model).__name__, "it gives other logits"))
+
+    @torch.inference_mode()
+    def _plain(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self._model(input_ids=tokens[None].to(self._device), use_cache=False, logits_to_keep=1).logits[0, -1]
+
+    def extend(self, prefix: Prefix, tokens: Sequence[int]) -> Prefix:
+        """The prefix with `tokens` after it."""
+        if not tokens:
+            return prefix
+        rows = Rows(prefix, 1, len(tokens))
+        self.forward(rows, [0], [tokens], [1])
+        new = [(keys[0], values[0]) for keys, values in rows.layers]
+        if not prefix.layers:
+            return Prefix(tuple(new))
+        return Prefix(
+            tuple(
+                tuple(torch.cat(both, dim=1) for both in zip(*layers, strict=True))
+                for layers in zip(prefix.layers, new, strict=True)
+            )
+        )
+
+    @torch.inference_mode()
+    def forward(self, rows: Rows, busy: Sequence[int], feed: Sequence[Sequence[int]], scores: Sequence[int]) -> torch.Tensor:
+        """Feeds `feed[i]`, which is not empty, to row `busy[i]`.
+
+        Returns:
+            Logits [sum of scores, vocabulary]: what each row's last `scores[i]` tokens of this pass predict, row after row.
+        """
+        lengths, before = [len(tokens) for tokens in feed], [rows.lengths[row] for row in busy]
+        row = [i for i, length in enumerate(lengths) for _ in range(length)]
+        turn = [turn for length in lengths for turn in range(length)]
+        place = [before[i] + t for i, t in zip(row, turn, strict=True)]
+        ends = torch.tensor(lengths).cumsum(0).tolist()
+        kept = [at for end, n in zip(ends, scores, strict=True) for at in range(end - n, end)]
+        places = self._tensor(range(max(place) + 1))
+        turns = self._tensor(before)[:, None] + self._tensor(range(max(lengths)))
+        rows.step = _Step(
+            rows=self._tensor(busy),
+            row=self._tensor(row),
+            turn=self._tensor(turn),
+            place=self._tensor(place),
+            hidden=(places > turns[:, :, None])[:, None],
+        )
+        with self._sharing():
+            logits = self._model(
+                input_ids=self._tensor([token for tokens in feed for token in tokens])[None],
+                position_ids=rows.prefix.length + rows.step.place[None],
+                use_cache=False,
+                logits_to_keep=self._tensor(kept),
+                rows=rows,
+            ).logits[0]
+        for i, length in zip(busy, lengths, strict=True):
+            rows.lengths[i] += length
+        return logits
+
+    @contextmanager
+    def _sharing(self) -> Iterator[None]:
+        """The model with this attention; it has its own back afterwards."""
+        config = self._model.config
+        own, config._attn_implementation = config._attn_implementation, NAME
+        try:
+            yield
+        finally:
+            config._attn_implementation = own
+
+    def _tensor(self, numbers: Sequence[int]) -> torch.Tensor:
+        return torch.tensor(list(numbers), dtype=torch.long, device=self._device)
+
+
+def _attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float,
+    rows: Rows,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: torch.Tensor | None = None,
+    **others: object,
+) -> tuple[torch.Tensor, None]:
+    """From query, key and value [1, heads, tokens, head size] to [1, tokens, heads, head size], as transformers asks for it."""
+    step = rows.step
+    seen = rows.prefix.length + step.hidden.shape[-1]
+    if softcap is not None or s_aux is not None:
+        raise ValueError("it caps scores or has sinks")
+    if sliding_window and seen > sliding_window:
+        raise ValueError(UNSUITED.format("the base model", f"it sees {sliding_window} tokens and the prompt has {seen}"))
+    keys, values = rows.add(module.layer_idx, key[0], value[0])
+    shared, turns = keys.shape[1], step.hidden.shape[2]
+    # Heads that share a key/value head are more queries to it.
+    query = query[0].unflatten(0, (shared, -1)) * scaling  # [kv heads, group, tokens, size]
+    group, size = query.shape[1], query.shape[-1]
+    turned = query.new_zeros(len(keys), turns, shared, group, size)
+    turned[step.row, step.turn] = query.permute(2, 0, 1, 3)
+    turned = turned.permute(0, 2, 3, 1, 4).flatten(2, 3)  # [rows, kv heads, group · turns, size]
+    hidden = step.hidden.repeat(1, 1, group, 1)
+    own, weight = _attend(turned, keys, values, hidden)
+    own = own.unflatten(2, (group, turns))[step.row, :, :, step.turn]  # [tokens, kv heads, group, size]
+    weight = weight.unflatten(2, (group, turns))[step.row, :, :, step.turn]
+    if rows.prefix.length:
+        before, theirs = _attend_in_parts(query.flatten(1, 2), *rows.prefix.layers[module.layer_idx])
+        before, theirs = (found.unflatten(1, (group, -1)).movedim(2, 0) for found in (before, theirs))
+        own = torch.lerp(own, before, torch.sigmoid(theirs - weight)[..., None].to(own.dtype))
+    return own.flatten(1, 2)[None], None
+
+
+def _attend(
+    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, hidden: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Softmax attention [..., queries, size], and the log of its denominator [..., queries]."""
+    scores = query @ keys.transpose(-1, -2)
+    if hidden is not None:
+        scores.masked_fill_(hidden, -torch.inf)
+    most = scores.amax(-1, keepdim=True)
+    scores = scores.sub_(most).exp_()
+    total = scores.sum(-1, keepdim=True, dtype=torch.float32)
+    return (scores @ values) / total.to(values.dtype), (most + total.log())[..., 0]
+
+
+def _attend_in_parts(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    parts = query.split(QUERIES if query.device.type == "cpu" else query.shape[1], dim=1)
+    found = [_attend(part, keys, values) for part in parts]
+    return torch.cat([one for one, _ in found], dim=1), torch.cat([weight for _, weight in found], dim=1)
+
+
+AttentionInterface.register(NAME, _attention)
