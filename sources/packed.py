@@ -90,7 +90,7 @@ class Packing:
 def count_packed(
     con: duckdb.DuckDBPyConnection, source: Source, sequences: Sequences, window: Window
 ) -> tuple[pa.Table, dict[str, int]] | None:
-    """The rows of `triples.sql` and the figures of `counting.FIGURES`. `con`: from `open_assigned`, inside a transaction.
+    """The rows of `triples.sql` and the figures of `figures.sql`. `con`: from `open_assigned`, inside a transaction.
 
     Returns:
         None where time and cluster do not fit one integer, or two users share a hash: the SQL has to count.

@@ -3,7 +3,7 @@
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import duckdb
@@ -58,18 +58,27 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _run(con: duckdb.DuckDBPyConnection, setup: str) -> None:
-    secrets: dict[str, str] = {}
+def expanded(text: str, knob: str, escape: Callable[[str], str] = str) -> tuple[str, dict[str, str]]:
+    """The text with `${NAME}` from the environment, and the values by name.
+
+    Raises:
+        ValueError: A variable is not set.
+    """
+    values: dict[str, str] = {}
 
     def value(match: re.Match[str]) -> str:
         name = match.group(1)
         if name not in os.environ:
-            raise ValueError(f"source.setup needs the environment variable {name}, which is not set")
-        # It stands inside a '…' string of SQL.
-        secrets[name] = os.environ[name].replace("'", "''")
-        return secrets[name]
+            raise ValueError(f"{knob} needs the environment variable {name}, which is not set")
+        values[name] = escape(os.environ[name])
+        return values[name]
 
-    statements = VARIABLE.sub(value, setup)
+    return VARIABLE.sub(value, text), values
+
+
+def _run(con: duckdb.DuckDBPyConnection, setup: str) -> None:
+    # A value stands inside a '…' string of SQL.
+    statements, secrets = expanded(setup, "source.setup", lambda value: value.replace("'", "''"))
     if not statements.strip():
         return
     try:

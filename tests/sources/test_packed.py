@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from bench import synthetic
 from contracts import Sequences, Source, Window
 from sources import packed, visits
-from sources.counting import Counts, count_triples
+from sources.counting import REFERENCE, Counts, count_triples
 from sources.sequences import open_assigned
 from sources.shuffle import KEY_BITS, shuffle
 from tests.sources import logs
@@ -29,8 +29,8 @@ Dedup = Literal["first", "adjacent"]
 
 def both(source: Source, sequences: Sequences, window: Window, clusters: pa.Table) -> Counts:
     """Counts by sorting, once the SQL has been seen to give the same table and figures."""
-    counted = count_triples(source, sequences, window, clusters, engine="packed")
-    by_sql = count_triples(source, sequences, window, clusters, engine="sql")
+    counted = count_triples(source, sequences, window, clusters, engine="duckdb")
+    by_sql = count_triples(source, sequences, window, clusters, engine=REFERENCE)
     assert counted.table.equals(by_sql.table)
     assert counted == by_sql
     return counted
