@@ -34,6 +34,9 @@ BAD_INPUT = (
 )
 """What no retry heals."""
 
+KINDS = {"string": "VARCHAR", "timestamp": "TIMESTAMP WITH TIME ZONE", "timestamp_ntz": "TIMESTAMP"}
+"""DuckDB's types by Spark's; the others are called alike."""
+
 _lock = Lock()
 _open = 0
 
@@ -60,7 +63,7 @@ def open_spark(url: str, source: Source, assignment: pa.Table) -> Iterator[Ask]:
             raise ValueError(f"source.events: {_words(error)}") from error
         log.createOrReplaceTempView(RAW)
         spark.createDataFrame(assignment).createOrReplaceTempView("driftline_assignment")
-        columns = dict.fromkeys(log.columns, "")
+        columns = {name: KINDS.get(kind, kind.upper()) for name, kind in log.dtypes}
         shown = "the query" if QUERY.match(source.events) else source.events
         yield ask_remotely(RemoteRows(run, DIALECTS["spark"], {}, columns, shown), source)
 

@@ -84,7 +84,15 @@ def spark() -> Iterator[str]:
         pytest.skip("PySpark needs a java command")
     from sources.spark import session
 
-    os.environ["PYSPARK_SUBMIT_ARGS"] = "--conf spark.ui.enabled=false --conf spark.sql.shuffle.partitions=2 pyspark-shell"
+    # Little data: what takes long is to compile for more.
+    quick = {
+        "ui.enabled": "false",
+        "sql.shuffle.partitions": 2,
+        "sql.codegen.wholeStage": "false",
+        "sql.adaptive.enabled": "false",
+    }
+    conf = " ".join(f"--conf spark.{name}={value}" for name, value in quick.items())
+    os.environ["PYSPARK_SUBMIT_ARGS"] = f"{conf} --driver-java-options -XX:TieredStopAtLevel=1 pyspark-shell"
     with session("local[2]"):
         yield "spark:local[2]"
 
