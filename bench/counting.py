@@ -22,8 +22,8 @@ from bench.spent import Spent, least, report, spend
 from bench.synthetic import WINDOW, Synthetic, assignment, write_log
 from contracts import Sequences, Source
 from sources import packed
-from sources.counting import REFERENCE, count_triples
-from sources.sequences import open_assigned, utc
+from sources.counting import count_triples
+from sources.sequences import REFERENCE, open_assigned, utc
 
 NAME = "counting"
 EVENTS = 50_000_000

@@ -17,16 +17,13 @@ import pyarrow.compute as pc
 from contracts import Sequences, Source, Window
 from sources.log import SPAN, utc_span
 from sources.packed import count_packed
-from sources.sequences import check_assignment, open_assigned, over_sequences, parameters, sql_file, utc
+from sources.sequences import REFERENCE, check_assignment, open_assigned, over_sequences, parameters, sql_file, utc
 from sources.session import arrow, explained
 
 COUNTS = pa.schema([("c1", pa.int32()), ("c2", pa.int32()), ("c_next", pa.int32()), ("n", pa.int64())])
 
 # Rows that cannot be placed in any window, so they are those of the whole log.
 UNDATED = "SELECT fault, count(*) AS n FROM driftline_log WHERE ts IS NULL GROUP BY fault ORDER BY fault"
-
-REFERENCE = "reference"
-"""The SQL on DuckDB, which the engines of `counting.engine` are held against."""
 
 Ask = Callable[[str, Mapping[str, object]], pa.Table]
 """Answers a query in DuckDB's SQL over `driftline_log`, `driftline_events` and `driftline_assignment`."""

@@ -16,6 +16,9 @@ from contracts import Sequences, Source, Window
 from sources.log import open_source
 from sources.session import arrow, explained
 
+REFERENCE = "reference"
+"""The counting engine that all others are held against: the SQL on DuckDB."""
+
 STEPS = pa.schema([("user", pa.string()), ("cluster", pa.int32()), ("ts", pa.timestamp("us"))])
 
 SHOWN = """

@@ -19,11 +19,11 @@ from chdb.session import Session
 
 from contracts import Sequences, Source, Window
 from sources import counting
-from sources.counting import REFERENCE, Counts, count_triples
+from sources.counting import Counts, count_triples
 from sources.database import assignment_table
 from sources.dialects import DIALECTS, read, write
 from sources.remote import RAW, RemoteRows, ask_remotely
-from sources.sequences import over_sequences, parameters, sql_file
+from sources.sequences import REFERENCE, over_sequences, parameters, sql_file
 from tests.sources.logs import assignment
 from tests.sources.test_packed import Dedup
 
