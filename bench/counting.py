@@ -96,7 +96,7 @@ def _work(engine: str, log: str, events: int, dedup: str) -> Callable[[], Any]:
         from bench.counting_pandas import plain, tuned
 
         return partial(plain if engine == PANDAS else tuned, log, WINDOW, given, dedup)
-    return lambda: count_triples(source, Sequences(dedup=dedup), WINDOW, given, engine).table
+    return lambda: count_triples(source, Sequences(dedup=dedup), WINDOW, given, engine).table  # type: ignore[arg-type]
 
 
 def _answer(counted: Any) -> str:

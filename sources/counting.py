@@ -4,7 +4,7 @@
 `spark.py` and `database.py` run the SQL where the log is.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,15 +18,12 @@ from contracts import Sequences, Source, Window
 from sources.log import SPAN, utc_span
 from sources.packed import count_packed
 from sources.sequences import REFERENCE, check_assignment, open_assigned, over_sequences, parameters, sql_file, utc
-from sources.session import arrow, explained
+from sources.session import Ask, arrow, explained
 
 COUNTS = pa.schema([("c1", pa.int32()), ("c2", pa.int32()), ("c_next", pa.int32()), ("n", pa.int64())])
 
 # Rows that cannot be placed in any window, so they are those of the whole log.
 UNDATED = "SELECT fault, count(*) AS n FROM driftline_log WHERE ts IS NULL GROUP BY fault ORDER BY fault"
-
-Ask = Callable[[str, Mapping[str, object]], pa.Table]
-"""Answers a query in DuckDB's SQL over `driftline_log`, `driftline_events` and `driftline_assignment`."""
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DataError, NoSuchModuleError, NotSupportedError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError, NotSupportedError, ProgrammingError
 from sqlglot import exp
 
 from contracts import QUERY, Source
 from sources.dialects import DIALECTS, Dialect, read, write
-from sources.remote import RAW, Ask, RemoteRows, ask_remotely
-from sources.session import expanded
+from sources.remote import RAW, RemoteRows, ask_remotely
+from sources.session import Ask, expanded, hidden
 
 NAMES = {
     "postgresql": "postgres",
@@ -42,7 +42,7 @@ def open_database(url: str, source: Source, assignment: pa.Table) -> Iterator[As
     """
     if not QUERY.match(source.events):
         raise ValueError("source.events must be a query in the database's own SQL where counting.engine is sql:…")
-    engine, dialect = _engine(url)
+    engine, dialect, secrets = _engine(url)
     try:
         with engine.connect() as connection:
             if dialect.session:
@@ -57,6 +57,9 @@ def open_database(url: str, source: Source, assignment: pa.Table) -> Iterator[As
             columns = _columns(connection, raw)
             rows = RemoteRows(lambda sql: _table(connection, sql), dialect, given, columns, "the query")
             yield ask_remotely(rows, source)
+    except DBAPIError as error:
+        # Another attempt may heal what is left of them.
+        raise ConnectionError(f"counting.engine: {hidden(str(error.orig).strip(), secrets)}") from None
     finally:
         engine.dispose()
 
@@ -86,15 +89,16 @@ def _write_assignment(connection: sa.Connection, dialect: Dialect, assignment: p
     return name
 
 
-def _engine(url: str) -> tuple[sa.Engine, Dialect]:
-    written, _ = expanded(url, "counting.engine")
+def _engine(url: str) -> tuple[sa.Engine, Dialect, dict[str, str]]:
+    """And what no message may show."""
+    written, secrets = expanded(url, "counting.engine")
     try:
         parsed = sa.make_url(written)
         name = NAMES.get(parsed.get_backend_name())
         if name is None:
             raise ValueError(f"counting.engine = 'sql:{url}': counting runs in {', '.join(sorted(set(NAMES.values())))} only")
         options = {"isolation_level": "AUTOCOMMIT"} if name == "postgres" else {}
-        return sa.create_engine(parsed, **options), DIALECTS[name]
+        return sa.create_engine(parsed, **options), DIALECTS[name], secrets | {"PASSWORD": str(parsed.password or "")}
     except (ArgumentError, NoSuchModuleError, ImportError):
         # Their words may show the URL, and it a password.
         raise ValueError(f"counting.engine = 'sql:{url}' is no URL of a database whose SQLAlchemy driver is installed") from None

@@ -97,15 +97,6 @@ DIALECTS = {
             micros="DATEDIFF(MICROSECOND, CAST('1970-01-01 00:00:00' AS TIMESTAMP_NTZ(6)), x)",
             session="ALTER SESSION SET TIMEZONE = 'UTC'",
         ),
-        Dialect(
-            "duckdb",
-            time="CAST(x AS TIMESTAMP)",
-            zoned="CAST(CAST(x AS TIMESTAMPTZ) AS TIMESTAMP)",
-            text="CAST(TRY_CAST(x AS TIMESTAMPTZ) AS TIMESTAMP)",
-            micros="EPOCH_US(x)",
-            finite="ISFINITE(x)",
-            session="SET TimeZone = 'UTC'",
-        ),
     )
 }
 

@@ -9,11 +9,10 @@ from sqlglot import exp
 from contracts import Source
 from sources.dialects import Dialect, Tree, is_predicate, read, write
 from sources.log import EVENTS, log_query
+from sources.session import Ask
 
 Run = Callable[[str], pa.Table]
 """Runs a query. Raises ValueError with the engine's words where no retry would help."""
-Ask = Callable[[str, Mapping[str, object]], pa.Table]
-"""Answers a query over `driftline_log`, `driftline_events` and `driftline_assignment` in DuckDB's SQL, with its parameters."""
 
 RAW = "driftline_raw"
 KINDS = (

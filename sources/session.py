@@ -12,6 +12,9 @@ import pyarrow as pa
 BAD_INPUT = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError)
 """What no retry heals. Files and networks that fail (`OperationalError`) are left as they are."""
 
+Ask = Callable[[str, Mapping[str, object]], pa.Table]
+"""Answers a query in DuckDB's SQL, with its parameters, over `driftline_log`, `driftline_events` and `driftline_assignment`."""
+
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -76,6 +79,14 @@ def expanded(text: str, knob: str, escape: Callable[[str], str] = str) -> tuple[
     return VARIABLE.sub(value, text), values
 
 
+def hidden(message: str, values: Mapping[str, str]) -> str:
+    """Messages end up in workflow histories: no password may be in them."""
+    for name, value in values.items():
+        for shown in {value, value.replace("''", "'")} - {""}:
+            message = message.replace(shown, f"${{{name}}}")
+    return message
+
+
 def _run(con: duckdb.DuckDBPyConnection, setup: str) -> None:
     # A value stands inside a '…' string of SQL.
     statements, secrets = expanded(setup, "source.setup", lambda value: value.replace("'", "''"))
@@ -84,10 +95,5 @@ def _run(con: duckdb.DuckDBPyConnection, setup: str) -> None:
     try:
         con.execute(statements)
     except duckdb.Error as error:
-        # Messages end up in workflow histories: no password may be in them.
-        message = words(error)
-        for name, secret in secrets.items():
-            for shown in {secret, secret.replace("''", "'")} - {""}:
-                message = message.replace(shown, f"${{{name}}}")
-        message = f"source.setup: {message}"
+        message = f"source.setup: {hidden(words(error), secrets)}"
         raise (ValueError(message) if isinstance(error, BAD_INPUT) else type(error)(message)) from None

@@ -22,7 +22,8 @@ from contracts import QUERY, Source
 from sources.dialects import DIALECTS
 from sources.log import ids
 from sources.relations import file_format
-from sources.remote import RAW, Ask, RemoteRows, ask_remotely
+from sources.remote import RAW, RemoteRows, ask_remotely
+from sources.session import Ask
 
 BAD_INPUT = (
     AnalysisException,

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from traceback import format_exception
 
 import psycopg
 import pyarrow as pa
@@ -24,6 +25,7 @@ from sources.database import assignment_table
 from sources.dialects import DIALECTS, read, write
 from sources.remote import RAW, RemoteRows, ask_remotely
 from sources.sequences import REFERENCE, over_sequences, parameters, sql_file
+from sources.session import Ask
 from tests.sources.logs import assignment
 from tests.sources.test_packed import Dedup
 
@@ -128,7 +130,7 @@ def in_clickhouse(request: pytest.FixtureRequest, file: Path) -> Place:
     request.addfinalizer(session.close)
 
     @contextmanager
-    def opened(url: str, source: Source, clusters: pa.Table) -> Iterator[counting.Ask]:
+    def opened(url: str, source: Source, clusters: pa.Table) -> Iterator[Ask]:
         dialect = DIALECTS["clickhouse"]
         name, create, inserts = assignment_table(dialect, clusters)
         session.query(f"CREATE DATABASE IF NOT EXISTS {url}")
@@ -253,6 +255,15 @@ class TestInADatabase:
         with pytest.raises(ValueError, match=complaint) as raised:
             count_triples(Source(events="SELECT 1"), *self.ASKED, engine=engine)
         assert "secret" not in str(raised.value).replace("SECRET", "")
+
+    def test_a_database_that_does_not_answer_is_tried_again_and_shows_no_password(
+        self, place: Place, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _, _, rest = postgres_url.removeprefix("postgresql://").partition("@")
+        monkeypatch.setenv("LOG_URL", f"postgresql+psycopg://hunter2:hunter2@{rest}")
+        with pytest.raises(ConnectionError, match=r"counting.engine: .*\$\{PASSWORD\}") as raised:
+            self.count(place)
+        assert "hunter2" not in "".join(format_exception(raised.value))
 
     def test_a_missing_package_is_named_with_its_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "sources.spark", None)
