@@ -28,6 +28,8 @@ PART = 1 << 18
 LONGEST = 63
 """Bits of a visit, and of a triple."""
 
+CHANGED = "the log changed while it was read: it has users that were not there before"
+
 LEFT_OUT = ("events_not_positive", "events_of_unknown_items", "events_without_user", "events_without_item")
 """Events that do not count have a visit of -1, -2, …"""
 
@@ -166,7 +168,10 @@ def _samples(con: duckdb.DuckDBPyConnection, part: Ints, packing: Packing) -> It
         yield 0, user, visit
         return
     dealt = arrow(con, QUARTERS, {"low": int(user.min()), "high": int(user.max())})
-    quarter = dealt["quarter"].to_numpy()[np.searchsorted(dealt["hash"].to_numpy(), user)]
+    place = np.searchsorted(dealt["hash"].to_numpy(), user)
+    if (dealt["hash"].to_numpy().take(place, mode="clip") != user).any():
+        raise OSError(CHANGED)
+    quarter = dealt["quarter"].to_numpy()[place]
     for number in range(1 << QUARTER_BITS):
         if (own := quarter == number).any():
             yield number, user[own], visit[own]
@@ -226,7 +231,7 @@ def _digests(con: duckdb.DuckDBPyConnection, packing: Packing, user: Hashes, vis
     found = arrow(con, TIES, {"low": int(user.min()), "high": int(user.max())})
     con.unregister("driftline_ties")
     if found.num_rows < len(user):
-        raise OSError("the log changed while it was read: it has users that were not there before")
+        raise OSError(CHANGED)
     halves = np.empty((len(user), 2), dtype=np.uint64)
     digests = found["tie"].combine_chunks().cast(pa.binary(16))
     halves[found["place"].to_numpy()] = np.frombuffer(digests.buffers()[1], dtype=">u8").reshape(-1, 2)

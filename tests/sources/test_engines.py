@@ -134,7 +134,8 @@ def in_clickhouse(request: pytest.FixtureRequest, file: Path) -> Place:
         dialect = DIALECTS["clickhouse"]
         name, create, inserts = assignment_table(dialect, clusters)
         session.query(f"CREATE DATABASE IF NOT EXISTS {url}")
-        for statement in (f"USE {url}", create, *inserts, *inserts):
+        # Twice, as two workers may.
+        for statement in (f"USE {url}", create, *(rows := list(inserts)), *rows):
             session.query(statement)
         given = {RAW: source.events, "driftline_assignment": f"SELECT DISTINCT item, cluster FROM {name}"}
         columns = dict.fromkeys(pq.read_schema(file).names, "")
