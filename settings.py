@@ -19,6 +19,7 @@ from contracts import (
     QUERY,
     STRICT,
     Clusters,
+    Counting,
     Days,
     Gates,
     Generation,
@@ -91,6 +92,7 @@ class Settings(BaseSettings):
     source: Source = Source()
     clusters: Clusters = Clusters()
     sequences: Sequences = Sequences()
+    counting: Counting = Counting()
     samples: Samples = Samples()
     training: Training = Training()
     retrieval: Retrieval = Retrieval()

@@ -21,7 +21,7 @@ class CountsActivities:
     def count_triples(self, request: CountTriples) -> CountsRef:
         with self.resources.engine.connect() as connection:
             assignment = db.clusters.items(connection, request.cluster_set)
-        counted = count_triples(request.source, request.sequences, request.window, assignment)
+        counted = count_triples(request.source, request.sequences, request.window, assignment, request.counting.engine)
         with self.resources.engine.begin() as connection:
             return db.counts.add(
                 connection,

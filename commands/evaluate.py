@@ -123,6 +123,7 @@ def request(
         period=Window(start, end),
         log_start=first.replace(hour=0, minute=0, second=0, microsecond=0),
         sequences=settings.sequences,
+        counting=settings.counting,
         retrieval=settings.retrieval,
         generation=settings.generation,
         measures=measures,

@@ -77,6 +77,15 @@ class Sequences:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Counting:
+    """What counts the triples. All engines count the same, so that it is no part of a version."""
+
+    engine: Annotated[str, Field(pattern="^(duckdb|spark(:.+)?|sql:.+)$")] = "duckdb"
+    """`duckdb`, `spark`, `spark:MASTER` or `sql:URL` (SQLAlchemy's; `${…}` is the worker's environment). `source.events` is then
+    files that Spark reads, or a query in Spark's or the database's own SQL; column settings are DuckDB expressions everywhere."""
+
+
+@dataclass(frozen=True, config=STRICT)
 class Windows:
     """Days of log behind a run's nominal time. The test window is the newest part and is never trained on or retrieved from."""
 

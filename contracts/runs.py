@@ -6,7 +6,19 @@ from typing import Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from contracts.knobs import Clusters, Gates, Generation, Measures, Retrieval, Samples, Sequences, Source, Training, Windows
+from contracts.knobs import (
+    Clusters,
+    Counting,
+    Gates,
+    Generation,
+    Measures,
+    Retrieval,
+    Samples,
+    Sequences,
+    Source,
+    Training,
+    Windows,
+)
 from contracts.versions import Evaluation, MeasurementRef, Window
 
 
@@ -25,6 +37,7 @@ class FineTuneInput:
     """None: the schedule's nominal time."""
     cluster_set: int | None = None
     """None: the newest."""
+    counting: Counting = Field(default_factory=Counting)
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,7 @@ class RagRefreshInput:
     nominal: datetime | None = None
     cluster_set: int | None = None
     """None: that of the newest approved model, so that a new cluster set waits for its first fine-tune."""
+    counting: Counting = Field(default_factory=Counting)
 
 
 @dataclass(frozen=True)
@@ -66,6 +80,7 @@ class EvaluateInput:
     """None: the newest; where an LLM is asked, that of the model."""
     model: int | None = None
     """None: the newest approved one that has learned from nothing in the period."""
+    counting: Counting = Field(default_factory=Counting)
 
 
 @dataclass(frozen=True)

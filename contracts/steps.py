@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from contracts.knobs import Clusters, Gates, Generation, Measures, Retrieval, Samples, Sequences, Source, Training
+from contracts.knobs import Clusters, Counting, Gates, Generation, Measures, Retrieval, Samples, Sequences, Source, Training
 from contracts.versions import (
     CatalogueRef,
     EmbeddingsRef,
@@ -40,6 +40,7 @@ class CountTriples:
     sequences: Sequences
     cluster_set: int
     window: Window
+    counting: Counting = Field(default_factory=Counting)
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,34 @@
 
 import difflib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
-import duckdb
-
-from sources.relations import Relation
-from sources.session import BAD_INPUT, quoted, words
+from sources.session import quoted
 
 NAME = re.compile(r"\w+")
 CONSTANTS = {"true", "false"}
+
+
+class Rows(Protocol):
+    """A log or catalogue that can be asked what its expressions are: `relations.Relation`, or one of another engine."""
+
+    @property
+    def sql(self) -> str: ...
+
+    @property
+    def where(self) -> str: ...
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """DuckDB's types by name; empty where it has yet to be asked for."""
+
+    def kind(self, sql: str) -> str:
+        """DuckDB's name of the expression's type. Raises ValueError with the engine's words."""
+
+    def example(self, sql: str, condition: str) -> str | None:
+        """The expression in some row that meets the condition, as text. Raises ValueError with the engine's words."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +42,7 @@ class Column:
     kind: str
 
 
-def resolve(con: duckdb.DuckDBPyConnection, relation: Relation, knob: str, written: str) -> Column:
+def resolve(relation: Rows, knob: str, written: str) -> Column:
     """A name in any case is that column, however odd; anything else must be an expression that DuckDB accepts.
 
     Raises:
@@ -32,22 +51,22 @@ def resolve(con: duckdb.DuckDBPyConnection, relation: Relation, knob: str, writt
     for name, kind in relation.columns.items():
         if name.lower() == written.lower():
             # Qualified, because DuckDB takes a bare `user` for a function.
-            return Column(knob, written, f"raw.{quoted(name)}", kind)
+            sql = f"raw.{quoted(name)}"
+            return Column(knob, written, sql, kind or relation.kind(sql))
     if NAME.fullmatch(written) and written.lower() not in CONSTANTS:
         raise _missing(relation, knob, written, "there is no such column")
     if not written.strip():
         raise _missing(relation, knob, written, "it is empty")
     sql = f"(\n{written}\n)"
     try:
-        ((_, kind, *_),) = con.execute(f"DESCRIBE SELECT {sql} AS x FROM {relation.sql}").fetchall()
-    except BAD_INPUT as error:
-        raise _missing(relation, knob, written, words(error)) from error
-    return Column(knob, written, sql, kind)
+        return Column(knob, written, sql, relation.kind(sql))
+    except ValueError as error:
+        raise _missing(relation, knob, written, str(error)) from error
 
 
-def identifier(con: duckdb.DuckDBPyConnection, relation: Relation, knob: str, written: str) -> str:
+def identifier(relation: Rows, knob: str, written: str) -> str:
     """SQL of an id as text. Floats are refused: `12346.0` in one file and `12346` in another would never meet."""
-    column = resolve(con, relation, knob, written)
+    column = resolve(relation, knob, written)
     if column.kind in ("DOUBLE", "FLOAT"):
         raise ValueError(
             f"{knob} = {written!r} is {column.kind} in {relation.where}; an id is text or a whole number: "
@@ -56,9 +75,9 @@ def identifier(con: duckdb.DuckDBPyConnection, relation: Relation, knob: str, wr
     return f"CAST({column.sql} AS VARCHAR)"
 
 
-def predicate(con: duckdb.DuckDBPyConnection, relation: Relation, knob: str, written: str) -> str:
+def predicate(relation: Rows, knob: str, written: str) -> str:
     """SQL that is never null: what is unknown is not positive."""
-    column = resolve(con, relation, knob, written)
+    column = resolve(relation, knob, written)
     if column.kind != "BOOLEAN":
         raise ValueError(
             f"{knob} = {written!r} is {column.kind} in {relation.where}; it must be true or false: "
@@ -67,7 +86,7 @@ def predicate(con: duckdb.DuckDBPyConnection, relation: Relation, knob: str, wri
     return f"COALESCE({column.sql}, false)"
 
 
-def _missing(relation: Relation, knob: str, written: str, why: str) -> ValueError:
+def _missing(relation: Rows, knob: str, written: str, why: str) -> ValueError:
     by_lower = {name.lower(): name for name in relation.columns}
     close = difflib.get_close_matches(written.lower(), by_lower, n=1, cutoff=0.5)
     hint = f"; did you mean {by_lower[close[0]]!r}?" if close else ""

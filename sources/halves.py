@@ -1,10 +1,12 @@
 """The top successors in one window, of all its users and of random halves of them (paper §2.1).
 
-`halves.sql` counts all samples in one pass; the counts stay in DuckDB, which may spill them, and are ranked as they stream by.
+`halves.sql` is the definition: it counts all samples in one pass. `packed.py` gives the same rows sooner. They stay in DuckDB,
+which may spill them, and are ranked as they stream by.
 """
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import duckdb
 import numpy as np
@@ -15,7 +17,8 @@ from interests.metrics.drift import Sampled
 from interests.metrics.successors import fill, no_successors, slices
 from interests.metrics.uneven import add_unevenness, no_unevenness
 from interests.triples import Ints, Triples, read
-from sources.sequences import open_assigned, over_sequences, parameters
+from sources.packed import count_quarters
+from sources.sequences import REFERENCE, open_assigned, over_sequences, parameters
 from sources.session import explained
 
 BATCH = 1 << 16
@@ -30,15 +33,17 @@ SELECT count(DISTINCT e."user")
 FROM driftline_events AS e SEMI JOIN driftline_assignment AS a ON a.item = e.item
 WHERE e.positive AND e.ts >= $start AND e.ts < $end
 """
-COUNT = """
-CREATE TEMP TABLE driftline_halves AS
-SELECT c1, c2, c_next, CAST(quarter AS TINYINT) AS quarter, CAST(n AS INTEGER) AS n FROM (
-{halves})
-"""
+TABLE = "CREATE TEMP TABLE driftline_halves (c1 INTEGER, c2 INTEGER, c_next INTEGER, quarter TINYINT, n INTEGER)"
 
 
 def sampled_successors(
-    source: Source, sequences: Sequences, window: Window, assignment: pa.Table, top_k: int, n_clusters: int
+    source: Source,
+    sequences: Sequences,
+    window: Window,
+    assignment: pa.Table,
+    top_k: int,
+    n_clusters: int,
+    engine: str = "duckdb",
 ) -> Sampled:
     """The `top_k` successors of every ordered pair in `[window.start, window.end)`, of all users and of each half.
 
@@ -47,13 +52,14 @@ def sampled_successors(
 
     Args:
         assignment: item: str, cluster: int32; a row per item.
+        engine: `duckdb`, or REFERENCE for the SQL alone; both give the same.
 
     Raises:
         ValueError: `source` or `assignment` is not as it should be.
     """
     with open_assigned(source, assignment) as con:
         with explained("source"):
-            users = _count(con, parameters(sequences, window))
+            users = _count(con, source, sequences, window, engine)
         total = _totals(con, n_clusters)
         # Not before: what DuckDB needed for counting is free again.
         whole = no_successors(n_clusters, top_k)
@@ -74,7 +80,7 @@ def sampled_successors(
     return Sampled(window.start, window.end, users, int(total.sum()), whole, halves, unevenness)
 
 
-def _count(con: duckdb.DuckDBPyConnection, asked: dict[str, object]) -> int:
+def _count(con: duckdb.DuckDBPyConnection, source: Source, sequences: Sequences, window: Window, engine: str) -> int:
     """Fills `driftline_halves` and returns the number of users. `MEMORY` may rise, for not everything can be spilled."""
     ((threads,),) = con.execute("SELECT current_setting('threads')").fetchall()
     least = max(MEMORY, MEMORY_PER_THREAD * threads)
@@ -82,8 +88,12 @@ def _count(con: duckdb.DuckDBPyConnection, asked: dict[str, object]) -> int:
         con.execute(f"SET memory_limit = {limit}" if limit else "RESET memory_limit")
         con.begin()  # both scans of a live database see the same rows
         try:
-            ((users,),) = con.execute(USERS, {name: asked[name] for name in ("start", "end")}).fetchall()
-            con.execute(COUNT.format(halves=over_sequences("halves")), asked)
+            con.execute(TABLE)
+            users = count_quarters(con, source, sequences, window, partial(_add, con)) if engine != REFERENCE else None
+            if users is None:
+                asked = parameters(sequences, window)
+                ((users,),) = con.execute(USERS, {name: asked[name] for name in ("start", "end")}).fetchall()
+                con.execute(f"INSERT INTO driftline_halves\n{over_sequences('halves')}", asked)
             con.commit()
             with suppress(duckdb.OutOfMemoryException):  # the rankings need room, too
                 con.execute(f"SET memory_limit = '{max(least // 2, 1)}MiB'")
@@ -93,6 +103,12 @@ def _count(con: duckdb.DuckDBPyConnection, asked: dict[str, object]) -> int:
             if not limit:
                 raise
     raise AssertionError("the last attempt returns or raises")
+
+
+def _add(con: duckdb.DuckDBPyConnection, rows: pa.Table) -> None:
+    con.register("driftline_part", rows)
+    con.execute("INSERT INTO driftline_halves SELECT c1, c2, c_next, quarter, n FROM driftline_part")
+    con.unregister("driftline_part")
 
 
 def _quarters(part: pa.Table, n_clusters: int) -> tuple[Triples, Ints]:

@@ -16,9 +16,12 @@ from datetime import UTC, datetime
 import duckdb
 
 from contracts import Source
-from sources.columns import Column, identifier, predicate, resolve
-from sources.relations import Relation, find
+from sources.columns import Column, Rows, identifier, predicate, resolve
+from sources.relations import find
 from sources.session import connect, explained
+
+EVENTS = 'SELECT l."user", l.item, l.ts, l.positive, l.basket FROM driftline_log AS l WHERE l.fault IS NULL'
+SPAN = "SELECT min(ts) AS first, max(ts) AS last FROM driftline_log WHERE isfinite(ts)"
 
 WHOLE_NUMBER = re.compile(r"\s*-?\d+\s*")
 TIME_OF_DAY = re.compile(r"\s*\d{1,2}:\d{2}")
@@ -46,23 +49,30 @@ def span(source: Source) -> tuple[datetime, datetime]:
 
 def log_span(con: duckdb.DuckDBPyConnection) -> tuple[datetime, datetime]:
     with explained("source.events"):
-        ((first, last),) = con.execute("SELECT min(ts), max(ts) FROM driftline_log WHERE isfinite(ts)").fetchall()
-    if first is None:
+        ((first, last),) = con.execute(SPAN).fetchall()
+    return utc_span(first, last)
+
+
+def utc_span(first: datetime | None, last: datetime | None) -> tuple[datetime, datetime]:
+    if first is None or last is None:
         raise ValueError("source.events: the log has no event with a date and time")
     return first.replace(tzinfo=UTC), last.replace(tzinfo=UTC)
 
 
-def _define_log(con: duckdb.DuckDBPyConnection, source: Source) -> None:
-    ids = [source.user, source.item, source.basket or source.user]
-    raw = find(con, "source.events", source.events, ids)
-    user = identifier(con, raw, "source.user", source.user)
-    item = identifier(con, raw, "source.item", source.item)
-    basket = identifier(con, raw, "source.basket", source.basket) if source.basket else "CAST(NULL AS VARCHAR)"
-    positive = predicate(con, raw, "source.positive", source.positive)
-    stamp = resolve(con, raw, "source.timestamp", source.timestamp)
-    ts = _timestamp(con, raw, stamp)
-    con.execute(f"""
-        CREATE OR REPLACE TEMP VIEW driftline_log AS
+def ids(source: Source) -> list[str]:
+    """Columns of the log that are text, even if they look like numbers."""
+    return [source.user, source.item, source.basket or source.user]
+
+
+def log_query(raw: Rows, source: Source) -> str:
+    """The definition of `driftline_log`, in DuckDB's SQL."""
+    user = identifier(raw, "source.user", source.user)
+    item = identifier(raw, "source.item", source.item)
+    basket = identifier(raw, "source.basket", source.basket) if source.basket else "CAST(NULL AS VARCHAR)"
+    positive = predicate(raw, "source.positive", source.positive)
+    stamp = resolve(raw, "source.timestamp", source.timestamp)
+    ts = _timestamp(raw, stamp)
+    return f"""
         SELECT "user", item, ts, positive, basket,
             CASE
                 WHEN no_stamp THEN 'events_without_timestamp'
@@ -74,16 +84,19 @@ def _define_log(con: duckdb.DuckDBPyConnection, source: Source) -> None:
             SELECT {user} AS "user", {item} AS item, {ts} AS ts, {positive} AS positive, {basket} AS basket,
                 {stamp.sql} IS NULL AS no_stamp
             FROM {raw.sql}
-        )""")
-    con.execute("""
-        CREATE OR REPLACE TEMP VIEW driftline_events AS
-        SELECT "user", item, ts, positive, basket FROM driftline_log WHERE fault IS NULL""")
+        ) AS placed"""
+
+
+def _define_log(con: duckdb.DuckDBPyConnection, source: Source) -> None:
+    raw = find(con, "source.events", source.events, ids(source))
+    con.execute(f"CREATE OR REPLACE TEMP VIEW driftline_log AS {log_query(raw, source)}")
+    con.execute(f"CREATE OR REPLACE TEMP VIEW driftline_events AS {EVENTS}")
 
 
 def _define_items(con: duckdb.DuckDBPyConnection, source: Source) -> None:
     raw = find(con, "source.items", source.items, [source.catalogue_item])
-    item = identifier(con, raw, "source.catalogue_item", source.catalogue_item)
-    text = resolve(con, raw, "source.text", source.text).sql
+    item = identifier(raw, "source.catalogue_item", source.catalogue_item)
+    text = resolve(raw, "source.text", source.text).sql
     con.execute(f"""
         CREATE OR REPLACE TEMP VIEW driftline_catalogue AS
         SELECT {item} AS item, NULLIF(TRIM(CAST({text} AS VARCHAR)), '') AS text FROM {raw.sql}""")
@@ -94,31 +107,34 @@ def _define_items(con: duckdb.DuckDBPyConnection, source: Source) -> None:
         WHERE item IS NOT NULL AND text IS NOT NULL GROUP BY item""")
 
 
-def _timestamp(con: duckdb.DuckDBPyConnection, raw: Relation, stamp: Column) -> str:
+def _timestamp(raw: Rows, stamp: Column) -> str:
     """SQL of the event's time in UTC. Plain casts, because DuckDB pushes a window through them into a Parquet scan."""
+    if stamp.kind == "TIMESTAMP WITH TIME ZONE":
+        # Twice, so that other engines can tell; DuckDB drops the first.
+        return f"CAST(CAST({stamp.sql} AS TIMESTAMPTZ) AS TIMESTAMP)"
     if stamp.kind.startswith("TIMESTAMP") or stamp.kind == "DATE":
         return f"CAST({stamp.sql} AS TIMESTAMP)"
     if stamp.kind == "VARCHAR":
         # By way of TIMESTAMPTZ: a direct cast to TIMESTAMP ignores the zone that is written in the text.
         ts = f"CAST(TRY_CAST({stamp.sql} AS TIMESTAMPTZ) AS TIMESTAMP)"
-        _check_readable(con, raw, stamp, ts)
+        _check_readable(raw, stamp, ts)
         return ts
     raise _not_a_time(raw, stamp, "it is " + stamp.kind, stamp.kind)
 
 
-def _check_readable(con: duckdb.DuckDBPyConnection, raw: Relation, stamp: Column, ts: str) -> None:
+def _check_readable(raw: Rows, stamp: Column, ts: str) -> None:
     """Single bad texts are counted, but when none can be read the setting is wrong."""
-    rows = f"FROM {raw.sql} WHERE {stamp.sql} IS NOT NULL"
-    with explained(f"{stamp.knob} = {stamp.written!r}"):
-        example = con.execute(f"SELECT {stamp.sql} {rows} LIMIT 1").fetchone()
-        if example is None or con.execute(f"SELECT 1 {rows} AND {ts} IS NOT NULL LIMIT 1").fetchone():
+    try:
+        text = raw.example(stamp.sql, f"{stamp.sql} IS NOT NULL")
+        if text is None or raw.example(stamp.sql, f"{ts} IS NOT NULL"):
             return
-    text = str(example[0])
+    except ValueError as error:
+        raise ValueError(f"{stamp.knob} = {stamp.written!r}: {error}") from error
     kind = "BIGINT" if WHOLE_NUMBER.fullmatch(text) else "TIME" if TIME_OF_DAY.match(text) else "VARCHAR"
     raise _not_a_time(raw, stamp, f"no row can be read, e.g. {text!r}", kind)
 
 
-def _not_a_time(raw: Relation, stamp: Column, why: str, kind: str) -> ValueError:
+def _not_a_time(raw: Rows, stamp: Column, why: str, kind: str) -> ValueError:
     written = stamp.written
     if kind.startswith("TIME"):
         advice = "a time of day without a date puts nothing in order: write an expression that adds the date"

@@ -5,7 +5,7 @@ counted part by part, so that memory holds a part and the result. Another scan l
 and for the md5 of ties, which only clusters that really tie need. Files take 16 bytes an event and 8 a triple.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -27,6 +27,8 @@ PART = 1 << 18
 """Rows that are worked on at once, unless the log has thousands of times more. Two megabytes a column: a core's cache."""
 LONGEST = 63
 """Bits of a visit, and of a triple."""
+
+CHANGED = "the log changed while it was read: it has users that were not there before"
 
 LEFT_OUT = ("events_not_positive", "events_of_unknown_items", "events_without_user", "events_without_item")
 """Events that do not count have a visit of -1, -2, …"""
@@ -76,6 +78,15 @@ INNER JOIN driftline_users AS u ON u.hash = t."user"
 WHERE u.hash BETWEEN $low AND $high"""
 
 
+# As in `halves.sql`.
+QUARTERS = """
+SELECT u.hash, CAST(instr('0123456789abcdef', substring(md5(concat('half of ', u."user")), 1, 1)) - 1 AS TINYINT) // 4 AS quarter
+FROM driftline_users AS u
+WHERE u.hash BETWEEN $low AND $high
+ORDER BY u.hash"""
+QUARTER_BITS = 2
+
+
 @dataclass(frozen=True)
 class Packing:
     """How the visits of one window are made: microseconds since `start` above `bits` bits of the cluster's number."""
@@ -85,24 +96,50 @@ class Packing:
     bits: int
     start: int
     """Microseconds since 1970."""
+    quarters: bool
+    """Whether triples are counted by quarter: QUARTER_BITS below those of its clusters."""
 
 
 def count_packed(
     con: duckdb.DuckDBPyConnection, source: Source, sequences: Sequences, window: Window
 ) -> tuple[pa.Table, dict[str, int]] | None:
-    """The rows of `triples.sql` and the figures of `counting.FIGURES`. `con`: from `open_assigned`, inside a transaction.
+    """The rows of `triples.sql` and the figures of `figures.sql`. `con`: from `open_assigned`, inside a transaction.
 
     Returns:
         None where time and cluster do not fit one integer, or two users share a hash: the SQL has to count.
     """
-    con.execute(CLUSTERS)
-    packing = _packing(con, window)
+    packing = _packing(con, window, quarters=False)
     if packing is None:
         return None
-    asked = {"start": utc(window.start), "end": utc(window.end)}
-    con.execute(USERS.format(hash=HASH.format("u")), asked)
-    if con.execute("SELECT count(*) - count(DISTINCT hash) FROM driftline_users").fetchall() != [(0,)]:
+    with shuffle(1) as codes:
+        figures = _fill(codes, con, source, sequences, window, packing)
+        parts = [_rows(part, packing) for (part,) in codes.parts(PART)]
+    return pa.concat_tables([_rows(np.empty(0, dtype=np.int64), packing), *parts]), figures
+
+
+def count_quarters(
+    con: duckdb.DuckDBPyConnection, source: Source, sequences: Sequences, window: Window, add: Callable[[pa.Table], object]
+) -> int | None:
+    """The rows of `halves.sql`: `add` is given them in order, part by part.
+
+    Returns:
+        The number of users, or None where the SQL has to count, as for `count_packed`.
+    """
+    packing = _packing(con, window, quarters=True)
+    if packing is None:
         return None
+    with shuffle(1) as codes:
+        figures = _fill(codes, con, source, sequences, window, packing)
+        for (part,) in codes.parts(PART):
+            add(_rows(part, packing))
+    return figures["users"]
+
+
+def _fill(
+    codes: Shuffle, con: duckdb.DuckDBPyConnection, source: Source, sequences: Sequences, window: Window, packing: Packing
+) -> dict[str, int]:
+    """Adds the code of every triple that occurred. Returns the figures of `figures.sql`."""
+    asked = {"start": utc(window.start), "end": utc(window.end)}
     query = EVENTS.format(
         hash=HASH.format("l"),
         time="COALESCE(b.ts, l.ts)" if source.basket else "l.ts",
@@ -111,26 +148,48 @@ def count_packed(
     )
     figures = {"rows": 0, "events": 0, "users": 0, "sequences": 0}
     digests = partial(_digests, con, packing)
-    with shuffle(1) as codes:
-        with shuffle(2) as events:
-            figures |= _read(con, query, asked, events)
-            for user, visit in events.parts(PART):
-                counted = count(user.view(np.uint64), visit, packing.bits, sequences.dedup == "first", digests)
+    with shuffle(2) as events:
+        figures |= _read(con, query, asked, events)
+        for part in events.parts(PART << QUARTER_BITS if packing.quarters else PART):
+            for quarter, user, visit in _samples(con, part, packing):
+                counted = count(user, visit, packing.bits, sequences.dedup == "first", digests)
                 figures["users"] += counted.users
                 figures["sequences"] += counted.sequences
                 # By the highest bits of c1.
-                codes.add(counted.codes >> 2 * packing.bits >> max(packing.bits - KEY_BITS, 0), counted.codes)
-        parts = [_rows(part, packing) for (part,) in codes.parts(PART)]
-    return pa.concat_tables([_rows(np.empty(0, dtype=np.int64), packing), *parts]), figures
+                key = counted.codes >> 2 * packing.bits >> max(packing.bits - KEY_BITS, 0)
+                codes.add(key, counted.codes << QUARTER_BITS | quarter if packing.quarters else counted.codes)
+    return figures
 
 
-def _packing(con: duckdb.DuckDBPyConnection, window: Window) -> Packing | None:
+def _samples(con: duckdb.DuckDBPyConnection, part: Ints, packing: Packing) -> Iterator[tuple[int, Hashes, Ints]]:
+    """The events of each sample of the users that is counted apart: its number, users and visits."""
+    user, visit = part[0].view(np.uint64), part[1]
+    if not packing.quarters:
+        yield 0, user, visit
+        return
+    dealt = arrow(con, QUARTERS, {"low": int(user.min()), "high": int(user.max())})
+    place = np.searchsorted(dealt["hash"].to_numpy(), user)
+    if (dealt["hash"].to_numpy().take(place, mode="clip") != user).any():
+        raise OSError(CHANGED)
+    quarter = dealt["quarter"].to_numpy()[place]
+    for number in range(1 << QUARTER_BITS):
+        if (own := quarter == number).any():
+            yield number, user[own], visit[own]
+
+
+def _packing(con: duckdb.DuckDBPyConnection, window: Window, quarters: bool) -> Packing | None:
+    """Numbers the clusters, lists the users, and finds out whether all of it fits."""
+    con.execute(CLUSTERS)
     ids = [cluster for (cluster,) in con.execute("SELECT cluster FROM driftline_clusters ORDER BY number").fetchall()]
     bits = max(len(ids) - 1, 1).bit_length()
     span = (utc(window.end) - utc(window.start)) // timedelta(microseconds=1)
-    if None in ids or 3 * bits > LONGEST or span.bit_length() + bits > LONGEST:
+    if None in ids or 3 * bits + quarters * QUARTER_BITS > LONGEST or span.bit_length() + bits > LONGEST:
         return None
-    return Packing(np.array(ids, dtype=np.int64), bits, (utc(window.start) - datetime(1970, 1, 1)) // timedelta(microseconds=1))
+    con.execute(USERS.format(hash=HASH.format("u")), {"start": utc(window.start), "end": utc(window.end)})
+    if con.execute("SELECT count(*) - count(DISTINCT hash) FROM driftline_users").fetchall() != [(0,)]:
+        return None
+    start = (utc(window.start) - datetime(1970, 1, 1)) // timedelta(microseconds=1)
+    return Packing(np.array(ids, dtype=np.int64), bits, start, quarters)
 
 
 def _read(con: duckdb.DuckDBPyConnection, query: str, asked: Mapping[str, object], events: Shuffle) -> dict[str, int]:
@@ -172,7 +231,7 @@ def _digests(con: duckdb.DuckDBPyConnection, packing: Packing, user: Hashes, vis
     found = arrow(con, TIES, {"low": int(user.min()), "high": int(user.max())})
     con.unregister("driftline_ties")
     if found.num_rows < len(user):
-        raise OSError("the log changed while it was read: it has users that were not there before")
+        raise OSError(CHANGED)
     halves = np.empty((len(user), 2), dtype=np.uint64)
     digests = found["tie"].combine_chunks().cast(pa.binary(16))
     halves[found["place"].to_numpy()] = np.frombuffer(digests.buffers()[1], dtype=">u8").reshape(-1, 2)
@@ -180,9 +239,11 @@ def _digests(con: duckdb.DuckDBPyConnection, packing: Packing, user: Hashes, vis
 
 
 def _rows(codes: Ints, packing: Packing) -> pa.Table:
-    """c1, c2, c_next, n of some triples, in order. Changes `codes`."""
+    """c1, c2, c_next, n of some triples, in order, and the quarter where they are counted by it. Changes `codes`."""
     codes, n = run_lengths(codes)
+    quarter = {"quarter": codes & (1 << QUARTER_BITS) - 1} if packing.quarters else {}
+    codes = codes >> QUARTER_BITS if packing.quarters else codes
     lowest = (1 << packing.bits) - 1
     ids = packing.clusters.astype(np.int32)
     numbers = (codes >> 2 * packing.bits, codes >> packing.bits & lowest, codes & lowest)
-    return pa.table(dict(zip(("c1", "c2", "c_next", "n"), (*(ids[number] for number in numbers), n), strict=True)))
+    return pa.table(dict(zip(("c1", "c2", "c_next"), (ids[number] for number in numbers), strict=True)) | quarter | {"n": n})

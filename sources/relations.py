@@ -9,7 +9,7 @@ import duckdb
 import fsspec
 
 from contracts import QUERY
-from sources.session import explained, literal
+from sources.session import BAD_INPUT, explained, literal, words
 
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.I)
 READ_BY_DUCKDB = {"http", "https", "s3", "s3a", "s3n", "gs", "gcs", "r2", "hf", "az", "azure", "abfss"}
@@ -24,12 +24,27 @@ class Relation:
     SQL that is put into every FROM clause, not a view: DuckDB 2.0 loses the window on its way through a view that casts.
     """
 
+    con: duckdb.DuckDBPyConnection
     sql: str
     """What follows FROM; its rows are called `raw`."""
     where: str
     """The files or the query, for messages."""
     columns: dict[str, str]
     """DuckDB type by column name, in order."""
+
+    def kind(self, sql: str) -> str:
+        try:
+            ((_, kind, *_),) = self.con.execute(f"DESCRIBE SELECT {sql} AS x FROM {self.sql}").fetchall()
+        except BAD_INPUT as error:
+            raise ValueError(words(error)) from error
+        return str(kind)
+
+    def example(self, sql: str, condition: str) -> str | None:
+        try:
+            found = self.con.execute(f"SELECT {sql} FROM {self.sql} WHERE {condition} LIMIT 1").fetchone()
+        except BAD_INPUT as error:
+            raise ValueError(words(error)) from error
+        return None if found is None else str(found[0])
 
 
 def find(con: duckdb.DuckDBPyConnection, knob: str, where: str, ids: Sequence[str] = ()) -> Relation:
@@ -46,7 +61,7 @@ def find(con: duckdb.DuckDBPyConnection, knob: str, where: str, ids: Sequence[st
     shown = "the query" if is_query else where
     with explained(knob if is_query else f"{knob} = {where!r}"):
         body = f"(\n{where.rstrip().rstrip(';')}\n)" if is_query else _files(con, knob, where, ids)
-        return Relation(f"{body} AS raw", shown, _columns(con, body))
+        return Relation(con, f"{body} AS raw", shown, _columns(con, body))
 
 
 def _columns(con: duckdb.DuckDBPyConnection, body: str) -> dict[str, str]:
@@ -65,7 +80,7 @@ def _files(con: duckdb.DuckDBPyConnection, knob: str, pattern: str, ids: Sequenc
         place = pattern if scheme else os.path.abspath(pattern)
         hint = f"; it is a folder: write {os.path.join(pattern, '*.parquet')!r}" if os.path.isdir(pattern) else ""
         raise ValueError(f"{knob}: no file matches {place!r}{hint}")
-    return _parquet(pattern) if _format(knob, pattern, files) == "parquet" else _csv(con, pattern, ids)
+    return _parquet(pattern) if file_format(knob, pattern, files) == "parquet" else _csv(con, pattern, ids)
 
 
 def _register(con: duckdb.DuckDBPyConnection, knob: str, scheme: str) -> None:
@@ -79,7 +94,7 @@ def _register(con: duckdb.DuckDBPyConnection, knob: str, scheme: str) -> None:
         raise ValueError(f"{knob}: cannot read {scheme}:// addresses: {error}") from error
 
 
-def _format(knob: str, pattern: str, files: Sequence[str]) -> str:
+def file_format(knob: str, pattern: str, files: Sequence[str] = ()) -> str:
     """`parquet` or `csv`, by the ending of the pattern or else of all files."""
     for names in ([pattern], files):
         endings = {re.sub(r"\.(gz|zst)$", "", name.split("?")[0].lower()).rpartition(".")[2] for name in names}

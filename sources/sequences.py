@@ -10,10 +10,14 @@ from importlib import resources
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from contracts import Sequences, Source, Window
 from sources.log import open_source
 from sources.session import arrow, explained
+
+REFERENCE = "reference"
+"""The counting engine that all others are held against: the SQL on DuckDB."""
 
 STEPS = pa.schema([("user", pa.string()), ("cluster", pa.int32()), ("ts", pa.timestamp("us"))])
 
@@ -33,24 +37,28 @@ def open_assigned(source: Source, assignment: pa.Table) -> Iterator[duckdb.DuckD
     Raises:
         ValueError: `source` or `assignment` is not as it should be.
     """
+    check_assignment(assignment)
     with open_source(source, items=False) as con:
         con.register("driftline_given", assignment)
         con.execute("""
             CREATE TEMP TABLE driftline_assignment AS
             SELECT CAST(item AS VARCHAR) AS item, CAST(cluster AS INTEGER) AS cluster FROM driftline_given""")
         con.unregister("driftline_given")
-        twice = con.execute(
-            "SELECT item FROM driftline_assignment GROUP BY item HAVING count(*) > 1 ORDER BY item LIMIT 1"
-        ).fetchone()
-        if twice:
-            raise ValueError(f"the cluster set assigns item {twice[0]!r} more than once")
         yield con
+
+
+def check_assignment(assignment: pa.Table) -> None:
+    """Raises ValueError where an item is in it twice."""
+    times = assignment.group_by("item").aggregate([([], "count_all")])
+    twice = times.filter(pc.greater(times["count_all"], 1))["item"].to_pylist()
+    if twice:
+        raise ValueError(f"the cluster set assigns item {min(twice)!r} more than once")
 
 
 def over_sequences(query: str) -> str:
     """A query over `sequences`: the name of an SQL file of this folder without its suffix, or SQL itself."""
-    text = query if " " in query else _file(query)
-    return f"WITH sequences AS (\n{_file('sequences')})\n{text}"
+    text = query if " " in query else sql_file(query)
+    return f"WITH sequences AS (\n{sql_file('sequences')})\n{text}"
 
 
 def parameters(sequences: Sequences, window: Window) -> dict[str, object]:
@@ -91,5 +99,6 @@ def read_shown(source: Source, window: Window, assignment: pa.Table) -> pa.Table
         return arrow(con, SHOWN, span).cast(STEPS)
 
 
-def _file(name: str) -> str:
+def sql_file(name: str) -> str:
+    """An SQL file of this folder."""
     return resources.files("sources").joinpath(f"{name}.sql").read_text(encoding="utf-8")

@@ -22,8 +22,9 @@ baskets AS (
     GROUP BY p."user", p.basket
 ),
 
+-- ClickHouse wants the columns of a join to be named.
 steps AS (
-    SELECT p."user", a.cluster, COALESCE(b.ts, p.ts) AS ts
+    SELECT p."user" AS "user", a.cluster AS cluster, COALESCE(b.ts, p.ts) AS ts
     FROM positives AS p
     INNER JOIN driftline_assignment AS a ON a.item = p.item
     LEFT JOIN baskets AS b ON b."user" = p."user" AND b.basket = p.basket

@@ -3,7 +3,7 @@
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import duckdb
@@ -11,6 +11,9 @@ import pyarrow as pa
 
 BAD_INPUT = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError)
 """What no retry heals. Files and networks that fail (`OperationalError`) are left as they are."""
+
+Ask = Callable[[str, Mapping[str, object]], pa.Table]
+"""Answers a query in DuckDB's SQL, with its parameters, over `driftline_log`, `driftline_events` and `driftline_assignment`."""
 
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -58,27 +61,39 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _run(con: duckdb.DuckDBPyConnection, setup: str) -> None:
-    secrets: dict[str, str] = {}
+def expanded(text: str, knob: str, escape: Callable[[str], str] = str) -> tuple[str, dict[str, str]]:
+    """The text with `${NAME}` from the environment, and the values by name.
+
+    Raises:
+        ValueError: A variable is not set.
+    """
+    values: dict[str, str] = {}
 
     def value(match: re.Match[str]) -> str:
         name = match.group(1)
         if name not in os.environ:
-            raise ValueError(f"source.setup needs the environment variable {name}, which is not set")
-        # It stands inside a '…' string of SQL.
-        secrets[name] = os.environ[name].replace("'", "''")
-        return secrets[name]
+            raise ValueError(f"{knob} needs the environment variable {name}, which is not set")
+        values[name] = escape(os.environ[name])
+        return values[name]
 
-    statements = VARIABLE.sub(value, setup)
+    return VARIABLE.sub(value, text), values
+
+
+def hidden(message: str, values: Mapping[str, str]) -> str:
+    """Messages end up in workflow histories: no password may be in them."""
+    for name, value in values.items():
+        for shown in {value, value.replace("''", "'")} - {""}:
+            message = message.replace(shown, f"${{{name}}}")
+    return message
+
+
+def _run(con: duckdb.DuckDBPyConnection, setup: str) -> None:
+    # A value stands inside a '…' string of SQL.
+    statements, secrets = expanded(setup, "source.setup", lambda value: value.replace("'", "''"))
     if not statements.strip():
         return
     try:
         con.execute(statements)
     except duckdb.Error as error:
-        # Messages end up in workflow histories: no password may be in them.
-        message = words(error)
-        for name, secret in secrets.items():
-            for shown in {secret, secret.replace("''", "'")} - {""}:
-                message = message.replace(shown, f"${{{name}}}")
-        message = f"source.setup: {message}"
+        message = f"source.setup: {hidden(words(error), secrets)}"
         raise (ValueError(message) if isinstance(error, BAD_INPUT) else type(error)(message)) from None

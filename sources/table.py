@@ -20,7 +20,7 @@ def read_table(where: str, columns: Mapping[str, str], setup: str = "", knob: st
     with connect(setup) as con:
         raw = find(con, knob, where, list(columns.values()))
         listed = ", ".join(
-            f"{identifier(con, raw, f'{knob}: {name}', written)} AS {quoted(name)}" for name, written in columns.items()
+            f"{identifier(raw, f'{knob}: {name}', written)} AS {quoted(name)}" for name, written in columns.items()
         )
         with explained(f"{knob} = {where!r}"):
             return arrow(con, f"SELECT {listed} FROM {raw.sql}")

@@ -17,14 +17,20 @@ def modules() -> list[str]:
     return ["cli", "worker", "embedded", *rooms]
 
 
-def heavy_after(statement: str) -> str:
-    command = [sys.executable, "-c", f"{statement}; " + LOADED.format(heavy=HEAVY)]
+def heavy_after(statement: str, heavy: tuple[str, ...] = HEAVY) -> str:
+    command = [sys.executable, "-c", f"{statement}; " + LOADED.format(heavy=heavy)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.mark.parametrize("entry", ["worker", "cli"])
 def test_an_entry_point_alone_leaves_the_heavy_libraries_out(entry: str) -> None:
     assert heavy_after(f"import {entry}") == "[]"
+
+
+@pytest.mark.parametrize("entry", ["worker", "cli"])
+def test_an_entry_point_leaves_the_libraries_of_extras_out(entry: str) -> None:
+    """A machine that counts by DuckDB need not have them."""
+    assert heavy_after(f"import {entry}", ("pyspark", "sqlglot")) == "[]"
 
 
 def test_every_module_above_the_engines_leaves_the_heavy_libraries_out() -> None:

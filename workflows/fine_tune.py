@@ -27,7 +27,9 @@ class FineTune(CandidateWorkflow):
             ClusterActivities.resolve_cluster_set, request.cluster_set, **policies.record
         )
 
-        counts, test_counts = await self.count(request.source, request.sequences, cluster_set.version, window, test_window)
+        counts, test_counts = await self.count(
+            request.source, request.sequences, request.counting, cluster_set.version, window, test_window
+        )
         prompts = await workflow.execute_activity_method(
             PromptActivities.render_prompts, RenderPrompts(cluster_set.version), **policies.compute
         )

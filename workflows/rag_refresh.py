@@ -25,7 +25,9 @@ class RagRefresh(CandidateWorkflow):
 
         spans = [window, test_window] + ([before(window)] if request.retrieval.similarity == "trend" else [])
         while True:
-            counts, test_counts, *previous = await self.count(request.source, request.sequences, model.cluster_set, *spans)
+            counts, test_counts, *previous = await self.count(
+                request.source, request.sequences, request.counting, model.cluster_set, *spans
+            )
             self.enter("retrieving")
             asked = RenderPrompts(model.cluster_set, request.retrieval, counts.version, previous[0].version if previous else None)
             prompts = await workflow.execute_activity_method(PromptActivities.render_prompts, asked, **policies.compute)

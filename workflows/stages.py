@@ -6,6 +6,7 @@ from typing import Any
 from temporalio import workflow
 
 from contracts import (
+    Counting,
     CountsRef,
     CountTriples,
     GenerateMapping,
@@ -33,9 +34,11 @@ class Stages:
         workflow.upsert_search_attributes([STAGE.value_set(stage)])
         workflow.logger.info("stage %s", stage, extra={"stage": stage, **facts})
 
-    async def count(self, source: Source, sequences: Sequences, cluster_set: int, *windows: Window) -> list[CountsRef]:
+    async def count(
+        self, source: Source, sequences: Sequences, counting: Counting, cluster_set: int, *windows: Window
+    ) -> list[CountsRef]:
         """Count the triples of each window, side by side."""
-        asked = [CountTriples(source, sequences, cluster_set, window) for window in windows]
+        asked = [CountTriples(source, sequences, cluster_set, window, counting) for window in windows]
         steps = [workflow.execute_activity_method(CountsActivities.count_triples, a, **policies.compute) for a in asked]
         return await asyncio.gather(*steps)
 

@@ -56,7 +56,7 @@ class Trial(Stages):
     async def _count(self, request: EvaluateInput, model: ModelRef, window: Window) -> int:
         """Each window once."""
         if window not in self._counted:
-            (counts,) = await self.count(request.source, request.sequences, model.cluster_set, window)
+            (counts,) = await self.count(request.source, request.sequences, request.counting, model.cluster_set, window)
             self._counted[window] = counts.version
         return self._counted[window]
 

@@ -16,7 +16,7 @@ from contracts import Sequences, Source, Window
 from interests.metrics import RANKINGS, Sampled, Successors, top_successors
 from sources.counting import count_triples
 from sources.halves import sampled_successors
-from sources.sequences import open_assigned, over_sequences, parameters
+from sources.sequences import REFERENCE, open_assigned, over_sequences, parameters
 from sources.session import arrow
 from tests.sources.logs import DAY, Event, assignment, visits, write_log
 
@@ -32,8 +32,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     return write_log(tmp_path_factory.mktemp("log") / "events.parquet", events)
 
 
-def sampled(source: Source, window: Window = DAY, clusters: dict[str, int] = LETTERS) -> Sampled:
-    return sampled_successors(source, ADJACENT, window, assignment(clusters), 3, 7)
+def sampled(source: Source, window: Window = DAY, clusters: dict[str, int] = LETTERS, engine: str = "duckdb") -> Sampled:
+    return sampled_successors(source, ADJACENT, window, assignment(clusters), 3, 7, engine)
 
 
 def equal(a: Successors, b: Successors) -> bool:
@@ -99,6 +99,18 @@ def test_the_same_log_gives_the_same_arrays(source: Source, monkeypatch: pytest.
     assert equal(one.halves[0][0], other.halves[0][0])
     assert np.array_equal(one.unevenness["lift"], other.unevenness["lift"])
     assert one.unevenness["lift"][..., 1].sum() > 0
+
+
+def test_packed_counts_give_the_arrays_of_the_sql(source: Source) -> None:
+    packed, by_sql = sampled(source), sampled(source, engine=REFERENCE)
+
+    assert (packed.users, packed.triples) == (by_sql.users, by_sql.triples)
+    assert equal(packed.whole, by_sql.whole)
+    for one, other in zip(packed.halves, by_sql.halves, strict=True):
+        assert equal(one[0], other[0])
+        assert equal(one[1], other[1])
+    for name in RANKINGS:
+        assert np.array_equal(packed.unevenness[name], by_sql.unevenness[name])
 
 
 def test_a_silent_window_is_empty_and_no_error(source: Source) -> None:

@@ -18,7 +18,8 @@ from bench import synthetic
 from contracts import Sequences, Source, Window
 from sources import packed, visits
 from sources.counting import Counts, count_triples
-from sources.sequences import open_assigned
+from sources.sequences import REFERENCE, open_assigned, over_sequences, parameters
+from sources.session import arrow
 from sources.shuffle import KEY_BITS, shuffle
 from tests.sources import logs
 from tests.sources.logs import DAY, START, Event, assignment, triples, write_log
@@ -29,8 +30,8 @@ Dedup = Literal["first", "adjacent"]
 
 def both(source: Source, sequences: Sequences, window: Window, clusters: pa.Table) -> Counts:
     """Counts by sorting, once the SQL has been seen to give the same table and figures."""
-    counted = count_triples(source, sequences, window, clusters, engine="packed")
-    by_sql = count_triples(source, sequences, window, clusters, engine="sql")
+    counted = count_triples(source, sequences, window, clusters, engine="duckdb")
+    by_sql = count_triples(source, sequences, window, clusters, engine=REFERENCE)
     assert counted.table.equals(by_sql.table)
     assert counted == by_sql
     return counted
@@ -63,6 +64,23 @@ def test_long_log_in_many_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(packed, "BATCH", 5000)
     monkeypatch.setattr(packed, "PART", 700)
     assert both(*given) == whole
+
+
+@pytest.mark.parametrize("dedup", ["first", "adjacent"])
+def test_quarters_of_a_long_log_in_many_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dedup: Dedup) -> None:
+    log = synthetic.Synthetic(60_000, users=300, items=900, clusters=18)
+    source = synthetic.write_log(log, tmp_path / "events.parquet")
+    given = Sequences(dedup), synthetic.WINDOW
+    with open_assigned(source, synthetic.assignment(log)) as con:
+        by_sql = arrow(con, over_sequences("halves"), parameters(*given))
+    assert set(by_sql["quarter"].to_pylist()) == {0, 1, 2, 3}
+    for part in (packed.PART, 700):
+        monkeypatch.setattr(packed, "PART", part)
+        parts: list[pa.Table] = []
+        with open_assigned(source, synthetic.assignment(log)) as con:
+            assert packed.count_quarters(con, source, *given, parts.append) == 300
+        counted = pa.concat_tables(parts).cast(by_sql.schema)
+        assert counted.equals(by_sql)
 
 
 @pytest.mark.parametrize("dedup", ["first", "adjacent"])

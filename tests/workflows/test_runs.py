@@ -8,7 +8,7 @@ import pytest
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from contracts import FineTuneInput, Gates, RagRefreshInput, Retrieval, RunOutcome, Source, Window, Windows
+from contracts import Counting, FineTuneInput, Gates, RagRefreshInput, Retrieval, RunOutcome, Source, Window, Windows
 from tests.workflows.conftest import Steps, running
 from workflows import policies
 
@@ -79,6 +79,22 @@ async def test_rag_refresh_retrieves_with_the_approved_model(
     if similarity == "trend":
         assert Window(day("2017-09-25"), day("2017-10-23")) in counted
     assert steps.of("store_table")[0].kind == "rag"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        FineTuneInput(Source(), Windows(90, 28), nominal=NOMINAL, counting=Counting("spark")),
+        RagRefreshInput(Source(), Windows(28, 7), nominal=NOMINAL, counting=Counting("spark")),
+    ],
+)
+async def test_every_window_is_counted_by_the_engine_that_the_run_was_asked_for(
+    time_skipping: WorkflowEnvironment, request_: FineTuneInput | RagRefreshInput
+) -> None:
+    steps = Steps()
+    async with running(time_skipping, steps):
+        await (await start(time_skipping, request_)).result()
+    assert [step.counting.engine for step in steps.of("count_triples")] == ["spark", "spark"]
 
 
 async def test_review_always_stops_a_good_candidate(time_skipping: WorkflowEnvironment) -> None:
