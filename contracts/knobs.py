@@ -141,7 +141,8 @@ class Retrieval:
 class Generation:
     """Bulk inference over every ordered pair."""
 
-    engine: Literal["trie"] = "trie"
+    engine: Literal["trie", "vllm"] = "trie"
+    """`trie`: this project's own, on transformers; `vllm`: vLLM, to be installed on the workers that generate."""
     batch_size: PositiveInt = 64
 
 

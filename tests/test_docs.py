@@ -48,7 +48,6 @@ WORDS = {
     "retrieval.granularity": "`instance`: successors of this very pair. `global`: one list of triples for all pairs.",
     "retrieval.similarity": "`frequency`, or `trend`: the largest growth of a share since the window before.",
     "retrieval.top_k": "`instance` only: successors on the retrieved line.",
-    "generation.engine": "The engine of bulk inference; there is one.",
     "generation.batch_size": "Pairs that are decoded together. More need more memory.",
     "gates.min_exact_match_rate": "Below it the candidate is stopped. A share, 0.9 is 90 %.",
     "gates.min_recall": "Test-set recall below it stops the candidate. A share.",

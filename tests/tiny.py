@@ -6,12 +6,13 @@ VOCABULARY = 320
 WORDS = "Interest Interest Name the next new interest Next milk bread cheese fresh frozen soft drinks snacks : , 1 2 3 4"
 
 
-def make_tiny_llm(path: Path, seed: int = 0, words: str = WORDS, vocabulary: int = VOCABULARY) -> Path:
+def make_tiny_llm(path: Path, seed: int = 0, words: str = WORDS, vocabulary: int = VOCABULARY, head: int = 8) -> Path:
     """Saves model and tokenizer under `path` in the format of `from_pretrained`; the same bits for the same seed.
 
     Args:
         words: text that the tokenizer learns its merges from.
         vocabulary: tokens; with enough of them each of `words` is one token.
+        head: numbers of an attention head.
     """
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -35,6 +36,7 @@ def make_tiny_llm(path: Path, seed: int = 0, words: str = WORDS, vocabulary: int
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
+        head_dim=head,
         max_position_embeddings=1024,
         initializer_range=0.2,
         bos_token_id=tokenizer.bos_token_id,

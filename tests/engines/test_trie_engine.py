@@ -1,4 +1,4 @@
-"""The engine against `transformers`' own generate, pair by pair."""
+"""What the trie engine does beyond the contract of all engines (`test_engine_contract.py`)."""
 
 from pathlib import Path
 from typing import Any
@@ -46,41 +46,6 @@ def answers(model: Any, tokenizer: Any, batch_size: int, sampling: Sampling | No
         for answer in engine.answer(Block(c1, first(c1), others, tuple(rest(c2) for c2 in others))):
             found[c1, answer.c2] = answer
     return found
-
-
-def generated(model: Any, prompt: list[int], **options: Any) -> list[int]:
-    tokens = torch.tensor([prompt])
-    written = model.generate(tokens, attention_mask=torch.ones_like(tokens), do_sample=False, max_new_tokens=40, **options)
-    answer: list[int] = written[0, len(prompt) :].tolist()
-    return answer
-
-
-def test_every_pair_is_answered_as_generate_answers_it(model: Any, tokenizer: Any) -> None:
-    segments = Segments(tokenizer)
-    labels = [segments.label(label) for label in LABELS]
-    found = answers(model, tokenizer, batch_size=64)
-    assert found.keys() == set(PAIRS)
-    for (c1, c2), answer in found.items():
-        prompt = segments.start(SHARED) + segments.of(first(c1)) + segments.of(rest(c2))
-        novel = [label for cluster, label in enumerate(labels) if cluster not in (c1, c2)]
-
-        def allowed(_: int, tokens: Any, novel: list[list[int]] = novel, start: int = len(prompt)) -> list[int]:
-            written = tokens[start:].tolist()
-            return [label[len(written)] for label in novel if label[: len(written)] == written]
-
-        assert generated(model, prompt, prefix_allowed_tokens_fn=allowed) == labels[answer.c_next]
-
-        free = generated(model, prompt)
-        assert answer.exact == (free == labels[answer.c_next])
-        if not answer.exact:
-            until = next(i for i, (a, b) in enumerate(zip(free, labels[answer.c_next], strict=False)) if a != b)
-            assert answer.free == tokenizer.decode(free[: until + 1])
-
-
-def test_the_flag_separates(model: Any, tokenizer: Any, request: pytest.FixtureRequest) -> None:
-    exact = sum(answer.exact for answer in answers(model, tokenizer, batch_size=64).values())
-    kind = request.node.callspec.id
-    assert exact == 0 if kind == "untrained" else 0 < exact < len(PAIRS)
 
 
 def test_batches_change_nothing(model: Any, tokenizer: Any) -> None:

@@ -1,0 +1,108 @@
+"""What keeps vLLM's answers inside the trie: a logits processor (the interface of vLLM's V1 model runner)."""
+
+from dataclasses import dataclass, field
+
+import torch
+from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor, process_dict_updates
+
+from contracts import Sampling
+from engines.trie import Node, Trie
+from engines.trie_engine import draw
+
+
+@dataclass
+class Row:
+    """One pair on its way to an answer."""
+
+    c1: int
+    c2: int
+    node: Node
+    """Where in the trie the answer stands."""
+    greedy: list[int] = field(default_factory=list)
+    """What free decoding would write after each token of the answer before it."""
+    depth: int = 0
+    """Tokens that led to `node`."""
+    choices: int = 0
+    """Forks passed so far."""
+    written: list[int] = field(default_factory=list)
+    """vLLM's own list of the answer's tokens: it grows."""
+
+    def allowed(self, trie: Trie) -> list[int]:
+        """Tokens that may come next, and the row moved to where it stands."""
+        for token in self.written[self.depth :]:
+            self.choices += len(trie.allowed(self.node, self.c1, self.c2)) > 1
+            self.node = self.node.children[token]
+            self.depth += 1
+        return trie.allowed(self.node, self.c1, self.c2)
+
+
+class Answers:
+    """The rows vLLM is asked for.
+
+    Attributes:
+        asked: by the tokens of their prompts, which is all that a logits processor is told.
+    """
+
+    def __init__(self, trie: Trie, sampling: Sampling | None) -> None:
+        self.trie = trie
+        self.sampling = sampling
+        self.asked: dict[tuple[int, ...], Row] = {}
+
+    def processor(self) -> type[LogitsProcessor]:
+        """The class that vLLM makes its processor of."""
+        answers = self
+
+        class Bound(TrieProcessor):
+            def __init__(self, vllm_config, device: torch.device, is_pin_memory: bool) -> None:
+                self.answers = answers
+                self.rows: dict[int, Row] = {}
+
+        return Bound
+
+
+class TrieProcessor(LogitsProcessor):
+    """Notes what free decoding would take, and where that leaves the trie (or `sampling` draws), leaves one token to take.
+
+    A row's place in the answer comes from what vLLM has written, never from how often it was scored: a prompt that is computed
+    in parts, or again after it made room for others, is scored more often than it is decoded.
+    """
+
+    answers: Answers
+    rows: dict[int, Row]
+    """By their place in vLLM's batch."""
+
+    def is_argmax_invariant(self) -> bool:
+        return False
+
+    def update_state(self, batch_update: BatchUpdate | None) -> None:
+        process_dict_updates(self.rows, batch_update, self._row)
+
+    def apply(self, logits: torch.Tensor) -> torch.Tensor:
+        """Changes logits [batch, vocabulary] in place."""
+        trie, sampling = self.answers.trie, self.answers.sampling
+        greedy = logits.argmax(-1).tolist()
+        held = {}
+        for place, row in self.rows.items():
+            allowed = row.allowed(trie)
+            row.greedy[row.depth :] = [greedy[place]]
+            if sampling is not None or greedy[place] not in allowed:
+                held[place] = allowed
+        if held:
+            places = list(held)
+            width = max(map(len, held.values()))
+            choices = [tokens + tokens[:1] * (width - len(tokens)) for tokens in held.values()]
+            scores = logits[places].gather(1, torch.tensor(choices, device=logits.device))
+            if sampling is None:
+                best = scores.argmax(1).tolist()
+            else:
+                drawn = zip(held.items(), scores.double().cpu().numpy(), strict=True)
+                best = [draw(score[: len(allowed)], sampling, self.rows[place]) for (place, allowed), score in drawn]
+            taken = [tokens[i] for tokens, i in zip(choices, best, strict=True)]
+            logits[places] = -torch.inf
+            logits[places, taken] = 0
+        return logits
+
+    def _row(self, params, prompt: list[int] | None, written: list[int]) -> Row | None:
+        row = self.answers.asked[tuple(prompt)]
+        row.written = written
+        return row
