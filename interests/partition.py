@@ -100,13 +100,10 @@ def _train(
         if (part == before).all():
             break
         total = loads(part, sample.mass, parts)
-        summed = _members(part, sample.mass, parts) @ sample.vectors
-        centres = np.where(total[:, None] > 0, summed / np.maximum(total, 1e-12)[:, None], centres).astype(np.float32)
+        members = csr_array((sample.mass.astype(np.float32), (part, np.arange(len(part)))), shape=(parts, len(part)))
+        means = (members @ sample.vectors) / np.maximum(total, 1e-12)[:, None]
+        centres = np.where(total[:, None] > 0, means, centres).astype(np.float32)
     return -float(total @ np.einsum("kd,kd->k", centres, centres)), centres, prices
-
-
-def _members(part: Parts, mass: Floats, parts: int) -> csr_array:
-    return csr_array((mass.astype(np.float32), (part, np.arange(len(part)))), shape=(parts, len(part)))
 
 
 def _seeds(sample: _Sample, parts: int, rng: np.random.Generator) -> Vectors:
@@ -145,7 +142,7 @@ def _near(vectors: Callable[[slice], Vectors], n: int, centres: Vectors, prices:
 
 def _price(near: _Near, weight: Floats, prices: Vectors, bounds: Bounds, chunks: Chunks) -> tuple[Parts, Vectors]:
     """The part of every row under the prices that break the bounds least, and these prices."""
-    unit = 1 + float(near.distance.min(axis=1).mean())  # vectors have length 1
+    unit = 1 + float(near.distance.min(axis=1).mean())  # the rows' own squares are 1
     step = np.full(len(prices), STEP * unit)
     direction, least = np.zeros(len(prices)), np.inf
     for _ in range(PRICINGS):
@@ -156,11 +153,10 @@ def _price(near: _Near, weight: Floats, prices: Vectors, bounds: Bounds, chunks:
             least, found = broken, (part, prices)
         if broken == 0:
             break
-        # A price that nothing asks for any more goes back to zero.
-        before, direction = (
-            direction,
-            np.sign(np.where((prices > 0) | (load > bounds.high), load - bounds.high, np.minimum(load - bounds.low, 0))),
-        )
+        # A raised price falls again when there is room; a lowered one may stay.
+        raised = (prices > 0) | (load > bounds.high)
+        outside = np.where(raised, load - bounds.high, np.minimum(load - bounds.low, 0))
+        before, direction = direction, np.sign(outside)
         step *= np.choose((direction * before).astype(int) + 1, (SLOWER, 1.0, FASTER))
         step = np.minimum(step, LONGEST_STEP * unit)
         moved = (prices + direction * step).astype(np.float32)

@@ -38,9 +38,9 @@ def loads(part: Parts, weight: Floats, parts: int) -> Floats:
 def settle(vectors: Callable[[Rows], Vectors], weight: Floats, part: Parts, centres: Vectors, bounds: Bounds) -> Parts:
     """The parts after as few and as cheap moves as a greedy search finds.
 
-    Every part has its fewest rows, if there are as many. Moves go on until no row that leaves a part above its bounds, or joins
-    one below them, brings the two parts' weights nearer to the bounds. So all weights are within them wherever the mean weight
-    is, and no row weighs more than the distance between the mean and a bound.
+    Every part gets its fewest rows, if there are as many. Then rows leave parts above their bounds and join parts below them, as
+    long as that brings the two parts' weights nearer to the bounds. So all weights end within them if no row weighs more than
+    the distance between the mean weight and a bound, nor more than a part's mean weight over its fewest rows.
     """
     parts = _Parts(vectors, weight, part.copy(), centres, bounds)
     parts.fill()
