@@ -24,9 +24,9 @@ class Spent:
     """Equal where the answers are."""
 
 
-def spend(module: str, *arguments: str) -> Spent:
+def spend(module: str, *arguments: str, python: str = sys.executable) -> Spent:
     """Runs `python -m module arguments`, which has to end with `report`."""
-    done = subprocess.run([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run([python, "-m", module, *arguments], stdout=subprocess.PIPE, text=True, check=True)
     return Spent(**json.loads(done.stdout.splitlines()[-1]))
 
 
