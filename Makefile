@@ -61,12 +61,16 @@ format: $(BIN)/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(BIN)/.installed
+$(BIN)/.bench: $(BIN)/.installed
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[embedded,dev,bench]'
+	touch $@
+
+bench: $(BIN)/.bench
 	$(BIN)/python -m bench
 
-bench-%: $(BIN)/.installed
+bench-%: $(BIN)/.bench
 	$(BIN)/python -m bench $*
 
 clean:
 	-$(BIN)/driftline down
-	rm -rf $(VENV) $(VLLM_VENV) .driftline
+	rm -rf $(VENV) $(VLLM_VENV) .venv-bench .driftline

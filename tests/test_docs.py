@@ -33,7 +33,7 @@ WORDS = {
     "source.user": "The user's id.",
     "source.item": "The item's id in the log.",
     "channel": "The channel that runs publish on, and that `lookup` and `tables` read.",
-    "clusters.seed": "Of the 2-means splits.",
+    "clusters.seed": "Of the first centres.",
     "clusters.slack": "How far a node's share of the traffic may lie from an equal share, relative to it. From 0 to 1.",
     "sequences.dedup": "`first` keeps a cluster's first occurrence in the window, `adjacent` collapses repeats in a row.",
     "samples.pairs_per_label": "Most frequent pairs that are kept for each label.",
