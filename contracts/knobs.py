@@ -144,6 +144,9 @@ class Generation:
     engine: Literal["trie", "vllm"] = "trie"
     """`trie`: this project's own, on transformers; `vllm`: vLLM, to be installed on the workers that generate."""
     batch_size: PositiveInt = 64
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What the model computes in. `auto`: bfloat16 where the hardware multiplies in it, else float32. They round differently, so
+    name one where workers differ."""
 
 
 @dataclass(frozen=True, config=STRICT)

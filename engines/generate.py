@@ -25,6 +25,7 @@ from engines import weights
 from engines.cost import Account
 from engines.engine import Answer, Engine
 from engines.files import atomic_file, atomic_folder, sha256
+from engines.precision import precision
 from engines.prompts import ANSWER, Prompts, known_answers, read_prompts
 from engines.trie_engine import TrieEngine
 
@@ -106,6 +107,7 @@ def trie_engine(job: GenerateJob, prompts: Prompts) -> Engine:
     model, tokenizer = weights.load_causal_lm(job.base_model)
     if job.adapter is not None:
         model = PeftModel.from_pretrained(model, job.adapter).merge_and_unload()
+    model.to(getattr(torch, precision(job.generation.precision)))  # once the adapter is in, which may be small beside the weights
     return TrieEngine(model, tokenizer, prompts.shared, prompts.labels, job.generation.batch_size, job.sampling)
 
 
@@ -123,7 +125,16 @@ def vllm_engine(job: GenerateJob, prompts: Prompts) -> Engine:
 
     model, tokenizer = weights.base_model_path(job.base_model), weights.load_tokenizer(job.base_model)
     generation = job.generation
-    return VllmEngine(model, tokenizer, job.adapter, prompts.shared, prompts.labels, generation.batch_size, job.sampling)
+    return VllmEngine(
+        model,
+        tokenizer,
+        job.adapter,
+        prompts.shared,
+        prompts.labels,
+        generation.batch_size,
+        job.sampling,
+        precision(generation.precision),
+    )
 
 
 ENGINES = {"trie": trie_engine, "vllm": vllm_engine}
@@ -137,6 +148,7 @@ def _work_folder(job: GenerateJob) -> Path:
         "base_model": job.base_model,
         "adapter": job.adapter and weights.adapter_hash(Path(job.adapter)),
         "engine": job.generation.engine,
+        "precision": precision(job.generation.precision),
         "sampling": job.sampling and dataclasses.asdict(job.sampling),
     }
     manifest = json.dumps(made_from, indent=1, sort_keys=True)

@@ -14,7 +14,9 @@ import torch
 from transformers import AutoTokenizer
 
 from contracts import Cost, GenerateJob, Generation, Sampling, Training, TrainJob
-from engines.generate import MAPPING, generate
+from engines.generate import MAPPING, generate, trie_engine
+from engines.precision import precision
+from engines.prompts import read_prompts
 from engines.train import train
 from tests.engines.conftest import DESCRIPTIONS, SHARED, first, rest, start, write_prompts, write_samples
 
@@ -183,6 +185,23 @@ def test_tokens_are_counted_once_where_they_are_shared(job: GenerateJob, tiny_ll
         fed -= alike.index(False)
     fed += sum(count(" " + words[c]) for c in answers)
     assert cost(small).tokens == fed
+
+
+def test_a_mapping_in_bfloat16_is_nearly_the_same(job: GenerateJob, tmp_path: Path) -> None:
+    generate(job)
+    lower = dataclasses.replace(job, generation=Generation(precision="bfloat16"), out=str(tmp_path / "lower"))
+    assert trie_engine(lower, read_prompts(Path(job.prompts)))._model._model.dtype == torch.bfloat16
+    generate(lower)
+    same = pc.equal(mapping(lower)["c_next"], mapping(job)["c_next"])
+    assert pc.mean(pc.cast(same, pa.int8())).as_py() > 0.8
+
+
+@pytest.mark.parametrize("able", ["amx_bf16", "avx512_bf16", "avx2"])
+def test_auto_is_what_the_processor_multiplies_in(able: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {able: True})
+    assert precision("auto") == ("float32" if able == "avx2" else "bfloat16")
+    assert precision("float32") == "float32"
 
 
 def test_sampled_mappings_are_the_seed_s(job: GenerateJob, tmp_path: Path) -> None:
