@@ -50,14 +50,7 @@ class Answers:
 
     def processor(self) -> type[LogitsProcessor]:
         """The class that vLLM makes its processor of."""
-        answers = self
-
-        class Bound(TrieProcessor):
-            def __init__(self, vllm_config, device: torch.device, is_pin_memory: bool) -> None:
-                self.answers = answers
-                self.rows: dict[int, Row] = {}
-
-        return Bound
+        return type("Bound", (TrieProcessor,), {"answers": self})
 
 
 class TrieProcessor(LogitsProcessor):
@@ -70,6 +63,9 @@ class TrieProcessor(LogitsProcessor):
     answers: Answers
     rows: dict[int, Row]
     """By their place in vLLM's batch."""
+
+    def __init__(self, vllm_config, device: torch.device, is_pin_memory: bool) -> None:
+        self.rows = {}
 
     def is_argmax_invariant(self) -> bool:
         return False
