@@ -64,7 +64,7 @@ def logits(model, tree: PrefixTree, nodes: torch.Tensor) -> torch.Tensor:
 
 
 def _attend(module, query, key, value, attention_mask, prefix_tree: PrefixTree, **options):
-    """Attention over each row by itself; query, key, value: [1, heads, nodes, width]. What pads a row comes last: none sees it."""
+    """Attention over each row by itself; query, key, value: [1, heads, nodes, width]. What pads a row is last: unseen."""
     query, key, value = (heads[0].transpose(0, 1)[prefix_tree.rows].transpose(1, 2) for heads in (query, key, value))
     mixed, _ = sdpa_attention_forward(module, query, key, value, None, **options)
     return mixed.flatten(0, 1)[prefix_tree.places][None], None
