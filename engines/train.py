@@ -43,7 +43,7 @@ def train(job: TrainJob) -> None:
     account = Account(work / f"spent-{run[:16]}", alone=ranks.rank() == 0)
     child.report("training", 0, training.steps, "loading")
     begin = {"step": 0, "losses": [], "seconds": 0.0, "threads": child.threads(), "processes": training.processes}
-    state = checkpoints.newest(work, run) or begin
+    state = begin | (checkpoints.newest(work, run) or {})
     # Sums depend on how they are split among threads: a resumed run goes on with as many as it began with.
     torch.set_num_threads(state["threads"] if state["processes"] == training.processes else child.threads())
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -70,7 +70,7 @@ def train(job: TrainJob) -> None:
         if not together.is_main_process:
             return
         state = {"step": step, "losses": losses, "seconds": time.monotonic() - began, "threads": torch.get_num_threads()}
-        state |= {"processes": training.processes}
+        state |= {"processes": together.num_processes}
         state |= {"adapter": get_peft_model_state_dict(model, save_embedding_layers=False)}
         state |= {"optimizer": optimizer.state_dict()}
         state |= {"rng": torch.get_rng_state(), "cuda_rng": torch.cuda.get_rng_state_all()}
@@ -99,7 +99,7 @@ def train(job: TrainJob) -> None:
     if not together.is_main_process:
         return
     facts = {"steps": training.steps, "losses": losses, "seconds": round(time.monotonic() - began, 1)}
-    facts |= {"tokens": tokens_trained(shared, examples, training), "samples": len(examples), "processes": training.processes}
+    facts |= {"tokens": tokens_trained(shared, examples, training), "samples": len(examples), "processes": together.num_processes}
     cost = account.total()
     facts |= {name: getattr(cost, name) for name in ("cpu_seconds", "gpu_seconds", "wall_seconds")}
     _save(model, training, facts, out)
