@@ -1,6 +1,6 @@
 """LoRA steps: ours, the plain loop with all logits, and TRL's SFTTrainer, on the same samples in the same batches.
 
-python -m bench.training [--clusters 24] [--steps 8]
+python -m bench.training [--clusters 24] [--steps 4]
 
 Every one starts from the same adapter and has the same optimizer and learning rates, so all losses have to agree step by step.
 Tokens are those of prompts and labels, padding and sharing left out: the same for everyone. Setting up costs nothing here.
@@ -38,13 +38,14 @@ PACKAGES = ("torch", "transformers", "peft", "trl")
 CLUSTERS, MANY = 24, 761
 OURS, LOOP, STAGES, MATMUL = "ours", "loop", "stages", "matmul"
 TRL, CHECKPOINTED, DEFAULTS = "trl", "trl-checkpointed", "trl-defaults"
-PEERS = (
-    # its name here and there, its goal
-    (DEFAULTS, "TRL, all defaults: bf16, gradient checkpointing", "≥ 3"),
-    (CHECKPOINTED, "TRL, defaults but fp32", "≥ 3"),
-    (TRL, "TRL, fp32, no gradient checkpointing", "≥ 2.5"),
-    (LOOP, "transformers' loss of padded rows", "≥"),
-)
+PEERS = {
+    # its name, its goal
+    DEFAULTS: ("TRL, all defaults: bf16, gradient checkpointing", "≥ 3"),
+    CHECKPOINTED: ("TRL, defaults but fp32", "≥ 3"),
+    TRL: ("TRL, fp32, no gradient checkpointing", "≥ 2.5"),
+    LOOP: ("transformers' loss of padded rows", "≥"),
+}
+STEPS = 4
 TOLERANCE = 1e-3
 WORDS = """
 baby bacon bakery bars beans beef beverages biscuits bread breakfast broth butter cakes candy canned cereal cheese
@@ -73,39 +74,35 @@ class Asked:
 
 
 def rows(small: bool = False) -> list[Row]:
+    if not small:
+        return compare(CLUSTERS, STEPS, 2) + _many(3)
     with TemporaryDirectory(prefix="driftline-bench-") as folder:
-        if small:
-            words = WORDS + " Interest Next interest: Often next: Predict a user's next new interest from the last two."
-            return compare(CLUSTERS, 2, 1, str(make_tiny_llm(Path(folder), words=words, vocabulary=512)))
-    return compare(CLUSTERS, 8, 2) + _many(3)
+        words = WORDS + " Interest Next interest: Often next: Predict a user's next new interest from the last two."
+        return compare(CLUSTERS, 1, 1, str(make_tiny_llm(Path(folder), words=words, vocabulary=512)))
 
 
 def compare(clusters: int, steps: int, rounds: int, base_model: str = "smollm2") -> list[Row]:
-    """The plain loop and TRL's defaults take one round, because they take minutes: TRL's defaults one step of four samples."""
+    """As many steps of ours as of each peer. What takes minutes takes one round: the plain loop, more steps because its losses
+    are the measure; TRL's defaults, one step of four samples, because bf16 is slow where the processor lacks it."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in our training; it spares the peers' CPU time as well
     with TemporaryDirectory(prefix="driftline-bench-") as folder:
-        samples = write_samples(clusters, Path(folder))
-        few = min(3, steps)
-        runs = [Asked(OURS, samples, base_model, steps), Asked(TRL, samples, base_model, few)]
-        runs += [Asked(CHECKPOINTED, samples, base_model, few)]
-        once = [Asked(LOOP, samples, base_model, steps), Asked(DEFAULTS, samples, base_model, 1, 4)]
-        once += [Asked(STAGES, samples, base_model, few), Asked(MATMUL, samples, base_model, few)]
+        asked = partial(Asked, samples=write_samples(clusters, Path(folder)), base_model=base_model)
+        pairs = [(asked(OURS, steps=steps), asked(run, steps=steps)) for run in (CHECKPOINTED, TRL)]
+        pairs += [(asked(OURS, steps=2 * steps + 2), asked(LOOP, steps=2 * steps + 2))]
+        pairs += [(asked(OURS, steps=1, batch_size=4), asked(DEFAULTS, steps=1, batch_size=4))]
         if importlib.util.find_spec("trl") is None:
-            runs, once = ([asked for asked in some if not asked.run.startswith(TRL)] for some in (runs, once))
-        spent: dict[str, list[Spent]] = {}
+            pairs = [(ours, peer) for ours, peer in pairs if peer.run == LOOP]
+        spent: dict[Asked, list[Spent]] = {}
         for number in range(rounds):
-            for asked in (*runs, *(once if number == 0 else ())):
-                spent.setdefault(asked.run, []).append(_spend(asked))
-        found = {asked.run: (asked, least(spent[asked.run])) for asked in (*runs, *once)}
-        ours, loop = found[OURS][1], found[LOOP][1]
-        compared = [
-            line
-            for run, peer, goal in PEERS
-            if run in found
-            for line in _rows(found[OURS], found[run], peer, goal, "" if clusters == CLUSTERS else f", {clusters} interests")
-        ]
-        apart = row(NAME, "largest difference of a loss", _apart(ours, loop), TOLERANCE, "what may be", "≤ 1")
-        return [*compared, apart, *_stages(json.loads(found[STAGES][1].answer), json.loads(found[MATMUL][1].answer))]
+            for one in dict.fromkeys(one for pair in pairs for one in pair):
+                if number == 0 or one.steps == steps:
+                    spent.setdefault(one, []).append(_spend(one))
+        stages, matmul = (json.loads(_spend(asked(run, steps=steps)).answer) for run in (STAGES, MATMUL))
+        found = {one: least(of) for one, of in spent.items()}
+    compared = [line for ours, peer in pairs for line in _rows(found[ours], peer.run, found[peer])]
+    ours, loop = next(pair for pair in pairs if pair[1].run == LOOP)
+    apart = row(NAME, "largest difference of a loss", _apart(found[ours], found[loop]), TOLERANCE, "what may be", "≤ 1")
+    return [*compared, apart, *_stages(stages["cpu"], stages["counts"], matmul["gigaflops"])]
 
 
 def _many(steps: int) -> list[Row]:
@@ -114,18 +111,18 @@ def _many(steps: int) -> list[Row]:
         return []
     with TemporaryDirectory(prefix="driftline-bench-") as folder:
         samples = write_samples(MANY, Path(folder))
-        ours, peer = ((asked, _spend(asked)) for asked in (Asked(run, samples, "smollm2", steps) for run in (OURS, TRL)))
-        return _rows(ours, peer, "TRL, fp32, no gradient checkpointing", "≥ 2.5", f", {MANY} interests")[:1]
+        ours, peer = (_spend(Asked(run, samples, "smollm2", steps)) for run in (OURS, TRL))
+        return _rows(ours, TRL, peer, f", {MANY} interests")[:1]
 
 
-def _rows(ours: tuple[Asked, Spent], other: tuple[Asked, Spent], peer: str, goal: str, where: str) -> list[Row]:
+def _rows(ours: Spent, run: str, peer: Spent, where: str = "") -> list[Row]:
     """bf16 is another arithmetic: its losses are not compared."""
-    (_, spent), (peer_asked, peer_spent) = ours, other
-    mine, theirs = (json.loads(one.answer)["tokens"] for one in (spent, peer_spent))
-    same = None if peer_asked.run == DEFAULTS else _apart(spent, peer_spent) <= TOLERANCE
-    cpu = row(NAME, f"CPU-ms per token{where}", 1e3 * spent.cpu / mine, 1e3 * peer_spent.cpu / theirs, peer, goal, same)
-    wall = row(NAME, f"ms per token{where}", 1e3 * spent.wall / mine, 1e3 * peer_spent.wall / theirs, peer, "≥", same)
-    return [cpu, wall, row(NAME, f"peak memory in MiB{where}", spent.peak, peer_spent.peak, peer, "≥", same)]
+    name, goal = PEERS[run]
+    tokens = json.loads(ours.answer)["tokens"]
+    same = None if run == DEFAULTS else _apart(ours, peer) <= TOLERANCE
+    cpu = row(NAME, f"CPU-ms per token{where}", 1e3 * ours.cpu / tokens, 1e3 * peer.cpu / tokens, name, goal, same)
+    wall = row(NAME, f"ms per token{where}", 1e3 * ours.wall / tokens, 1e3 * peer.wall / tokens, name, "≥", same)
+    return [cpu, wall, row(NAME, f"peak memory in MiB{where}", ours.peak, peer.peak, name, "≥", same)]
 
 
 def _apart(ours: Spent, other: Spent) -> float:
@@ -134,20 +131,14 @@ def _apart(ours: Spent, other: Spent) -> float:
     return max(abs(float(a - b)) for a, b in zip(losses, others, strict=False))
 
 
-def _stages(stages: dict[str, float], matmul: dict[str, float]) -> list[Row]:
-    counts = {name: stages.pop(name) for name in ("trained", "forwarded", "padded", "gigaflops")}
-    total = sum(stages.values())
-    found = [row(NAME, f"CPU-seconds of a step: {stage}", cpu, total, "all of ours") for stage, cpu in stages.items()]
-    least_cpu = counts["gigaflops"] / matmul["gigaflops"]
+def _stages(cpu: dict[str, float], counts: dict[str, float], speed: float) -> list[Row]:
+    """`speed`: gigaflops per CPU-second of plain products."""
+    total = sum(cpu.values())
+    parts = cpu | {"products with frozen weights, which nothing can avoid": counts["gigaflops"] / speed}
     return [
-        *found,
-        row(
-            NAME, "CPU-seconds of a step: products with frozen weights, which nothing can avoid", least_cpu, total, "all of ours"
-        ),
+        *(row(NAME, f"CPU-seconds of a step: {part}", share, total, "all of ours") for part, share in parts.items()),
         row(NAME, "tokens of a step that go through the model", counts["forwarded"], counts["padded"], "padded rows"),
-        row(
-            NAME, "gigaflops per CPU-second", counts["gigaflops"] / total, matmul["gigaflops"], "one matrix product after another"
-        ),
+        row(NAME, "gigaflops per CPU-second", counts["gigaflops"] / total, speed, "one matrix product after another"),
     ]
 
 
@@ -256,12 +247,12 @@ def _padded(setup: Setup, batch: list[Any]) -> Any:
     return setup.model(**padded, attention_mask=seen, use_cache=False).loss
 
 
-def _timed(setup: Setup) -> dict[str, float]:
+def _timed(setup: Setup) -> dict[str, dict[str, float]]:
     """CPU-seconds of our stages, of the step that took least, and what there was to compute."""
     head, clock = setup.model.get_output_embeddings(), time.process_time
     at: dict[str, float] = {}
     head.register_forward_pre_hook(lambda *_: at.update(head=clock()))
-    best: dict[str, float] = {}
+    found = []
     for step in range(setup.steps):
         batch, began = setup.batch(step), clock()
         loss = _ours(setup, batch)
@@ -269,11 +260,10 @@ def _timed(setup: Setup) -> dict[str, float]:
         loss.backward()
         back = clock()
         setup.update(step)
-        stages = {"forward, all but the logits": at["head"] - began, "logits and loss": forwarded - at["head"]}
-        stages |= {"backward": back - forwarded, "clipping and optimizer": clock() - back}
-        if not best or sum(stages.values()) < sum(list(best.values())[: len(stages)]):
-            best = stages | _counts(setup, batch)
-    return best
+        cpu = {"forward, all but the logits": at["head"] - began, "logits and loss": forwarded - at["head"]}
+        cpu |= {"backward": back - forwarded, "clipping and optimizer": clock() - back}
+        found.append({"cpu": cpu, "counts": _counts(setup, batch)})
+    return min(found, key=lambda one: sum(one["cpu"].values()))
 
 
 def _counts(setup: Setup, batch: list[Any]) -> dict[str, float]:
@@ -286,7 +276,7 @@ def _counts(setup: Setup, batch: list[Any]) -> dict[str, float]:
     frozen = sum(module.base_layer.weight.numel() for module in setup.model.modules() if hasattr(module, "base_layer"))
     products = frozen * forwarded + setup.model.get_output_embeddings().weight.numel() * labels
     padded = len(whole) * max(map(len, whole))
-    return {"trained": sum(map(len, whole)), "forwarded": forwarded, "padded": padded, "gigaflops": 2 * 2 * products / 1e9}
+    return {"forwarded": forwarded, "padded": padded, "gigaflops": 2 * 2 * products / 1e9}
 
 
 def _matmul() -> dict[str, float]:
@@ -309,7 +299,7 @@ def _matmul() -> dict[str, float]:
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--clusters", type=int, default=CLUSTERS)
-    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--run", help="one of them, in this process, on --samples")
     parser.add_argument("--samples")
