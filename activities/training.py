@@ -69,6 +69,7 @@ class TrainingActivities:
 
 
 def _recipe(request: Train) -> dict[str, Any]:
-    """Every knob that shaped the adapter, as it is kept in Postgres."""
+    """Every knob that shaped the adapter, as it is kept in Postgres. How many processes shared the work did not."""
     asked = _request.dump_python(request, mode="json")
+    del asked["training"]["processes"]
     return {**asked["training"], "samples": asked["curated"]["samples"], "retrieval": asked["curated"]["retrieval"]}

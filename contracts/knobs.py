@@ -8,7 +8,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 STRICT = ConfigDict(extra="forbid")
@@ -119,6 +119,14 @@ class Training:
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     checkpoint_every: PositiveInt = 10
     seed: int = 0
+    processes: PositiveInt = 1
+    """Processes that share each batch, one per GPU. They change an adapter by rounding only: it is the same version."""
+
+    @model_validator(mode="after")
+    def _no_idle_process(self) -> "Training":
+        if self.processes > self.batch_size:
+            raise ValueError(f"{self.processes} processes cannot share a batch_size of {self.batch_size}: lower processes")
+        return self
 
 
 Similarity = Literal["frequency", "trend"]

@@ -20,13 +20,15 @@ class Account:
 
     Args:
         folder: of this job's accounts and nothing else.
+        alone: False for a process that shares the job with another one, whose wall time is the job's.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, alone: bool = True) -> None:
         self.tokens = 0
         self._folder = folder
         self._file = folder / f"{uuid.uuid4().hex}.json"
         self._cpu, self._wall = child.began()
+        self._alone = alone
         self._entered = time.monotonic()
 
     def enter(self) -> None:
@@ -42,7 +44,7 @@ class Account:
             "tokens": self.tokens,
             "cpu_seconds": time.process_time() - self._cpu,
             "gpu_seconds": wall if torch.cuda.is_initialized() else 0.0,
-            "wall_seconds": wall,
+            "wall_seconds": wall if self._alone else 0.0,
         }
         with atomic_file(self._file) as aside:
             aside.write_text(json.dumps(spent))

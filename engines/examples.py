@@ -5,13 +5,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import torch
-from transformers import DynamicCache
 
-from engines.cache import repeated
+from engines.prefix_tree import PrefixTree, logits
 from engines.tokens import Segments
 from engines.trie import check_prefix_free
-
-IGNORED = -100
 
 
 @dataclass(frozen=True)
@@ -48,30 +45,11 @@ def read_examples(samples: Path, tokenizer) -> tuple[list[int], list[Example]]:
 def label_loss(model, shared: list[int], batch: list[Example]) -> torch.Tensor:
     """Mean cross-entropy of the label tokens, end token included.
 
-    What all prompts share is computed once for the batch: its keys and values are expanded to all rows, gradients included.
-    The rest is padded on the left, so that the labels end together and logits are needed there only.
+    Every distinct prefix of the batch goes through the model once, gradients included; logits are made for the labels only.
     """
     device = model.device
-    rows = [example.prompt + example.label[:-1] for example in batch]
-    width, scored = max(map(len, rows)), max(len(example.label) for example in batch)
-    padding = [width - len(row) for row in rows]
-    tokens = torch.tensor([[0] * pad + row for pad, row in zip(padding, rows, strict=True)], device=device)
-    seen = [[1] * len(shared) + [0] * pad + [1] * len(row) for pad, row in zip(padding, rows, strict=True)]
-    seen = torch.tensor(seen, device=device)
-    labels = [[IGNORED] * (scored - len(example.label)) + example.label for example in batch]
-    cache = None
-    if shared:
-        cache = DynamicCache()
-        model(input_ids=torch.tensor([shared], device=device), past_key_values=cache, use_cache=True, logits_to_keep=1)
-        cache = repeated(cache, len(batch))
-    logits = model(
-        input_ids=tokens,
-        attention_mask=seen,
-        position_ids=(seen.cumsum(1) - 1).clamp(min=0)[:, len(shared) :],
-        past_key_values=cache,
-        use_cache=cache is not None,
-        logits_to_keep=scored,
-    ).logits
-    return torch.nn.functional.cross_entropy(
-        logits.float().flatten(0, 1), torch.tensor(labels, device=device).flatten(), ignore_index=IGNORED
-    )
+    tree = PrefixTree.of([shared + example.prompt + example.label[:-1] for example in batch], device)
+    before = [node for path, example in zip(tree.paths, batch, strict=True) for node in path[-len(example.label) :]]
+    labels = [token for example in batch for token in example.label]
+    predicted = logits(model, tree, torch.tensor(before, device=device))
+    return torch.nn.functional.cross_entropy(predicted.float(), torch.tensor(labels, device=device))

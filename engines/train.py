@@ -1,9 +1,10 @@
 """LoRA fine-tuning (paper §2.2): `python -m engines.train JOB.json`. Killed and started again, it ends with the same bits."""
 
-from engines import child
+from engines import child, ranks
 
 if __name__ == "__main__":
     child.arm()
+    ranks.launch("engines.train")
 
 import dataclasses
 import hashlib
@@ -18,6 +19,7 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once, when C
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
 from contracts import Training, TrainJob
@@ -31,37 +33,44 @@ def train(job: TrainJob) -> None:
     """Trains an adapter on the job's samples.
 
     Raises:
-        ValueError: there is no sample, or the base model cannot be used.
+        ValueError: there is no sample, the base model cannot be used, or there are fewer GPUs than processes.
         child.Stopped: on SIGTERM, after a checkpoint.
     """
     training, out, work = job.training, Path(job.out), Path(job.work)
     if out.exists():
         return
     run = _run_hash(job)
-    account = Account(work / f"spent-{run[:16]}")
+    account = Account(work / f"spent-{run[:16]}", alone=ranks.rank() == 0)
     child.report("training", 0, training.steps, "loading")
-    state = checkpoints.newest(work, run) or {"step": 0, "losses": [], "seconds": 0.0, "threads": child.threads()}
+    begin = {"step": 0, "losses": [], "seconds": 0.0, "threads": child.threads(), "processes": training.processes}
+    state = begin | (checkpoints.newest(work, run) or {})
     # Sums depend on how they are split among threads: a resumed run goes on with as many as it began with.
-    torch.set_num_threads(state["threads"])
+    torch.set_num_threads(state["threads"] if state["processes"] == training.processes else child.threads())
     torch.use_deterministic_algorithms(True, warn_only=True)
 
+    ranks.take_gpu(training.processes)
     base, tokenizer = weights.load_causal_lm(training.base_model)
     shared, examples = read_examples(Path(job.samples), tokenizer)
-    model = _with_lora(base, training)
+    model = with_lora(base, training)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=training.learning_rate, weight_decay=0.0)
     if state["step"]:
-        print(f"goes on after step {state['step']}", file=sys.stderr, flush=True)
+        begun = f" that {state['processes']} processes began" if state["processes"] != training.processes else ""
+        print(f"goes on after step {state['step']}{begun}", file=sys.stderr, flush=True)
         set_peft_model_state_dict(model, state["adapter"])
         optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["rng"])
         torch.cuda.set_rng_state_all(state["cuda_rng"])
+    together = Accelerator(cpu=not torch.cuda.is_available())  # here, where all have read what rank 0 may soon replace
 
     began = time.monotonic() - state["seconds"]
     losses = list(state["losses"])
 
     def checkpoint(step: int) -> None:
+        if not together.is_main_process:
+            return
         state = {"step": step, "losses": losses, "seconds": time.monotonic() - began, "threads": torch.get_num_threads()}
+        state |= {"processes": together.num_processes}
         state |= {"adapter": get_peft_model_state_dict(model, save_embedding_layers=False)}
         state |= {"optimizer": optimizer.state_dict()}
         state |= {"rng": torch.get_rng_state(), "cuda_rng": torch.cuda.get_rng_state_all()}
@@ -69,14 +78,13 @@ def train(job: TrainJob) -> None:
 
     model.train()
     for step in range(state["step"], training.steps):
-        if child.stopping():
+        if together.reduce(torch.tensor(float(child.stopping()), device=together.device)) > 0:  # all stop at the same step
             checkpoint(step)
             account.close()
             raise child.Stopped
         for group in optimizer.param_groups:
             group["lr"] = training.learning_rate * rate(step, training)
-        loss = label_loss(model, shared, [examples[i] for i in batch_of(step, len(examples), training)])
-        loss.backward()
+        loss = _backward(model, parameters, shared, [examples[i] for i in batch_of(step, len(examples), training)], together)
         torch.nn.utils.clip_grad_norm_(parameters, training.max_grad_norm)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -86,8 +94,12 @@ def train(job: TrainJob) -> None:
             checkpoint(step + 1)
         account.enter()
 
+    account.close()
+    together.wait_for_everyone()
+    if not together.is_main_process:
+        return
     facts = {"steps": training.steps, "losses": losses, "seconds": round(time.monotonic() - began, 1)}
-    facts |= {"tokens": _tokens_trained(shared, examples, training), "samples": len(examples)}
+    facts |= {"tokens": tokens_trained(shared, examples, training), "samples": len(examples), "processes": together.num_processes}
     cost = account.total()
     facts |= {name: getattr(cost, name) for name in ("cpu_seconds", "gpu_seconds", "wall_seconds")}
     _save(model, training, facts, out)
@@ -112,7 +124,23 @@ def rate(step: int, training: Training) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, training.steps - warmup)))
 
 
-def _with_lora(base, training: Training):
+def _backward(model, parameters: list, shared: list[int], batch: list[Example], together: Accelerator) -> torch.Tensor:
+    """The mean loss over the label tokens of the whole batch, its gradients in `parameters`; every process does its share."""
+    own = batch[together.process_index :: together.num_processes]
+    loss = label_loss(model, shared, own)
+    if together.num_processes == 1:
+        loss.backward()
+        return loss
+    loss = loss * (sum(len(example.label) for example in own) / sum(len(example.label) for example in batch))
+    loss.backward()
+    sums = together.reduce(torch.cat([loss.detach()[None], *(parameter.grad.flatten() for parameter in parameters)]))
+    for parameter, total in zip(parameters, sums[1:].split([parameter.numel() for parameter in parameters]), strict=True):
+        parameter.grad.copy_(total.view_as(parameter))
+    return sums[0]
+
+
+def with_lora(base, training: Training):
+    """The model with an untrained adapter on all its linear layers; the same one for the same seed."""
     torch.manual_seed(training.seed)
     config = LoraConfig(
         r=training.rank,
@@ -136,12 +164,15 @@ def _save(model, training: Training, facts: dict[str, object], out: Path) -> Non
 
 
 def _run_hash(job: TrainJob) -> str:
-    """Binds checkpoints to the samples and the recipe. How often to checkpoint is no part of it: it changes no weight."""
-    recipe = dataclasses.asdict(job.training) | {"checkpoint_every": 0}
+    """Binds checkpoints to the samples and the recipe. How often to checkpoint is no part of it: it changes no weight. Nor is how
+    many processes there are: they change weights by rounding only."""
+    recipe = {name: value for name, value in dataclasses.asdict(job.training).items() if name != "processes"}
+    recipe |= {"checkpoint_every": 0}
     return hashlib.sha256((sha256(Path(job.samples)) + json.dumps(recipe, sort_keys=True)).encode()).hexdigest()
 
 
-def _tokens_trained(shared: list[int], examples: list[Example], training: Training) -> int:
+def tokens_trained(shared: list[int], examples: list[Example], training: Training) -> int:
+    """Of the prompts and labels of all steps, what they share counted with each."""
     lengths = [len(shared) + len(example.prompt) + len(example.label) for example in examples]
     return sum(lengths[i] for step in range(training.steps) for i in batch_of(step, len(examples), training))
 

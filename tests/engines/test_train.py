@@ -2,17 +2,20 @@
 
 import dataclasses
 import json
+import re
 import signal
 from pathlib import Path
 
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from contracts import Training, TrainJob
 from engines import checkpoints
 from engines.examples import Example, label_loss
+from engines.prefix_tree import PrefixTree
 from engines.train import batch_of, rate, train
 from tests.engines.conftest import start, write_samples
 
@@ -75,6 +78,13 @@ def test_plain_peft_loads_the_adapter(job: TrainJob, tiny_llm: Path) -> None:
     tokens = torch.arange(10)[None]
     before = base(tokens).logits
     assert not torch.equal(PeftModel.from_pretrained(base, job.out)(tokens).logits, before)
+    weights = load_file(Path(job.out) / "adapter_model.safetensors")
+    linear = r"base_model\.model\.model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)\.lora_[AB]\.weight"
+    assert all(re.fullmatch(linear, name) for name in weights)  # what vLLM reads, too
+    assert len(weights) == 2 * 7 * 2
+    config = json.loads((Path(job.out) / "adapter_config.json").read_text())
+    assert (config["peft_type"], config["r"], config["lora_alpha"], config["bias"]) == ("LORA", 4, 8, "none")
+    assert [config[name] for name in ("use_dora", "use_rslora", "modules_to_save")] == [False, False, None]
     assert {path.name for path in Path(job.out).iterdir()} == {"adapter_config.json", "adapter_model.safetensors", "train.json"}
 
 
@@ -114,6 +124,43 @@ def test_the_loss_of_a_batch_is_that_of_its_rows_alone(tiny_llm: Path) -> None:
     assert label_loss(model, shared, batch).item() == pytest.approx(total / count, rel=1e-5)
     unshared = [Example(shared + example.prompt, example.label) for example in batch]
     assert label_loss(model, [], unshared).item() == pytest.approx(total / count, rel=1e-5)
+
+
+def test_what_samples_begin_with_is_computed_once_and_has_the_gradients_of_all(tiny_llm: Path) -> None:
+    """Against padded rows: shared beginnings of several lengths, a sequence that another begins with, one that is there twice."""
+    model = AutoModelForCausalLM.from_pretrained(tiny_llm)
+    shared = [7, 8, 9]
+    batch = [
+        Example([10, 11, 12], [13, 1]),
+        Example([10, 11, 12], [13, 14, 1]),
+        Example([10, 11, 20], [13, 1]),
+        Example([30], [31, 32, 33, 1]),
+        Example([10, 11, 12], [13, 1]),
+    ]
+    whole = [torch.tensor(shared + example.prompt + example.label) for example in batch]
+    labels = [
+        torch.cat([torch.full([len(tokens) - len(example.label)], -100), tokens[-len(example.label) :]])
+        for tokens, example in zip(whole, batch, strict=True)
+    ]
+    padded, labels = (torch.nn.utils.rnn.pad_sequence(some, True, fill) for some, fill in ((whole, 0), (labels, -100)))
+    seen = torch.nn.utils.rnn.pad_sequence([torch.ones_like(tokens) for tokens in whole], True)
+    model(padded, attention_mask=seen, labels=labels).loss.backward()
+    expected = {name: parameter.grad for name, parameter in model.named_parameters()}
+    model.zero_grad(set_to_none=True)
+
+    label_loss(model, shared, batch).backward()
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.grad, expected[name], rtol=1e-4, atol=1e-6)
+    tree = PrefixTree.of([tokens[:-1].tolist() for tokens in whole], model.device)
+    assert len(tree.tokens) == 3 + 3 + 2 + 2 + 4  # shared; 10 11 12; 13 14; 20 13; 30 31 32 33
+    assert model.config._attn_implementation == "sdpa"
+
+
+def test_a_model_without_exchangeable_attention_is_bad_input(tiny_llm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = AutoModelForCausalLM.from_pretrained(tiny_llm)
+    monkeypatch.setattr(type(model), "_supports_attention_backend", False)
+    with pytest.raises(ValueError, match=r"choose another training\.base_model"):
+        label_loss(model, [7], [Example([8], [1])])
 
 
 def test_the_order_is_one_permutation_after_another() -> None:

@@ -1,0 +1,85 @@
+"""A batch of token sequences as a tree: what several of them begin with is there once, and goes through the model once."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+ATTENTION = "driftline_prefix_tree"
+
+
+@dataclass(frozen=True)
+class PrefixTree:
+    """A node is a distinct prefix. All nodes together are one sequence without padding, parents before their children."""
+
+    tokens: torch.Tensor
+    """[nodes]: the last token of each prefix."""
+    positions: torch.Tensor
+    """[nodes]: where in its sequence that token stands."""
+    rows: torch.Tensor
+    """[sequences, longest]: the nodes along each sequence, the last one repeated."""
+    places: torch.Tensor
+    """[nodes]: where in the flattened `rows` each node is found first."""
+    paths: list[list[int]]
+    """The nodes along each sequence."""
+
+    @staticmethod
+    def of(sequences: Sequence[Sequence[int]], device: torch.device) -> "PrefixTree":
+        nodes: dict[tuple[int, int], int] = {}  # (parent, token) → node
+        tokens, positions, places, paths = [], [], [], []
+        longest = max(map(len, sequences))
+        for row, sequence in enumerate(sequences):
+            path = [-1]
+            for position, token in enumerate(sequence):
+                node = nodes.setdefault((path[-1], token), len(tokens))
+                if node == len(tokens):
+                    tokens.append(token)
+                    positions.append(position)
+                    places.append(row * longest + position)
+                path.append(node)
+            paths.append(path[1:])
+        rows = [path + path[-1:] * (longest - len(path)) for path in paths]
+        return PrefixTree(*(torch.tensor(ids, device=device) for ids in (tokens, positions, rows, places)), paths)
+
+
+def logits(model, tree: PrefixTree, nodes: torch.Tensor) -> torch.Tensor:
+    """What the model predicts after each of `nodes`: [nodes, vocabulary], with gradients.
+
+    Everything but attention works token by token, so it sees the nodes. Attention sees whole sequences.
+
+    Raises:
+        ValueError: the model's attention cannot be exchanged.
+    """
+    with _attention_along_rows(model):
+        return model(
+            input_ids=tree.tokens[None],
+            position_ids=tree.positions[None],
+            use_cache=False,
+            logits_to_keep=nodes,
+            prefix_tree=tree,
+        ).logits[0]
+
+
+def _attend(module, query, key, value, attention_mask, prefix_tree: PrefixTree, **options):
+    """Attention over each row by itself; query, key, value: [1, heads, nodes, width]. What pads a row is last: unseen."""
+    query, key, value = (heads[0].transpose(0, 1)[prefix_tree.rows].transpose(1, 2) for heads in (query, key, value))
+    mixed, _ = sdpa_attention_forward(module, query, key, value, None, **options)
+    return mixed.flatten(0, 1)[prefix_tree.places][None], None
+
+
+AttentionInterface.register(ATTENTION, _attend)  # under a name for which transformers makes no mask
+
+
+@contextmanager
+def _attention_along_rows(model) -> Iterator[None]:
+    if not getattr(model, "_supports_attention_backend", False):
+        raise ValueError(f"the attention of {type(model).__name__} cannot be exchanged: choose another training.base_model")
+    usual = model.config._attn_implementation
+    model.config._attn_implementation = ATTENTION
+    try:
+        yield
+    finally:
+        model.config._attn_implementation = usual

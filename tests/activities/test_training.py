@@ -1,0 +1,15 @@
+"""What makes a model version another one."""
+
+from dataclasses import replace
+
+from activities.training import _recipe
+from contracts import CurateSamples, Retrieval, RunIds, Samples, SamplesRef, Train, Training
+
+
+def test_the_number_of_processes_makes_no_other_version() -> None:
+    samples = SamplesRef(uri="file:///samples", hash="0", samples=100, labels=10)
+    asked = Train(samples, Training(), CurateSamples(1, Samples(), Retrieval()), RunIds("workflow", "run"))
+    shared = replace(asked, training=Training(processes=4))
+    assert _recipe(shared) == _recipe(asked)
+    assert _recipe(replace(asked, training=Training(rank=8))) != _recipe(asked)
+    assert "processes" not in _recipe(asked)
