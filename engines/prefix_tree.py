@@ -1,12 +1,13 @@
 """A batch of token sequences as a tree: what several of them begin with is there once, and goes through the model once."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+from engines.attention import check_plain, exchanged
 
 ATTENTION = "driftline_prefix_tree"
 
@@ -53,7 +54,9 @@ def logits(model, tree: PrefixTree, nodes: torch.Tensor) -> torch.Tensor:
     Raises:
         ValueError: the model's attention cannot be exchanged.
     """
-    with _attention_along_rows(model):
+    if not getattr(model, "_supports_attention_backend", False):
+        raise ValueError(f"the attention of {type(model).__name__} cannot be exchanged: choose another training.base_model")
+    with exchanged(model, ATTENTION):
         return model(
             input_ids=tree.tokens[None],
             position_ids=tree.positions[None],
@@ -65,21 +68,10 @@ def logits(model, tree: PrefixTree, nodes: torch.Tensor) -> torch.Tensor:
 
 def _attend(module, query, key, value, attention_mask, prefix_tree: PrefixTree, **options):
     """Attention over each row by itself; query, key, value: [1, heads, nodes, width]. What pads a row is last: unseen."""
+    check_plain(prefix_tree.rows.shape[1], **options)
     query, key, value = (heads[0].transpose(0, 1)[prefix_tree.rows].transpose(1, 2) for heads in (query, key, value))
     mixed, _ = sdpa_attention_forward(module, query, key, value, None, **options)
     return mixed.flatten(0, 1)[prefix_tree.places][None], None
 
 
 AttentionInterface.register(ATTENTION, _attend)  # under a name for which transformers makes no mask
-
-
-@contextmanager
-def _attention_along_rows(model) -> Iterator[None]:
-    if not getattr(model, "_supports_attention_backend", False):
-        raise ValueError(f"the attention of {type(model).__name__} cannot be exchanged: choose another training.base_model")
-    usual = model.config._attn_implementation
-    model.config._attn_implementation = ATTENTION
-    try:
-        yield
-    finally:
-        model.config._attn_implementation = usual

@@ -5,12 +5,13 @@ attends to the prefix and to its own row. Both are softmaxes over a part of the 
 to the softmax over all, so the prefix's keys and values exist once and are never copied to the rows.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from transformers import AttentionInterface, PreTrainedModel
+
+from engines.attention import check_plain, exchanged
 
 UNSUITED = "{} cannot be asked with a shared prefix ({}): choose generation.engine = 'vllm', or another training.base_model"
 NAME = "driftline_shared_prefix"
@@ -146,7 +147,7 @@ class SharedPrefixModel:
             place=self._tensor(place),
             hidden=(places > turns[:, :, None])[:, None],
         )
-        with self._sharing():
+        with exchanged(self._model, NAME):
             logits = self._model(
                 input_ids=self._tensor([token for tokens in feed for token in tokens])[None],
                 position_ids=rows.prefix.length + rows.step.place[None],
@@ -157,16 +158,6 @@ class SharedPrefixModel:
         for i, length in zip(busy, lengths, strict=True):
             rows.lengths[i] += length
         return logits
-
-    @contextmanager
-    def _sharing(self) -> Iterator[None]:
-        """The model with this attention; it has its own back afterwards."""
-        config = self._model.config
-        own, config._attn_implementation = config._attn_implementation, NAME
-        try:
-            yield
-        finally:
-            config._attn_implementation = own
 
     def _tensor(self, numbers: Sequence[int]) -> torch.Tensor:
         return torch.tensor(list(numbers), dtype=torch.long, device=self._device)
@@ -180,18 +171,11 @@ def _attention(
     attention_mask: torch.Tensor | None,
     scaling: float,
     rows: Rows,
-    sliding_window: int | None = None,
-    softcap: float | None = None,
-    s_aux: torch.Tensor | None = None,
-    **others: object,
+    **options: object,
 ) -> tuple[torch.Tensor, None]:
     """From query, key and value [1, heads, tokens, head size] to [1, tokens, heads, head size], as transformers asks for it."""
     step = rows.step
-    seen = rows.prefix.length + step.hidden.shape[-1]
-    if softcap is not None or s_aux is not None:
-        raise ValueError("it caps scores or has sinks")
-    if sliding_window and seen > sliding_window:
-        raise ValueError(UNSUITED.format("the base model", f"it sees {sliding_window} tokens and the prompt has {seen}"))
+    check_plain(rows.prefix.length + step.hidden.shape[-1], **options)
     keys, values = rows.add(module.layer_idx, key[0], value[0])
     shared, turns = keys.shape[1], step.hidden.shape[2]
     # Heads that share a key/value head are more queries to it.

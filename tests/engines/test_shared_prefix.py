@@ -78,7 +78,7 @@ def test_a_prompt_longer_than_a_sliding_window_is_refused() -> None:
     begun = shared.extend(Prefix(), [1, 2, 3, 4, 5, 6])
     rows = Rows(begun, 1, 8)
     shared.forward(rows, [0], [[7, 8, 9, 10]], [1])
-    with pytest.raises(ValueError, match=r"sees 10 tokens .* has 11.*'vllm'"):
+    with pytest.raises(ValueError, match="sees 10 tokens and the prompt has 11"):
         shared.forward(rows, [0], [[11]], [1])
 
 

@@ -1,0 +1,31 @@
+"""Another attention for a causal LM of transformers, for one forward pass."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def exchanged(model, name: str) -> Iterator[None]:
+    """The model with the attention that is registered under `name`; it has its own back afterwards."""
+    config = model.config
+    own, config._attn_implementation = config._attn_implementation, name
+    try:
+        yield
+    finally:
+        config._attn_implementation = own
+
+
+def check_plain(
+    seen: int, sliding_window: int | None = None, softcap: float | None = None, s_aux: object = None, **_: object
+) -> None:
+    """Refuses what a softmax over all of `seen` tokens is not. The options are those that transformers gives to an attention.
+
+    Raises:
+        ValueError: the model caps scores or has sinks, or it does not see all of the tokens.
+    """
+    if softcap is not None or s_aux is not None:
+        raise ValueError("the base model caps the scores of its attention, or has sinks: choose another training.base_model")
+    if sliding_window and seen > sliding_window:
+        raise ValueError(
+            f"the base model sees {sliding_window} tokens and the prompt has {seen}: choose another training.base_model"
+        )
