@@ -1,7 +1,8 @@
 """python -m bench [name …] [--small]: all benchmarks, or those named, one after the other.
 
-Each is a module of this folder with `rows(small)` and PACKAGES, whose versions matter. Full runs are kept in `bench/results.json`
-and written up in `docs/performance.md`; a small one shows that everything runs, and is kept nowhere.
+Each is a module of this folder with `rows(small)`, PACKAGES whose versions matter, and NOTE, which a reader of the rows has to
+know. Full runs are kept in `bench/results.json` and written up in `docs/performance.md`; a small one shows that everything runs,
+and is kept nowhere.
 """
 
 import importlib
@@ -43,7 +44,7 @@ def main() -> None:
         rows = module.rows(asked.small)
         show(rows, Console())
         if not asked.small:
-            where = machine(getattr(module, "PACKAGES", ()))
+            where = machine(module.PACKAGES)
             kept = [row for row in kept if row["bench"] != name] + [{**row, "machine": where} for row in rows]
             kept.sort(key=lambda row: BENCHES.index(row["bench"]))
             RESULTS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
@@ -57,7 +58,8 @@ def page(kept: list[dict[str, Any]]) -> str:
         rows = [row for row in kept if row["bench"] == title]
         table = [HEADINGS, ("---",) * len(HEADINGS), *(cells(row) for row in rows)]  # type: ignore[arg-type]
         lines = "\n".join(f"| {' | '.join(line)} |" for line in table)
-        parts.append(f"## {title[0].upper()}{title[1:]}\n\n{lines}\n\nMeasured on {rows[0]['machine']}.\n")
+        note = importlib.import_module(f"bench.{title}").NOTE
+        parts.append(f"## {title[0].upper()}{title[1:]}\n\n{note.strip()}\n\n{lines}\n\nMeasured on {rows[0]['machine']}.\n")
     return "\n".join(parts)
 
 

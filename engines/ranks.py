@@ -1,7 +1,6 @@
-"""Several processes that share one training, one per GPU: started as `accelerate launch` starts them, and ended together.
+"""Several processes that share one training, one per GPU: started with torchrun's variables, and ended together (docs/adr/0014).
 
-The one that was asked to do the job does no work of its own: it passes a SIGTERM on and reports how the others ended. `accelerate
-launch` itself loses their exit codes, and outlives a killed worker.
+The one that was asked to do the job does no work of its own: it passes a SIGTERM on and reports how the others ended.
 """
 
 import os
