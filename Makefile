@@ -31,8 +31,9 @@ $(BIN)/.installed: pyproject.toml constraints.txt
 demo: $(BIN)/.installed
 	$(BIN)/driftline demo $(DEMO_ARGS)
 
+# Two files at a time: many tests wait more than they compute.
 test: $(BIN)/.installed
-	$(BIN)/python -m pytest $(TEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(TEST_ARGS)
 
 $(VLLM_VENV)/.installed: constraints.txt
 	$(PYTHON) -m venv $(VLLM_VENV)

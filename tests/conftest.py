@@ -15,6 +15,14 @@ from db.connection import migrate
 TEMPLATE = "migrated"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where files run side by side, the end-to-end tests stay together, for their one stack, and begin, because they take longest."""
+    items.sort(key=lambda item: "end_to_end" not in item.path.parts)
+    for item in items:
+        together = "end_to_end" if "end_to_end" in item.path.parts else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(together))
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """URL of a server with a migrated template database. Not in pytest's folders: those are closed to Postgres' user."""
