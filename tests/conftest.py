@@ -16,7 +16,7 @@ TEMPLATE = "migrated"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where files run side by side, the end-to-end tests stay together, for their one stack, and begin, because they take longest."""
+    """Where files run side by side, the end-to-end tests share one stack, and begin, because they take longest."""
     items.sort(key=lambda item: "end_to_end" not in item.path.parts)
     for item in items:
         together = "end_to_end" if "end_to_end" in item.path.parts else str(item.path)
