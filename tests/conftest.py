@@ -15,6 +15,7 @@ from db.connection import migrate
 TEMPLATE = "migrated"
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where files run side by side, the end-to-end tests share one stack, and begin, because they take longest."""
     items.sort(key=lambda item: "end_to_end" not in item.path.parts)

@@ -137,7 +137,7 @@ def test_lineage_walks_from_an_answer_to_everything(conn: Connection) -> None:
     assert seen["adapter_hash"] == "adapter"
     assert (seen["window_start"], seen["predicate"], seen["dedup"]) == (world.START, "quantity > 0", "first")
     assert (seen["cluster_method"], seen["prompts_hash"], seen["recipe"]) == ({"fan_out": [4]}, "prompts", {"steps": 60})
-    assert seen["generation"] == {"engine": "trie", "batch_size": 64}
+    assert seen["generation"] == {"engine": "trie", "batch_size": 64, "precision": "auto"}
     assert (seen["workflow_id"], seen["model_workflow_id"]) == (world.RUN.workflow_id, world.RUN.workflow_id)
     assert seen["evaluation"]["failed_gates"] == ["recall"]
     assert [(gate["gate_id"], gate["decision"], gate["reviewer"]) for gate in seen["gates"]] == [("gate-1", "approve", "ada")]
