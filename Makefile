@@ -33,7 +33,7 @@ demo: $(BIN)/.installed
 
 # Two files at a time: many tests wait more than they compute.
 test: $(BIN)/.installed
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(TEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder $(TEST_ARGS)
 
 $(VLLM_VENV)/.installed: constraints.txt
 	$(PYTHON) -m venv $(VLLM_VENV)
