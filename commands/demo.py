@@ -38,7 +38,7 @@ def demo(
 ) -> None:
     """Run the main job once: a year of real grocery purchases, 24 interests, a LoRA fine-tune, a RAG refresh, the evidence.
 
-    Takes about a quarter of an hour on two cores. A second run reuses what the first has made. Everything keeps running
+    Takes about ten minutes on two cores. A second run reuses what the first has made. Everything keeps running
     afterwards, in `.driftline/`, until `driftline down`.
     """
     began = time.monotonic()
