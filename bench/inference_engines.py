@@ -8,23 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import torch
 
+from bench.inference_prompts import BATCH, MODEL, WARM_UP, Prompts, answer, read
 from bench.spent import report
 from engines import child, weights
-from engines.engine import Block
 from engines.shared_prefix import Prefix
 from engines.tokens import Segments
 from engines.trie import Trie
 from engines.trie_engine import Row, TrieEngine
-from interests.prompts import completion
 
-MODEL = "smollm2"
-BATCH = 64
 BATCH_TOKENS = 1 << 14
 """Of `generate`: it copies a long prompt to every row."""
-WARM_UP = 2
 
 
 class Thorough(TrieEngine):  # type: ignore[misc]
@@ -48,9 +43,8 @@ def main() -> None:
     engine, folder = sys.argv[1], Path(sys.argv[2])
     torch.set_num_threads(child.threads())
     model, tokenizer = weights.load_causal_lm(MODEL)
-    labels = [completion(text) for text in pq.read_table(folder / "labels.parquet")["description"].to_pylist()]
-    prompts = pq.read_table(folder / "prompts.parquet").to_pylist()
-    work: Callable[[list[dict[str, Any]]], dict[str, Any]]
+    prompts, labels = read(folder)
+    work: Callable[[Prompts], dict[str, Any]]
     if engine == "generate":
         work = Generate(model.eval(), tokenizer, labels, constrained=True)
     elif engine == "generate-free":
@@ -68,16 +62,11 @@ class Ours:
     def __init__(self, engine: TrieEngine) -> None:
         self.engine = engine
 
-    def __call__(self, prompts: list[dict[str, Any]]) -> dict[str, Any]:
+    def __call__(self, prompts: Prompts) -> dict[str, Any]:
         before, engine = self.engine.tokens, self.engine
         # Made once per run, with the engine; here its cost belongs to the pairs.
         engine._shared = engine._extend(Prefix(), engine._segments.start(prompts[0]["shared"]))
-        found: dict[tuple[int, int], int] = {}
-        for c1 in dict.fromkeys(prompt["c1"] for prompt in prompts):
-            rows = [prompt for prompt in prompts if prompt["c1"] == c1]
-            block = Block(c1, rows[0]["first"], tuple(row["c2"] for row in rows), tuple(row["rest"] for row in rows))
-            found |= {(c1, answer.c2): answer.c_next for answer in engine.answer(block)}
-        return {"c_next": [found[prompt["c1"], prompt["c2"]] for prompt in prompts], "tokens": engine.tokens - before}
+        return {"c_next": answer(engine, prompts), "tokens": engine.tokens - before}
 
 
 class Stages(Ours):
@@ -92,7 +81,7 @@ class Stages(Ours):
         linear = [layer for layer in engine._model._model.modules() if isinstance(layer, torch.nn.Linear)]
         self.weights = sum(layer.weight.numel() for layer in linear) - self.head
 
-    def __call__(self, prompts: list[dict[str, Any]]) -> dict[str, Any]:
+    def __call__(self, prompts: Prompts) -> dict[str, Any]:
         self.spent.clear()
         began = time.process_time()
         super().__call__(prompts)
@@ -131,7 +120,7 @@ class Generate:
         self.trie = Trie(self.labels)
         self.end = tokenizer.eos_token_id
 
-    def __call__(self, prompts: list[dict[str, Any]]) -> dict[str, Any]:
+    def __call__(self, prompts: Prompts) -> dict[str, Any]:
         found: list[int] = []
         step = max(1, min(BATCH, BATCH_TOKENS // len(self._tokens(prompts[0]))))
         for begin in range(0, len(prompts), step):
@@ -143,7 +132,7 @@ class Generate:
         distinct = {hash(tuple(row[: end + 1])) for row in fed for end in range(len(row))}
         return {"c_next": found, "tokens": sum(map(len, fed)), "distinct": len(distinct)}
 
-    def _batch(self, prompts: list[dict[str, Any]]) -> list[int]:
+    def _batch(self, prompts: Prompts) -> list[int]:
         rows = [self._tokens(prompt) for prompt in prompts]
         width = max(map(len, rows))
 

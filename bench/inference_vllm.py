@@ -13,29 +13,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import torch
 
+from bench.inference_prompts import BATCH, MODEL, WARM_UP, Prompts, answer, read
 from bench.spent import report
 from engines import child, weights
-from engines.engine import Block
 from engines.tokens import Segments
 from engines.vllm_engine import CPU, LLM, SamplingParams, VllmEngine  # vLLM by way of it: it sets what vLLM reads on import
-from interests.prompts import completion
 
-MODEL = "smollm2"
-BATCH = 64
-WARM_UP = 2
-
-Prompts = list[dict[str, Any]]
 Work = Callable[[Prompts], dict[str, Any]]
 
 
 def main() -> None:
     engine, folder = sys.argv[1], Path(sys.argv[2])
     torch.set_num_threads(child.threads())
-    labels = [completion(text) for text in pq.read_table(folder / "labels.parquet").sort_by("cluster")["description"].to_pylist()]
-    prompts: Prompts = pq.read_table(folder / "prompts.parquet").to_pylist()
+    prompts, labels = read(folder)
     model, tokenizer = weights.base_model_path(MODEL), weights.load_tokenizer(MODEL)
     llm: Any
     work: Work
@@ -54,12 +46,7 @@ def main() -> None:
 def ours(engine: VllmEngine) -> Work:
     def work(prompts: Prompts) -> dict[str, Any]:
         before = engine.tokens
-        found: dict[tuple[int, int], int] = {}
-        for c1 in dict.fromkeys(prompt["c1"] for prompt in prompts):
-            rows = [prompt for prompt in prompts if prompt["c1"] == c1]
-            block = Block(c1, rows[0]["first"], tuple(row["c2"] for row in rows), tuple(row["rest"] for row in rows))
-            found |= {(c1, answer.c2): answer.c_next for answer in engine.answer(block)}
-        return {"c_next": [found[prompt["c1"], prompt["c2"]] for prompt in prompts], "tokens": engine.tokens - before}
+        return {"c_next": answer(engine, prompts), "tokens": engine.tokens - before}
 
     return work
 

@@ -6,7 +6,13 @@ from contextlib import contextmanager
 
 @contextmanager
 def exchanged(model, name: str) -> Iterator[None]:
-    """The model with the attention that is registered under `name`; it has its own back afterwards."""
+    """The model with the attention that is registered under `name`; it has its own back afterwards.
+
+    Raises:
+        ValueError: its attention cannot be exchanged.
+    """
+    if not getattr(model, "_supports_attention_backend", False):
+        raise ValueError(f"the attention of {type(model).__name__} cannot be exchanged: choose another training.base_model")
     config = model.config
     own, config._attn_implementation = config._attn_implementation, name
     try:

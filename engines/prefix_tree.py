@@ -54,8 +54,6 @@ def logits(model, tree: PrefixTree, nodes: torch.Tensor) -> torch.Tensor:
     Raises:
         ValueError: the model's attention cannot be exchanged.
     """
-    if not getattr(model, "_supports_attention_backend", False):
-        raise ValueError(f"the attention of {type(model).__name__} cannot be exchanged: choose another training.base_model")
     with exchanged(model, ATTENTION):
         return model(
             input_ids=tree.tokens[None],

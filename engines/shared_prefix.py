@@ -7,6 +7,7 @@ to the softmax over all, so the prefix's keys and values exist once and are neve
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import torch
 from transformers import AttentionInterface, PreTrainedModel
@@ -136,8 +137,7 @@ class SharedPrefixModel:
         row = [i for i, length in enumerate(lengths) for _ in range(length)]
         turn = [turn for length in lengths for turn in range(length)]
         place = [before[i] + t for i, t in zip(row, turn, strict=True)]
-        ends = torch.tensor(lengths).cumsum(0).tolist()
-        kept = [at for end, n in zip(ends, scores, strict=True) for at in range(end - n, end)]
+        kept = [at for end, n in zip(accumulate(lengths), scores, strict=True) for at in range(end - n, end)]
         places = self._tensor(range(max(place) + 1))
         turns = self._tensor(before)[:, None] + self._tensor(range(max(lengths)))
         rows.step = _Step(

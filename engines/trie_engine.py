@@ -11,6 +11,7 @@ With `Sampling`, the token at a fork is drawn from softmax(logits / temperature)
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,6 +21,15 @@ from engines.engine import Answer, Block
 from engines.shared_prefix import Prefix, Rows, SharedPrefixModel
 from engines.tokens import Segments, common_start
 from engines.trie import Node, Trie
+
+
+class Asked(Protocol):
+    """A pair on its way to an answer, in any engine."""
+
+    c1: int
+    c2: int
+    choices: int
+    """Forks passed so far."""
 
 
 @dataclass
@@ -117,15 +127,7 @@ class TrieEngine:
     def _choose(self, rows: list[Row], logits: torch.Tensor) -> list[int]:
         """One of the allowed tokens, row by row: that with the highest logit, or one drawn. Meaningless for a row at its end."""
         allowed = [[0] if row.at_end else self._trie.allowed(row.node, row.c1, row.c2) for row in rows]
-        width = max(map(len, allowed))
-        choices = [tokens + tokens[:1] * (width - len(tokens)) for tokens in allowed]
-        scores = logits.gather(1, torch.tensor(choices, device=logits.device))
-        if self._sampling is None:
-            best = scores.argmax(1).tolist()
-        else:
-            drawn = zip(rows, scores.double().cpu().numpy(), allowed, strict=True)
-            best = [draw(score[: len(tokens)], self._sampling, row) for row, score, tokens in drawn]
-        return [tokens[i] for tokens, i in zip(choices, best, strict=True)]
+        return choose(logits, allowed, self._sampling, rows)
 
     def _finished(self, row: Row, greedy: list[int], chosen: int) -> bool:
         """Compares the row's new tokens with the unconstrained ones and moves it on; True when nothing is left to learn."""
@@ -155,7 +157,20 @@ class TrieEngine:
         return self._model.extend(prefix, tokens)
 
 
-def draw(logits: np.ndarray, sampling: Sampling, row: Row) -> int:
+def choose(logits: torch.Tensor, allowed: Sequence[list[int]], sampling: Sampling | None, rows: Sequence[Asked]) -> list[int]:
+    """One of each row's `allowed` tokens, by its `logits` [rows, vocabulary]: the likeliest, or with `sampling` one drawn."""
+    width = max(map(len, allowed))
+    choices = [tokens + tokens[:1] * (width - len(tokens)) for tokens in allowed]
+    scores = logits.gather(1, torch.tensor(choices, device=logits.device))
+    if sampling is None:
+        best = scores.argmax(1).tolist()
+    else:
+        drawn = zip(rows, scores.double().cpu().numpy(), allowed, strict=True)
+        best = [draw(score[: len(tokens)], sampling, row) for row, score, tokens in drawn]
+    return [tokens[i] for tokens, i in zip(choices, best, strict=True)]
+
+
+def draw(logits: np.ndarray, sampling: Sampling, row: Asked) -> int:
     """A position in `logits` [allowed tokens, ascending], drawn from softmax(logits / temperature).
 
     The Gumbel-max trick: the largest of logits / temperature + noise, which is that of logits + temperature · noise. The noise is

@@ -7,7 +7,7 @@ from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor, proces
 
 from contracts import Sampling
 from engines.trie import Node, Trie
-from engines.trie_engine import draw
+from engines.trie_engine import choose
 
 
 @dataclass
@@ -85,15 +85,7 @@ class TrieProcessor(LogitsProcessor):
                 held[place] = allowed
         if held:
             places = list(held)
-            width = max(map(len, held.values()))
-            choices = [tokens + tokens[:1] * (width - len(tokens)) for tokens in held.values()]
-            scores = logits[places].gather(1, torch.tensor(choices, device=logits.device))
-            if sampling is None:
-                best = scores.argmax(1).tolist()
-            else:
-                drawn = zip(held.items(), scores.double().cpu().numpy(), strict=True)
-                best = [draw(score[: len(allowed)], sampling, self.rows[place]) for (place, allowed), score in drawn]
-            taken = [tokens[i] for tokens, i in zip(choices, best, strict=True)]
+            taken = choose(logits[places], list(held.values()), sampling, [self.rows[place] for place in places])
             logits[places] = -torch.inf
             logits[places, taken] = 0
         return logits

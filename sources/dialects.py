@@ -121,7 +121,7 @@ def write(tree: Tree, dialect: Dialect, parameters: Mapping[str, object] | None 
     # Children before parents: what is replaced is not looked at again.
     for node in reversed(list(tree.find_all(exp.Cast, exp.MD5, exp.DateDiff, exp.Anonymous))):
         for template, x in _own_words(node, dialect):
-            tree = _replaced(tree, node, template, x.copy(), dialect)
+            tree = _replaced(tree, node, template, x, dialect)
     try:
         return str(tree.sql(dialect.name, pretty=True, comments=False, unsupported_level=ErrorLevel.RAISE))
     except SqlglotError as error:
