@@ -1,0 +1,201 @@
+"""Next-interest probabilities from counts alone: pair counts shrunk to a back-off, and that to popularity.
+
+    π(c)          = (n(c) + 1) / (n + |C|)                                     popularity as a successor
+    p(c | c1)     = (n(c1, ·, c) + s·π(c)) / (n(c1, ·, ·) + s)                 and p(c | c2) likewise
+    b(c | c1, c2) ∝ p(c | c1) · p(c | c2) / π(c)      over c ∉ {c1, c2}        the back-off
+    p(c | c1, c2) = (n(c1, c2, c) + m·b(c | c1, c2)) / (n(c1, c2, ·) + m)
+
+The back-off is exact if c1 and c2 are independent given what comes next. The two strengths are those under which a later window
+is likeliest, so that counts of a large log speak for themselves and those of a thin one lean on the back-off.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from interests import triples
+from interests.triples import Ints, Triples
+
+Floats = NDArray[np.float64]
+
+CELLS = 4_000_000
+"""Pairs times clusters that are held at once."""
+_RANGE = (np.log(1e-2), np.log(1e6))
+"""In which the logarithms of the strengths are searched."""
+
+
+@dataclass(frozen=True)
+class Strengths:
+    """How many occurrences the prior weighs as much as."""
+
+    single: float
+    """s: popularity beside the successors of one cluster."""
+    pair: float
+    """m: the back-off beside the successors of the pair."""
+
+
+@dataclass(frozen=True)
+class CountingModel:
+    """The counts of a window as log-probabilities, looked up by the pair's number."""
+
+    n_clusters: int
+    strengths: Strengths
+    log_popularity: Floats
+    """log π, [|C|]"""
+    log_first: Floats
+    """log p(c | c1), [|C|, |C|]: row c1"""
+    log_second: Floats
+    """log p(c | c2), [|C|, |C|]: row c2"""
+    counts: Triples
+    """Ordered by pair."""
+    start: Ints
+    """[pairs + 1]: the counts of pair i are rows start[i] … start[i + 1]."""
+
+    def log_backoff(self, pairs: Ints) -> Floats:
+        """log b, [pairs asked, |C|]; −inf for c1 and c2."""
+        c1, c2 = _members(pairs, self.n_clusters)
+        return log_normalised(self.log_first[c1] + self.log_second[c2] - self.log_popularity, c1, c2)
+
+    def seen(self, pairs: Ints) -> Floats:
+        """n(c1, c2, c), [pairs asked, |C|]."""
+        found = np.zeros((len(pairs), self.n_clusters))
+        length = self.start[pairs + 1] - self.start[pairs]
+        row = np.repeat(np.arange(len(pairs)), length)
+        at = np.arange(len(row)) - np.repeat(np.cumsum(length) - length, length) + self.start[pairs][row]
+        found[row, self.counts.c_next[at]] = self.counts.n[at]
+        return found
+
+    def log_p(self, pairs: Ints) -> Floats:
+        """log p(c | c1, c2), [pairs asked, |C|]; −inf for c1 and c2."""
+        return log_posterior(self.seen(pairs), self.log_backoff(pairs), self.strengths.pair)
+
+
+def counting_model(counts: pa.Table, n_clusters: int, strengths: Strengths) -> CountingModel:
+    """The model of a window's counts.
+
+    Args:
+        counts: c1, c2, c_next: int32, n: int64.
+
+    Raises:
+        ValueError: there is no triple.
+    """
+    found = triples.read(counts, n_clusters)
+    if not len(found.n):
+        raise ValueError("no triple in the window, so there is nothing to count: widen the window or check source.positive")
+    popularity: Floats = np.bincount(found.c_next, found.n, n_clusters) + 1.0
+    popularity = popularity / popularity.sum()
+    pair = found.pair(n_clusters)
+    order = np.lexsort((found.c_next, pair))
+    start = np.concatenate([[0], np.cumsum(np.bincount(pair, minlength=n_clusters * (n_clusters - 1)))])
+    ordered = Triples(found.c1[order], found.c2[order], found.c_next[order], found.n[order])
+    first, second = (_given(cluster, found, popularity, strengths.single) for cluster in (found.c1, found.c2))
+    return CountingModel(n_clusters, strengths, np.log(popularity), np.log(first), np.log(second), ordered, start)
+
+
+def fit_strengths(counts: pa.Table, validation: pa.Table, n_clusters: int) -> Strengths:
+    """The strengths under which the triples of a later window are likeliest.
+
+    Args:
+        counts: c1, c2, c_next: int32, n: int64; of the window that is counted.
+        validation: the same of days after it, which nothing else has seen.
+
+    Raises:
+        ValueError: one of the windows has no triple.
+    """
+    later = triples.read(validation, n_clusters)
+    if not len(later.n):
+        raise ValueError("no triple in the validation window, so nothing can be fitted: lengthen it")
+    pair = later.pair(n_clusters)
+
+    def fitted(log_single: float) -> tuple[float, float]:
+        """The loss at the best m, and its logarithm."""
+        model = counting_model(counts, n_clusters, Strengths(float(np.exp(log_single)), 1.0))
+        n, total, log_b = _at(model, later, pair)
+        found = minimize_scalar(lambda log_m: _loss(n, total, log_b, later.n, np.exp(log_m)), bounds=_RANGE, method="bounded")
+        return float(found.fun), float(found.x)
+
+    single = float(minimize_scalar(lambda log_s: fitted(log_s)[0], bounds=_RANGE, method="bounded", options={"xatol": 0.05}).x)
+    return Strengths(float(np.exp(single)), float(np.exp(fitted(single)[1])))
+
+
+def log_normalised(scores: Floats, c1: Ints, c2: Ints) -> Floats:
+    """Log-softmax of scores [rows, |C|] over all clusters but the row's own c1 and c2, which get −inf."""
+    rows = np.arange(len(scores))
+    scores[rows, c1] = scores[rows, c2] = -np.inf
+    scores -= scores.max(axis=1, keepdims=True)
+    scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    return scores
+
+
+def log_posterior(n: Floats, log_base: Floats, strength: float) -> Floats:
+    """log of (n + m·base) / (Σ n + m), the mean of a Dirichlet posterior; shapes [rows, |C|]."""
+    with np.errstate(divide="ignore"):
+        posterior: Floats = np.log(n + strength * np.exp(log_base)) - np.log(n.sum(axis=1, keepdims=True) + strength)
+    return posterior
+
+
+def answers(log_p: Callable[[Ints], Floats], n_clusters: int) -> pa.Table:
+    """The likeliest novel cluster of every pair.
+
+    Args:
+        log_p: of a `CountingModel` or a `Blend`: from pairs by number to [pairs asked, |C|].
+
+    Returns:
+        c1, c2, c_next: int32, score: float64 (log p of the answer); complete, ordered by pair.
+    """
+    c_next, score = [], []
+    for pairs in blocks(n_clusters):
+        found = log_p(pairs)
+        c_next.append(found.argmax(axis=1))
+        score.append(found.max(axis=1))
+    c1, c2 = triples.pairs(n_clusters)
+    ids = {"c1": c1, "c2": c2, "c_next": np.concatenate(c_next)}
+    columns = {name: pa.array(column.astype(np.int32)) for name, column in ids.items()}
+    return pa.table(columns | {"score": pa.array(np.concatenate(score))})
+
+
+def blocks(n_clusters: int) -> list[Ints]:
+    """The numbers of all ordered pairs, `CELLS` pairs times clusters at a time."""
+    pairs = n_clusters * (n_clusters - 1)
+    step = max(1, CELLS // n_clusters)
+    return [np.arange(begin, min(begin + step, pairs)) for begin in range(0, pairs, step)]
+
+
+def _given(cluster: Ints, found: Triples, popularity: Floats, strength: float) -> Floats:
+    """p(c | cluster), [|C|, |C|]."""
+    n_clusters = len(popularity)
+    n = np.bincount(cluster * n_clusters + found.c_next, found.n, n_clusters**2).reshape(n_clusters, n_clusters)
+    given: Floats = (n + strength * popularity) / (n.sum(axis=1, keepdims=True) + strength)
+    return given
+
+
+def _at(model: CountingModel, later: Triples, pair: Ints) -> tuple[Floats, Floats, Floats]:
+    """Of each later triple: n(c1, c2, c) and n(c1, c2, ·) of the model's window, and log b. No pair's whole row is made."""
+    size = model.n_clusters
+    key = model.counts.pair(size) * size + model.counts.c_next
+    asked = pair * size + later.c_next
+    place = np.minimum(np.searchsorted(key, asked), len(key) - 1)
+    n = np.where(key[place] == asked, model.counts.n[place], 0).astype(np.float64)
+    total = np.bincount(model.counts.pair(size), model.counts.n, size * (size - 1))[pair].astype(np.float64)
+    first = np.exp(model.log_first - model.log_popularity)
+    second = np.exp(model.log_second)
+    # Σ over all c, less the terms of c1 and c2.
+    whole = first @ second.T
+    lost = np.diag(first)[:, None] * second.T + first * np.diag(second)[None, :]
+    norm = np.log(np.maximum(whole - lost, np.finfo(np.float64).tiny))
+    log_b: Floats = model.log_first[later.c1, later.c_next] + model.log_second[later.c2, later.c_next]
+    log_b -= model.log_popularity[later.c_next] + norm[later.c1, later.c2]
+    return n, total, log_b
+
+
+def _loss(n: Floats, total: Floats, log_b: Floats, weight: Ints, m: float) -> float:
+    return -float((weight * (np.log(n + m * np.exp(log_b)) - np.log(total + m))).sum())
+
+
+def _members(pairs: Ints, n_clusters: int) -> tuple[Ints, Ints]:
+    c1, c2 = np.divmod(pairs, n_clusters - 1)
+    return c1, c2 + (c2 >= c1)

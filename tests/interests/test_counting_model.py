@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from scipy.special import logsumexp
+
+from interests.counting_model import Strengths, counting_model, fit_strengths
+from interests.triples import pairs
+from tests.interests.drawn import World
+from tests.interests.tables import Counts, counts_of, table
+
+
+def test_probabilities_by_hand() -> None:
+    """Successors: 2 four times, 3 twice. π = (1, 1, 5, 3) / 10. With s = 10 and m = 2, of the pair (0, 1), seen 4 times:
+
+    p(·|c1=0) = (n + 10π) / 14: 2 → (3+5)/14, 3 → (1+3)/14, and p(·|c2=1) = (n + 10π) / 16: 2 → (4+5)/16, 3 → (2+3)/16.
+    """
+    model = counting_model(table({(0, 1, 2): 3, (0, 1, 3): 1, (3, 1, 2): 1, (2, 1, 3): 1}), 4, Strengths(10, 2))
+    two, three = 8 / 14 * 9 / 16 / 0.5, 4 / 14 * 5 / 16 / 0.3
+    backoff = np.array([two, three]) / (two + three)
+
+    assert np.exp(model.log_popularity) == pytest.approx([0.1, 0.1, 0.5, 0.3])
+    assert np.exp(model.log_backoff(np.array([0]))[0]) == pytest.approx([0, 0, *backoff])
+    assert model.seen(np.array([0]))[0].tolist() == [0, 0, 3, 1]
+    assert np.exp(model.log_p(np.array([0]))[0]) == pytest.approx([0, 0, *((np.array([3, 1]) + 2 * backoff) / 6)])
+
+
+@given(counts_of(5))
+def test_every_pair_has_a_distribution_over_its_novel_clusters(counts: Counts) -> None:
+    if not counts:
+        return
+    model = counting_model(table(counts), 5, Strengths(3.0, 0.5))
+    c1, c2 = pairs(5)
+    log_p = model.log_p(np.arange(20))
+
+    assert logsumexp(log_p, axis=1) == pytest.approx(np.zeros(20), abs=1e-12)
+    assert np.isneginf(log_p[np.arange(20), c1]).all()
+    assert np.isneginf(log_p[np.arange(20), c2]).all()
+    assert np.isfinite(log_p).sum() == 20 * 3
+
+
+def test_fitted_strengths_are_likelier_than_others() -> None:
+    """Held-out likelihood, worked out the long way, falls to either side of both strengths."""
+    world = World(12, seed=1)
+    counts, validation = world.draw(4000), world.draw(2000)
+    found = fit_strengths(counts, validation, 12)
+    later = world.dense(validation)
+
+    def likelihood(single: float, pair: float) -> float:
+        log_p = counting_model(counts, 12, Strengths(single, pair)).log_p(np.arange(12 * 11))
+        return float((later[later > 0] * log_p[later > 0]).sum())
+
+    best = likelihood(found.single, found.pair)
+    assert best >= max(likelihood(found.single * by, found.pair) for by in (0.7, 1.4))
+    assert best >= max(likelihood(found.single, found.pair * by) for by in (0.7, 1.4))
+
+
+def test_thin_counts_lean_on_the_backoff_and_rich_ones_on_themselves() -> None:
+    """The pair's own counts deviate from the back-off: with many of them m is small beside n(c1, c2, ·), with few it is not."""
+    world = World(10, seed=2, pair=1.0)
+    thin, rich = (fit_strengths(world.draw(n), world.draw(5000), 10).pair * 90 / n for n in (180, 90_000))
+
+    assert rich < 0.1 < thin
+
+
+def test_nothing_to_count_is_refused() -> None:
+    none, some = table({}), table({(0, 1, 2): 1})
+    with pytest.raises(ValueError, match="widen the window"):
+        counting_model(none, 3, Strengths(1, 1))
+    with pytest.raises(ValueError, match="validation window"):
+        fit_strengths(some, none, 3)
