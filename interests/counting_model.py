@@ -86,8 +86,7 @@ def counting_model(counts: pa.Table, n_clusters: int, strengths: Strengths) -> C
     found = triples.read(counts, n_clusters)
     if not len(found.n):
         raise ValueError("no triple in the window, so there is nothing to count: widen the window or check source.positive")
-    popularity: Floats = np.bincount(found.c_next, found.n, n_clusters) + 1.0
-    popularity = popularity / popularity.sum()
+    popularity: Floats = (np.bincount(found.c_next, found.n, n_clusters) + 1) / (found.n.sum() + n_clusters)
     pair = found.pair(n_clusters)
     order = np.lexsort((found.c_next, pair))
     start = np.concatenate([[0], np.cumsum(np.bincount(pair, minlength=n_clusters * (n_clusters - 1)))])
