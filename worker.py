@@ -29,7 +29,6 @@ from activities.clusters import ClusterActivities
 from activities.counts import CountsActivities
 from activities.drift import DriftActivities
 from activities.evaluation import EvaluationActivities
-from activities.gates import GateActivities
 from activities.mapping import MappingActivities
 from activities.measurements import MeasurementActivities
 from activities.models import ModelActivities
@@ -37,6 +36,7 @@ from activities.prompts import PromptActivities
 from activities.publication import PublicationActivities
 from activities.reports import ReportActivities
 from activities.resources import Resources
+from activities.reviews import ReviewActivities
 from activities.samples import SampleActivities
 from activities.tables import TableActivities
 from activities.training import TrainingActivities
@@ -67,7 +67,7 @@ class Role:
 
 def roles(resources: Resources) -> dict[str, Role]:
     """Every role, by name. Training and bulk inference have one slot: each fills the machine."""
-    clusters, gates, models = ClusterActivities(resources), GateActivities(resources), ModelActivities(resources)
+    clusters, reviews, models = ClusterActivities(resources), ReviewActivities(resources), ModelActivities(resources)
     drift, measurements = DriftActivities(resources), MeasurementActivities(resources)
     cpu = [
         clusters.read_catalogue,
@@ -91,9 +91,10 @@ def roles(resources: Resources) -> dict[str, Role]:
         models.trained_before,
         TableActivities(resources).store_table,
         PublicationActivities(resources).publish,
-        gates.open_gate,
-        gates.record_verdict,
-        gates.expire_gate,
+        reviews.open_review,
+        reviews.record_verdict,
+        reviews.expire_review,
+        reviews.closed_review,
     ]
     evaluations: list[type] = [EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval]
     return {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from temporalio import activity
 
 import db.channels
-import db.gates
+import db.reviews
 from activities.resources import Resources
 from contracts import Publish, Published
 
@@ -18,13 +18,13 @@ class PublicationActivities:
     def publish(self, request: Publish) -> Published:
         """Re-checks everything that permits it in its own transaction (design §5)."""
         with self.resources.engine.begin() as connection:
-            review = db.gates.get(connection, request.gate_id) if request.gate_id else None
+            review = db.reviews.get(connection, request.review_id) if request.review_id else None
             return db.channels.publish(
                 connection,
                 request.table,
                 request.channel,
                 actor=(review.reviewer if review else None) or "driftline",
                 reason=(review.reason or "approved in review") if review else "gates passed",
-                gate_id=request.gate_id,
+                review_id=request.review_id,
                 run=request.run,
             )

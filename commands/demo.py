@@ -14,8 +14,8 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 import db.clusters
-import db.gates
 import db.reports
+import db.reviews
 import db.tables
 from commands import clusters, review, source, stack
 from commands import report as reports
@@ -150,26 +150,26 @@ async def _attempt(settings: Settings, request: FineTuneInput | RagRefreshInput,
 
 def _review(settings: Settings, name: str, yes: bool) -> int:
     """Show the evidence and pass on the user's verdict."""
-    waiting = wait_for(_waiting_gate(settings, name))
+    waiting = wait_for(_waiting_review(settings, name))
     with engine(settings).connect() as connection:
-        gate = db.gates.get(connection, waiting)
-        review.draw(gate, review.inexact(connection, gate.candidate), db.reports.newest_of(connection, gate.candidate))
+        opened = db.reviews.get(connection, waiting)
+        review.draw(opened, review.inexact(connection, opened.candidate), db.reports.newest_of(connection, opened.candidate))
     if not yes and not sys.stdin.isatty():
         console.print("no terminal to ask for a verdict on: decide with `driftline review`, or run the demo with --yes")
         raise typer.Exit(WAITING)
     decision: Any = "approve" if yes else Prompt.ask("your verdict", choices=["approve", "rerun", "abort"], console=console)
     reason = "driftline demo --yes" if yes else "decided in the demo"
-    reply = wait_for(review.submit(settings, gate, decision, login(), reason))
+    reply = wait_for(review.submit(settings, opened, decision, login(), reason))
     console.print(reply.message, highlight=False, markup=False)
     return wait_for(_follow(settings, name))
 
 
-async def _waiting_gate(settings: Settings, name: str) -> str:
+async def _waiting_review(settings: Settings, name: str) -> str:
     handle = (await connect(settings)).get_workflow_handle(name)
     status: RunStatus = await handle.query("status", result_type=RunStatus)
-    if status.gate_id is None:
+    if status.review_id is None:
         raise ValueError(f"{name} no longer waits for review: start the demo again")
-    return status.gate_id
+    return status.review_id
 
 
 async def _follow(settings: Settings, name: str) -> int:

@@ -9,17 +9,17 @@ from sqlalchemy import Connection
 from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 
 import db.clusters
-import db.gates
 import db.reports
+import db.reviews
 import db.tables
 from commands.context import Unreachable, connect, engine, load_settings, wait_for
 from commands.output import DONE, FAILED, Json, cell, console, errors, grid, percent, print_json
 from commands.report import draw as draw_findings
-from commands.run import failure, finish, warn_without_worker
+from commands.run import both_names, failure, finish, warn_without_worker
 from commands.tables import Actor, login
 from contracts import Decision, RunOutcome, VerdictReply
-from db.gates import Gate
 from db.reports import Report
+from db.reviews import Review
 from report.content import Finding
 from settings import Settings
 
@@ -27,7 +27,7 @@ ANSWER_SECONDS = 60.0
 
 app = typer.Typer(help="Candidates that a gate has stopped: look at the evidence, then decide.", no_args_is_help=True)
 
-GateId = Annotated[str, typer.Argument(metavar="GATE", help="The gate's id, as in `driftline review list`.")]
+ReviewId = Annotated[str, typer.Argument(metavar="REVIEW", help="The review's id, as in `driftline review list`.")]
 Reason = Annotated[str, typer.Option(help="Why, for the record.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Then follow the run until it ends or waits again (exit code 3).")]
 
@@ -36,17 +36,17 @@ Wait = Annotated[bool, typer.Option("--wait", help="Then follow the run until it
 def list_(json: Json = False) -> None:
     """Every candidate that waits, longest first."""
     with engine(load_settings()).connect() as connection:
-        gates = db.gates.waiting(connection)
+        reviews = db.reviews.waiting(connection)
     if json:
-        print_json(gates)
+        print_json([jsonable_review(review) for review in reviews])
         return
-    if not gates:
+    if not reviews:
         console.print("nothing waits for review")
         return
-    columns = ("gate", "candidate", "failed gates", "exact match", "recall", "waiting since", "expires")
+    columns = ("review", "candidate", "failed gates", "exact match", "recall", "waiting since", "expires")
     rows = [
         (
-            g.gate_id,
+            g.review_id,
             f"table {g.candidate}",
             g.failed_gates,
             percent(g.evidence["exact_match_rate"]),
@@ -54,22 +54,27 @@ def list_(json: Json = False) -> None:
             g.waiting_since,
             g.expires_at,
         )
-        for g in gates
+        for g in reviews
     ]
     grid("waiting for review", columns, rows)
 
 
 @app.command()
-def show(gate: GateId, json: Json = False) -> None:
+def show(review: ReviewId, json: Json = False) -> None:
     """The evidence: what failed, the baselines, examples of answers that were not exact, and how it was decided."""
     with engine(load_settings()).connect() as connection:
-        found = db.gates.get(connection, gate)
+        found = db.reviews.get(connection, review)
         examples = inexact(connection, found.candidate)
         report = db.reports.newest_of(connection, found.candidate)
     if json:
-        print_json({**vars(found), "inexact": examples, "report": report})
+        print_json({**jsonable_review(found), "inexact": examples, "report": report})
         return
     draw(found, examples, report)
+
+
+def jsonable_review(review: Review) -> dict[str, Any]:
+    """With its id under the former name, too."""
+    return {**both_names(review.review_id), **vars(review)}
 
 
 def inexact(connection: Connection, table: int, limit: int = 8) -> list[dict[str, Any]]:
@@ -85,9 +90,9 @@ def inexact(connection: Connection, table: int, limit: int = 8) -> list[dict[str
     ]
 
 
-def draw(gate: Gate, examples: list[dict[str, Any]], report: Report | None) -> None:
+def draw(gate: Review, examples: list[dict[str, Any]], report: Report | None) -> None:
     e = gate.evidence
-    console.print(f"[bold]gate {gate.gate_id}[/]: candidate table {gate.candidate} of {gate.workflow_id}", highlight=False)
+    console.print(f"[bold]review {gate.review_id}[/]: candidate table {gate.candidate} of {gate.workflow_id}", highlight=False)
     for reason in e["reasons"].values():
         console.print(f"  [red]✗[/] {cell(reason)}", highlight=False)
     if not e["reasons"]:
@@ -117,32 +122,32 @@ def draw(gate: Gate, examples: list[dict[str, Any]], report: Report | None) -> N
         )
     else:
         console.print(
-            f"decide with `driftline review approve|rerun|abort {gate.gate_id}` before {gate.expires_at:%Y-%m-%d %H:%M} UTC"
+            f"decide with `driftline review approve|rerun|abort {gate.review_id}` before {gate.expires_at:%Y-%m-%d %H:%M} UTC"
         )
 
 
 @app.command()
-def approve(gate: GateId, actor: Actor = None, reason: Reason = "", wait: Wait = False, json: Json = False) -> None:
+def approve(review: ReviewId, actor: Actor = None, reason: Reason = "", wait: Wait = False, json: Json = False) -> None:
     """Publish the candidate under your name."""
-    raise typer.Exit(_decide("approve", gate, actor, reason, wait, json))
+    raise typer.Exit(_decide("approve", review, actor, reason, wait, json))
 
 
 @app.command()
-def rerun(gate: GateId, actor: Actor = None, reason: Reason = "", wait: Wait = False, json: Json = False) -> None:
+def rerun(review: ReviewId, actor: Actor = None, reason: Reason = "", wait: Wait = False, json: Json = False) -> None:
     """Make another candidate: a fine-tune starts again from sample curation, with another seed."""
-    raise typer.Exit(_decide("rerun", gate, actor, reason, wait, json))
+    raise typer.Exit(_decide("rerun", review, actor, reason, wait, json))
 
 
 @app.command()
-def abort(gate: GateId, actor: Actor = None, reason: Reason = "", wait: Wait = False, json: Json = False) -> None:
+def abort(review: ReviewId, actor: Actor = None, reason: Reason = "", wait: Wait = False, json: Json = False) -> None:
     """End the run; nothing is published."""
-    raise typer.Exit(_decide("abort", gate, actor, reason, wait, json))
+    raise typer.Exit(_decide("abort", review, actor, reason, wait, json))
 
 
-def _decide(decision: Decision, gate: str, actor: str | None, reason: str, wait: bool, json: bool) -> int:
+def _decide(decision: Decision, review: str, actor: str | None, reason: str, wait: bool, json: bool) -> int:
     settings = load_settings()
     with engine(settings).connect() as connection:
-        found = db.gates.get(connection, gate)
+        found = db.reviews.get(connection, review)
     reply = wait_for(submit(settings, found, decision, actor or login(), reason))
     if reply.accepted and wait:
         return wait_for(_follow(settings, found, decision, json))
@@ -155,8 +160,8 @@ def _decide(decision: Decision, gate: str, actor: str | None, reason: str, wait:
     return DONE if reply.accepted else FAILED
 
 
-async def submit(settings: Settings, gate: Gate, decision: Decision, reviewer: str, reason: str) -> VerdictReply:
-    """Send a verdict through the gate's main door. A verdict that comes too late is an answer, not an error.
+async def submit(settings: Settings, gate: Review, decision: Decision, reviewer: str, reason: str) -> VerdictReply:
+    """Send a verdict through the review's main door. A verdict that comes too late is an answer, not an error.
 
     Raises:
         Unreachable: the run does not answer, most likely because no worker runs.
@@ -165,11 +170,11 @@ async def submit(settings: Settings, gate: Gate, decision: Decision, reviewer: s
     handle = client.get_workflow_handle(gate.workflow_id, run_id=gate.run_id)
     if (await handle.describe()).status != WorkflowExecutionStatus.RUNNING:
         with engine(settings).begin() as connection:
-            db.gates.expire(connection, gate.gate_id, "its run ended without a verdict")
-            ended = db.gates.get(connection, gate.gate_id)
-        return VerdictReply(False, f"the run of gate {gate.gate_id} has ended: {ended.decision} by {ended.reviewer}")
+            db.reviews.expire(connection, gate.review_id, "its run ended without a verdict")
+            ended = db.reviews.get(connection, gate.review_id)
+        return VerdictReply(False, f"the run of review {gate.review_id} has ended: {ended.decision} by {ended.reviewer}")
     warn_without_worker(settings)
-    verdict = {"gate_id": gate.gate_id, "decision": decision, "reviewer": reviewer, "reason": reason}
+    verdict = {"gate_id": gate.review_id, "decision": decision, "reviewer": reviewer, "reason": reason}
     try:
         sent = handle.execute_update("verdict", verdict, result_type=VerdictReply)
         reply: VerdictReply = await asyncio.wait_for(sent, ANSWER_SECONDS)
@@ -180,7 +185,7 @@ async def submit(settings: Settings, gate: Gate, decision: Decision, reviewer: s
     return reply
 
 
-async def _follow(settings: Settings, gate: Gate, decision: Decision, json: bool) -> int:
+async def _follow(settings: Settings, gate: Review, decision: Decision, json: bool) -> int:
     client = await connect(settings)
     code = await finish(settings, client.get_workflow_handle(gate.workflow_id, result_type=RunOutcome), json)
     return DONE if decision == "abort" and code == FAILED else code

@@ -104,13 +104,13 @@ async def finish(settings: Settings, handle: WorkflowHandle[Any, RunOutcome], js
     if not ended:
         status = await handle.query("status", result_type=RunStatus)
         if json:
-            print_json({"workflow_id": handle.id, "outcome": "review", "gate_id": status.gate_id, "table": status.table})
+            print_json({"workflow_id": handle.id, "outcome": "review", **both_names(status.review_id), "table": status.table})
         else:
             reasons = status.evaluation.reasons.values() if status.evaluation else ()
             console.print(
                 f"[yellow]candidate table {status.table} waits for review[/]", *map(cell, reasons), sep="\n  ", highlight=False
             )
-            console.print(f"evidence: `driftline review show {status.gate_id}`")
+            console.print(f"evidence: `driftline review show {status.review_id}`")
         return WAITING
     try:
         outcome = await handle.result()
@@ -122,6 +122,11 @@ async def finish(settings: Settings, handle: WorkflowHandle[Any, RunOutcome], js
             errors.print(f"[red]{handle.id} failed:[/] {cell(message)}", highlight=False)
         return FAILED
     return _report(settings, handle.id, outcome, json)
+
+
+def both_names(review_id: str | None) -> dict[str, str | None]:
+    """A review's id for scripts: also as `gate_id`, its name when the stop was called a gate."""
+    return {"review_id": review_id, "gate_id": review_id}
 
 
 def failure(error: BaseException) -> str:

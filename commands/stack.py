@@ -20,7 +20,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 import db.channels
 import db.connection
-import db.gates
+import db.reviews
 import embedded
 from commands.context import Unreachable, connect, engine, load_settings, wait_for
 from commands.output import FAILED, Json, console, grid, print_json
@@ -133,7 +133,7 @@ def _show(settings: Settings, json: bool) -> None:
             "runs": wait_for(_runs(settings)),
         }
         with engine(settings).connect() as connection:
-            facts["reviews"] = db.gates.waiting(connection)
+            facts["reviews"] = db.reviews.waiting(connection)
             facts["channels"] = db.channels.list_channels(connection)
     if json:
         print_json(facts)
@@ -164,8 +164,8 @@ def _draw(facts: dict[str, Any]) -> None:
         return
     if facts["runs"]:
         grid("runs", ("workflow", "status", "stage", "started"), [tuple(run.values()) for run in facts["runs"]])
-    for gate in facts["reviews"]:
-        console.print(f"[yellow]table {gate.candidate} waits for review[/]: `driftline review show {gate.gate_id}`")
+    for review in facts["reviews"]:
+        console.print(f"[yellow]table {review.candidate} waits for review[/]: `driftline review show {review.review_id}`")
     for channel, version in facts["channels"].items():
         console.print(f"channel [bold]{channel}[/] serves table [bold]{version}[/]")
 

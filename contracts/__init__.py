@@ -2,6 +2,7 @@
 
 from contracts.jobs import *
 from contracts.knobs import *
+from contracts.reviews import *
 from contracts.runs import *
 from contracts.steps import *
 from contracts.versions import *

@@ -109,9 +109,11 @@ class RunStatus:
     stage: str
     attempt: int
     nominal: datetime | None = None
-    gate_id: str | None = None
+    review_id: str | None = None
     table: int | None = None
     evaluation: Evaluation | None = None
     expires_at: datetime | None = None
     ignored_verdicts: tuple[str, ...] = ()
-    """Why each stale, foreign, duplicate or malformed verdict changed nothing, oldest first."""
+    """Why each stale, foreign, duplicate or malformed verdict changed nothing: the newest twenty, oldest first."""
+    gate_id: str | None = None
+    """`review_id` under its former name."""

@@ -7,10 +7,10 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from contracts.knobs import Clusters, Counting, Gates, Generation, Measures, Retrieval, Samples, Sequences, Source, Training
+from contracts.reviews import MaybeReviewId
 from contracts.versions import (
     CatalogueRef,
     EmbeddingsRef,
-    Evaluation,
     MappingRef,
     ModelRef,
     PromptsRef,
@@ -120,28 +120,12 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
-class OpenGate:
-    gate_id: str
-    table: int
-    evaluation: Evaluation
-    run: RunIds
-    expires_at: datetime
-
-
-@dataclass(frozen=True)
-class ExpireGate:
-    """A gate that ends without a person's verdict."""
-
-    gate_id: str
-
-
-@dataclass(frozen=True)
 class Publish:
     table: int
     channel: str
     run: RunIds
-    gate_id: str | None = None
-    """The gate whose approving review permits this, if a gate was opened."""
+    review_id: MaybeReviewId = None
+    """The review whose approval permits this, if one was opened."""
 
 
 @dataclass(frozen=True)
@@ -151,25 +135,6 @@ class Published:
     outcome: Literal["published", "superseded"]
     channel: str
     table: int
-
-
-Decision = Literal["approve", "rerun", "abort"]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A person's decision on the candidate that `gate_id` names."""
-
-    gate_id: str
-    decision: Decision
-    reviewer: Annotated[str, Field(min_length=1)]
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class VerdictReply:
-    accepted: bool
-    message: str
 
 
 # --- measurements --------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from contracts import Published, RunIds
 from db import tables
 from db.keys import lock
 from db.schema import channel as channels
-from db.schema import gate, publication, review
+from db.schema import publication, review, verdict
 
 NOTIFICATION = "driftline_publication"
 """LISTEN to this to learn of a move; the payload is JSON: channel, from, to, action, publication."""
@@ -71,7 +71,7 @@ def publish(
     actor: str,
     *,
     reason: str = "",
-    gate_id: str | None = None,
+    review_id: str | None = None,
     run: RunIds | None = None,
     expected: int | Expect | None = ANYTHING,
     force: bool = False,
@@ -82,16 +82,16 @@ def publish(
     and the channel has moved on since (a late retry does not undo a rollback).
 
     Args:
-        gate_id: the gate whose approving review permits this.
+        review_id: the review whose approval permits this.
         expected: the table that the caller last saw there (None: nothing yet); it moves only from that one.
         force: also over a table of a later nominal time, which otherwise makes this one `superseded`.
 
     Raises:
         ValueError: there is no such table.
-        NotPublishable: incomplete, not evaluated, or stopped by a gate without an approving review.
+        NotPublishable: incomplete, not evaluated, or stopped for a review that did not approve it.
         Conflict: the channel does not point at `expected`.
     """
-    _require_publishable(conn, table, gate_id)
+    _require_publishable(conn, table, review_id)
     lock(conn, f"channel:{channel}")
     at = current(conn, channel)
     if at == table or _published_by(conn, table, channel, run):
@@ -100,7 +100,7 @@ def publish(
         raise Conflict(f"channel {channel!r} points at {_name(at)}, not at {_name(expected)}: look again, then retry")
     if at is not None and not force and tables.get(conn, at).nominal > tables.get(conn, table).nominal:
         return Published("superseded", channel, table)
-    _move(conn, channel, at, table, "publish", actor=actor, reason=reason, gate_id=gate_id, run=run)
+    _move(conn, channel, at, table, "publish", actor=actor, reason=reason, review_id=review_id, run=run)
     return Published("published", channel, table)
 
 
@@ -122,7 +122,7 @@ def rollback(conn: Connection, channel: str, to_version: int | None = None, *, a
         raise ValueError(f"channel {channel!r} never served table {to_version}: use `driftline tables publish {to_version}`")
     if to_version != at:
         _require_publishable(conn, to_version, None)
-        _move(conn, channel, at, to_version, "rollback", actor=actor, reason=reason, gate_id=None, run=None)
+        _move(conn, channel, at, to_version, "rollback", actor=actor, reason=reason, review_id=None, run=None)
     return Published("published", channel, to_version)
 
 
@@ -132,7 +132,7 @@ def history(conn: Connection, channel: str | None = None) -> list[Publication]:
     return [Publication(**row) for row in conn.execute(text(query), {"channel": channel}).mappings()]
 
 
-def _require_publishable(conn: Connection, table: int, gate_id: str | None) -> None:
+def _require_publishable(conn: Connection, table: int, review_id: str | None) -> None:
     candidate = tables.get(conn, table)
     if not candidate.complete:
         pairs = candidate.clusters * (candidate.clusters - 1)
@@ -142,13 +142,11 @@ def _require_publishable(conn: Connection, table: int, gate_id: str | None) -> N
     if not candidate.approved:
         failed = ", ".join(candidate.failed_gates) or "review"
         raise NotPublishable(f"table {table} is stopped ({failed}) and nobody approved it: see `driftline review list`")
-    if gate_id is not None:
-        approval = select(gate.c.gate_id).join(review, review.c.gate_id == gate.c.gate_id)
-        approval = approval.where(gate.c.gate_id == gate_id, gate.c.table_version == table, review.c.decision == "approve")
+    if review_id is not None:
+        approval = select(review.c.gate_id).join(verdict, verdict.c.gate_id == review.c.gate_id)
+        approval = approval.where(review.c.gate_id == review_id, review.c.table_version == table, verdict.c.decision == "approve")
         if conn.execute(approval).one_or_none() is None:
-            raise NotPublishable(
-                f"gate {gate_id} has no approving review of table {table}: see `driftline review show {gate_id}`"
-            )
+            raise NotPublishable(f"review {review_id} did not approve table {table}: see `driftline review show {review_id}`")
 
 
 def _published_by(conn: Connection, table: int, channel: str, run: RunIds | None) -> bool:
@@ -168,11 +166,11 @@ def _move(
     *,
     actor: str,
     reason: str,
-    gate_id: str | None,
+    review_id: str | None,
     run: RunIds | None,
 ) -> None:
     row: dict[str, Any] = {"channel": channel, "from_version": at, "to_version": to, "action": action, "actor": actor}
-    row |= {"reason": reason, "gate_id": gate_id}
+    row |= {"reason": reason, "gate_id": review_id}
     row |= {"workflow_id": run.workflow_id if run else None, "run_id": run.run_id if run else None}
     move = conn.execute(insert(publication).values(row).returning(publication.c.id)).scalar_one()
     if at is None:

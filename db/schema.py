@@ -211,7 +211,7 @@ evaluation = Table(
     comment="What the gates judged a candidate by; a table's newest row counts",
 )
 
-gate = Table(
+review = Table(
     "gate",
     metadata,
     Column("gate_id", Text, primary_key=True, comment="Hash of candidate and evaluation; a verdict names it"),
@@ -228,7 +228,7 @@ gate = Table(
     comment="A candidate stopped for review",
 )
 
-review = Table(
+verdict = Table(
     "review",
     metadata,
     Column("gate_id", Text, ForeignKey("gate.gate_id"), primary_key=True, comment="The gate that this decides; one verdict each"),

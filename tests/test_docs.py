@@ -53,7 +53,7 @@ WORDS = {
     "gates.min_recall": "Test-set recall below it stops the candidate. A share.",
     "gates.review": "`on_failure`: a person decides on candidates that a gate stops. `always`: on every candidate.",
     "gates.remind_every": "How often the log reminds of a candidate that waits.",
-    "gates.expire_after": "When an unanswered gate ends; nothing is published.",
+    "gates.expire_after": "When an unanswered review ends; nothing is published.",
     "schedule.rag_refresh_every": "Time between two starts, counted from 1970. Whole days; see the note below.",
     "windows.days": "Days of log to count: trained on, or retrieved from.",
     "windows.test_days": "Days after them, up to the nominal time: the test window.",

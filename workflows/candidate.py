@@ -1,11 +1,12 @@
 """What both updates share: a candidate is mapped, stored, judged, reviewed if a gate stops it, and published."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey
+from temporalio.common import RawValue, SearchAttributeKey
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from contracts import (
@@ -16,11 +17,12 @@ from contracts import (
     Kind,
     MeasureQuality,
     ModelRef,
-    OpenGate,
+    OpenReview,
     Outcome,
     PromptsRef,
     Publish,
     Retrieval,
+    RunIds,
     RunOutcome,
     RunStatus,
     Sequences,
@@ -30,10 +32,11 @@ from contracts import (
     VerdictReply,
     Window,
     WriteReport,
+    parse_verdict,
 )
-from workflows import policies, verdicts
+from workflows import policies
 from workflows.attributes import TABLE
-from workflows.review import Review, gate_id
+from workflows.review import Review, review_id
 from workflows.stages import Stages
 
 with workflow.unsafe.imports_passed_through():
@@ -62,30 +65,32 @@ class CandidateWorkflow(Stages):
 
     @workflow.query
     def status(self) -> RunStatus:
-        """Stage, attempt, candidate and evidence; the open gate; verdicts that were ignored, and why."""
-        gate = self.review.gate
+        """Stage, attempt, candidate and evidence; the open review; verdicts that were ignored, and why."""
+        waits = self.review.waits
         return replace(
             self.status_now,
-            gate_id=gate.gate_id if gate else None,
-            expires_at=gate.expires_at if gate else None,
+            review_id=waits.review_id if waits else None,
+            gate_id=waits.review_id if waits else None,
+            expires_at=waits.expires_at if waits else None,
             ignored_verdicts=tuple(self.review.ignored),
         )
 
     @workflow.update
-    async def verdict(self, raw: dict[str, Any]) -> VerdictReply:
-        """The main door of the gate: answers whether the verdict was accepted, and why not."""
+    async def verdict(self, raw: Any) -> VerdictReply:
+        """The main door of a review: answers whether the verdict was accepted, and why not."""
         return await self.review.submit(raw)
 
     @verdict.validator
-    def check_verdict(self, raw: dict[str, Any]) -> None:
-        verdict = verdicts.parse(raw)
+    def check_verdict(self, raw: Any) -> None:
+        verdict = parse_verdict(raw)
         if isinstance(verdict, str):
             raise ValueError(verdict)
 
-    @workflow.signal(name="verdict")
-    async def verdict_signal(self, raw: Any = None) -> None:
-        """The second door, for Temporal's UI and `temporal workflow signal`."""
-        await self.review.submit(raw)
+    @workflow.signal(dynamic=True)
+    async def signalled(self, name: str, args: Sequence[RawValue]) -> None:
+        """The second door, for Temporal's UI and `temporal workflow signal`. It takes anything: a signal that a handler cannot
+        take is dropped with a log line only, or fails the run's every task from then on."""
+        await self.review.signalled(name, args)
 
     def enter(self, stage: str, **facts: Any) -> None:
         """In the status query, too."""
@@ -107,7 +112,7 @@ class CandidateWorkflow(Stages):
         mapping = await self.answer(model, prompts, generation)
         self.enter("storing")
         request = StoreTable(kind, nominal, counts, model.version, prompts, mapping, generation, self.run_ids(), retrieval)
-        table = await workflow.execute_activity_method(TableActivities.store_table, request, **policies.record)
+        table = await workflow.execute_activity_method(TableActivities.store_table, request, **policies.store)
         workflow.upsert_search_attributes([TABLE.value_set(table.version)])
         versions = {"table": table.version, "model": model.version, "counts": counts, "cluster_set": model.cluster_set}
         workflow.logger.info("table stored", extra=versions)
@@ -145,12 +150,12 @@ class CandidateWorkflow(Stages):
         )
         self.status_now = replace(self.status_now, evaluation=evaluation)
         attempt = self.status_now.attempt
-        gate = None
+        review = None
         if evaluation.failed_gates or gates.review == "always":
-            gate = self._gate(table, evaluation, gates)
-            await self.review.open(gate)
+            review = self._review(table, evaluation, gates)
+            await self.review.open(review)
             self.enter("review")
-            decision = await self.review.decide(gate, gates)
+            decision = await self.review.decide(review, gates)
             if decision == "rerun":
                 self.status_now = RunStatus(stage="rerun", attempt=attempt + 1, nominal=self.status_now.nominal)
                 return None
@@ -159,12 +164,13 @@ class CandidateWorkflow(Stages):
                 self.enter(outcome)
                 return RunOutcome(outcome, table.version, model.version, attempt)
         self.enter("publishing")
-        request = Publish(table.version, channel, self.run_ids(), gate.gate_id if gate else None)
+        request = Publish(table.version, channel, self.run_ids(), review.review_id if review else None)
         published = await workflow.execute_activity_method(PublicationActivities.publish, request, **policies.record)
         self.enter(published.outcome)
         return RunOutcome(published.outcome, table.version, model.version, attempt)
 
-    def _gate(self, table: TableRef, evaluation: Evaluation, gates: Gates) -> OpenGate:
-        run = self.run_ids()
-        name = gate_id(run, self.status_now.attempt, table.version, evaluation)
-        return OpenGate(name, table.version, evaluation, run, workflow.now() + gates.expire_after)
+    def _review(self, table: TableRef, evaluation: Evaluation, gates: Gates) -> OpenReview:
+        info = workflow.info()
+        run = RunIds(info.workflow_id, info.original_execution_run_id)  # a reset does not change it
+        name = review_id(run, self.status_now.attempt, table.version, evaluation)
+        return OpenReview(name, table.version, evaluation, run, workflow.now() + gates.expire_after)

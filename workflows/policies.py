@@ -4,6 +4,7 @@ Retries are bounded by time and not by count, because a deploy of a worker costs
 (a `ValueError`: bad input) is not retried.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 
 from temporalio.common import RetryPolicy
@@ -15,20 +16,37 @@ DB = "driftline-db"
 TRAIN = "driftline-train"
 GENERATE = "driftline-generate"
 
+_hopeless = ["ValueError", "ValidationError", "ArrowInvalid", "NotPublishable", "BadInput", "DataError"]
 _retry = RetryPolicy(
     initial_interval=timedelta(seconds=1),
     maximum_interval=timedelta(minutes=1),
-    non_retryable_error_types=["ValueError", "ValidationError", "ArrowInvalid", "NotPublishable", "BadInput"],
+    non_retryable_error_types=_hopeless,
 )
 _alive = timedelta(seconds=60)
 
 record = ActivityConfig(
     task_queue=DB,
+    start_to_close_timeout=timedelta(seconds=45),
+    schedule_to_close_timeout=timedelta(days=1),
+    retry_policy=_retry,
+)
+"""A short transaction. It outlasts a night without Postgres, and is begun again within a minute after its worker died."""
+
+verdict = ActivityConfig(
+    task_queue=DB,
+    start_to_close_timeout=timedelta(seconds=30),
+    schedule_to_close_timeout=timedelta(minutes=10),
+    retry_policy=replace(_retry, non_retryable_error_types=[*_hopeless, "IntegrityError"]),
+)
+"""Storing a verdict: whoever gave it waits for the answer, and a review whose verdict cannot be stored takes another."""
+
+store = ActivityConfig(
+    task_queue=DB,
     start_to_close_timeout=timedelta(minutes=10),
     schedule_to_close_timeout=timedelta(days=1),
     retry_policy=_retry,
 )
-"""A short transaction. It outlasts a night without Postgres."""
+"""Copying a table's rows into Postgres."""
 
 compute = ActivityConfig(
     task_queue=CPU,

@@ -1,23 +1,40 @@
-"""The wait for a person: one gate at a time, opened for a candidate that a check has stopped (paper §2.2, design §4)."""
+"""The wait for a person: one review at a time, opened for a candidate that a gate has stopped (paper §2.2, design §4)."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 from temporalio import workflow
+from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError
 
-from contracts import Decision, Evaluation, ExpireGate, Gates, OpenGate, RunIds, Verdict, VerdictReply
+from contracts import (
+    Closing,
+    Evaluation,
+    ExpireReview,
+    FindReview,
+    Gates,
+    OpenReview,
+    RunIds,
+    Verdict,
+    VerdictReply,
+    note,
+    parse_verdict,
+)
 from workflows import policies, verdicts
 
 with workflow.unsafe.imports_passed_through():
-    from activities.gates import GateActivities
+    from activities.reviews import ReviewActivities
+
+KEPT = 20
+"""Ignored verdicts that the status query lists: the newest."""
 
 
-def gate_id(run: RunIds, attempt: int, table: int, evaluation: Evaluation) -> str:
+def review_id(run: RunIds, attempt: int, table: int, evaluation: Evaluation) -> str:
     """Names one candidate of one attempt under one evaluation, so that no verdict can hit another.
 
-    Of named fields only: a field that is added to `Evaluation` must not rename the gates that wait.
+    Of named fields only: a field that is added to `Evaluation` must not rename the reviews that wait.
     """
     judged = (evaluation.exact_match_rate, evaluation.recall, evaluation.test_triples, evaluation.failed_gates)
     candidate = (run.workflow_id, run.run_id, attempt, table, *judged)
@@ -25,67 +42,99 @@ def gate_id(run: RunIds, attempt: int, table: int, evaluation: Evaluation) -> st
 
 
 class Review:
-    """State of the gate inside a running workflow.
+    """State of the review inside a running workflow.
 
     Attributes:
-        gate: the open gate, if one waits.
-        ignored: why each verdict that changed nothing changed nothing, oldest first.
+        waits: the open review, if a candidate waits.
+        ignored: why each verdict that changed nothing changed nothing: the newest `KEPT`, oldest first.
     """
 
     def __init__(self) -> None:
-        self.gate: OpenGate | None = None
+        self.waits: OpenReview | None = None
         self.ignored: list[str] = []
         self._closed: set[str] = set()
         self._taken: Verdict | None = None
-        self._stored: Verdict | None = None
+        self._decision: Closing | None = None
+
+    async def signalled(self, name: str, args: Sequence[RawValue]) -> None:
+        """Take whatever somebody signalled: a verdict, the word that Postgres has one, or a mistake."""
+        if name == "decided":
+            await self._look()
+        elif name != "verdict":
+            self._ignore(f"unknown signal {name!r}: a verdict's signal is named 'verdict'")
+        elif len(args) != 1:
+            self._ignore(f"malformed verdict: one value is expected, {len(args)} came")
+        else:
+            try:
+                raw = workflow.payload_converter().from_payload(args[0].payload)
+            except Exception as error:
+                self._ignore(f"malformed verdict: not JSON ({error})")
+                return
+            await self.submit(raw)
 
     async def submit(self, raw: Any) -> VerdictReply:
         """Take a verdict from either door: store it, then let it act."""
-        verdict = verdicts.parse(raw)
+        verdict = parse_verdict(raw, strict=workflow.patched("strict-verdicts"))
         if isinstance(verdict, str):
             return self._ignore(verdict)
-        reason = verdicts.refusal(verdict, self.gate.gate_id if self.gate else None, self._closed, self._taken)
+        waits = self.waits
+        reason = verdicts.refusal(verdict, waits.review_id if waits else None, self._closed, self._taken)
         if reason:
             return self._ignore(reason)
         self._taken = verdict
         try:
-            stored = await workflow.execute_activity_method(GateActivities.record_verdict, verdict, **policies.record)
+            stored = await workflow.execute_activity_method(ReviewActivities.record_verdict, verdict, **policies.verdict)
         except ActivityError as error:
             self._taken = None
             return self._ignore(f"the verdict could not be stored: {error.cause}")
-        if not stored:
-            self._taken = None
-            return self._ignore(f"gate {verdict.gate_id} already has another verdict in Postgres")
-        self._stored = verdict
-        return VerdictReply(accepted=True, message=f"{verdict.decision} by {verdict.reviewer}")
+        if stored:
+            self._decision = verdict.decision
+            return VerdictReply(accepted=True, message=f"{verdict.decision} by {verdict.reviewer}")
+        self._taken = None
+        reply = self._ignore(f"review {verdict.review_id} already has another verdict in Postgres")
+        if workflow.patched("obey-postgres"):
+            await self._look()
+        return reply
 
-    async def open(self, gate: OpenGate) -> None:
-        """Put the gate on record; from now on it takes a verdict."""
-        await workflow.execute_activity_method(GateActivities.open_gate, gate, **policies.record)
-        self.gate = gate
-        workflow.logger.warning("candidate waits for review", extra=_fields(gate))
+    async def open(self, review: OpenReview) -> None:
+        """Put the review on record; from now on it takes a verdict. One that was decided before a reset stays decided."""
+        closed = await workflow.execute_activity_method(ReviewActivities.open_review, review, **policies.record)
+        self.waits = review
+        self._decision = closed.decision if closed else None
+        workflow.logger.warning("candidate waits for review", extra=_fields(review))
 
-    async def decide(self, gate: OpenGate, knobs: Gates) -> Decision | Literal["expired"]:
-        """Remind until the open gate is decided or expires, and close it. An unanswered gate publishes nothing."""
-        while self._stored is None and (left := gate.expires_at - workflow.now()) > timedelta(0):
+    async def decide(self, review: OpenReview, knobs: Gates) -> Closing:
+        """Remind until the open review is decided or expires, and close it. An unanswered review publishes nothing."""
+        while self._decision is None and (left := review.expires_at - workflow.now()) > timedelta(0):
             try:
-                await workflow.wait_condition(lambda: self._stored is not None, timeout=min(left, knobs.remind_every))
+                await workflow.wait_condition(lambda: self._decision is not None, timeout=min(left, knobs.remind_every))
             except TimeoutError:
-                workflow.logger.warning("candidate still waits for review", extra=_fields(gate))
-        # A verdict that is being stored when the gate expires was given in time.
-        await workflow.wait_condition(lambda: self._stored is not None or self._taken is None)
-        decision = self._stored.decision if self._stored else None
-        self._closed.add(gate.gate_id)
-        self.gate = self._taken = self._stored = None
-        if decision is None:
-            await workflow.execute_activity_method(GateActivities.expire_gate, ExpireGate(gate.gate_id), **policies.record)
-        return decision or "expired"
+                workflow.logger.warning("candidate still waits for review", extra=_fields(review))
+        # A verdict that is being stored when the review expires was given in time.
+        await workflow.wait_condition(lambda: self._decision is not None or self._taken is None)
+        decision = self._decision
+        self._closed.add(review.review_id)
+        self.waits = self._taken = self._decision = None
+        if decision is not None:
+            return decision
+        expiry = ExpireReview(review.review_id)
+        closed = await workflow.execute_activity_method(ReviewActivities.expire_review, expiry, **policies.record)
+        return closed.decision if closed else "expired"
+
+    async def _look(self) -> None:
+        """Obey what Postgres has on the open review, if it has something."""
+        if (waits := self.waits) is None:
+            return
+        wanted = FindReview(waits.review_id)
+        closed = await workflow.execute_activity_method(ReviewActivities.closed_review, wanted, **policies.record)
+        if closed is not None and self.waits is waits and self._decision is None:
+            self._decision = closed.decision
 
     def _ignore(self, reason: str) -> VerdictReply:
-        workflow.logger.warning("verdict ignored: %s", reason)
-        self.ignored.append(reason)
-        return VerdictReply(accepted=False, message=reason)
+        self.ignored = [*self.ignored, note(reason)][-KEPT:]
+        workflow.logger.warning("verdict ignored: %s", self.ignored[-1])
+        return VerdictReply(accepted=False, message=self.ignored[-1])
 
 
-def _fields(gate: OpenGate) -> dict[str, Any]:
-    return {"gate_id": gate.gate_id, "table": gate.table, "failed_gates": list(gate.evaluation.failed_gates)}
+def _fields(review: OpenReview) -> dict[str, Any]:
+    return {"review_id": review.review_id, "table": review.table, "failed_gates": list(review.evaluation.failed_gates)}

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from contracts import Published, RunIds, Verdict
-from db import channels, gates
+from db import channels, reviews
 from db.channels import Conflict, NotPublishable
 from tests.db import world
 
@@ -16,7 +16,7 @@ def stopped_table(conn: Connection) -> int:
     """A table that a gate has stopped, waiting for review."""
     version = world.add_table(conn)
     world.evaluate(conn, version, "exact_match")
-    world.open_gate(conn, version, "gate-1", "exact_match")
+    world.open_review(conn, version, "review-1", "exact_match")
     return version
 
 
@@ -37,34 +37,34 @@ def test_only_an_approval_lets_a_stopped_table_through(conn: Connection) -> None
     world.evaluate(conn, version, "exact_match")
     with pytest.raises(NotPublishable, match=r"stopped \(exact_match\) and nobody approved"):
         channels.publish(conn, version, "default", "test", force=True)
-    world.open_gate(conn, version, "gate-1", "exact_match")
+    world.open_review(conn, version, "review-1", "exact_match")
     with pytest.raises(NotPublishable):
-        channels.publish(conn, version, "default", "test", gate_id="gate-1")
-    gates.record_verdict(conn, Verdict("gate-1", "approve", "ada", "good enough"))
-    channels.publish(conn, version, "default", "test", gate_id="gate-1")
+        channels.publish(conn, version, "default", "test", review_id="review-1")
+    reviews.record_verdict(conn, Verdict("review-1", "approve", "ada", "good enough"))
+    channels.publish(conn, version, "default", "test", review_id="review-1")
     (move,) = channels.history(conn)
-    assert (move.gate_id, move.reviewer, move.review_reason) == ("gate-1", "ada", "good enough")
+    assert (move.gate_id, move.reviewer, move.review_reason) == ("review-1", "ada", "good enough")
 
 
-def test_a_gate_speaks_for_its_own_table_only(conn: Connection) -> None:
+def test_a_review_speaks_for_its_own_table_only(conn: Connection) -> None:
     stopped_table(conn)
-    gates.record_verdict(conn, Verdict("gate-1", "approve", "ada"))
+    reviews.record_verdict(conn, Verdict("review-1", "approve", "ada"))
     other = world.add_good_table(conn, day=1)
-    with pytest.raises(NotPublishable, match="gate-1 has no approving review of table"):
-        channels.publish(conn, other, "default", "test", gate_id="gate-1")
+    with pytest.raises(NotPublishable, match="review-1 did not approve table"):
+        channels.publish(conn, other, "default", "test", review_id="review-1")
 
 
 @pytest.mark.parametrize("decision", ["rerun", "abort"])
 def test_a_rejected_table_stays_out(conn: Connection, decision: str) -> None:
     version = stopped_table(conn)
-    gates.record_verdict(conn, Verdict("gate-1", decision, "ada"))  # type: ignore[arg-type]
+    reviews.record_verdict(conn, Verdict("review-1", decision, "ada"))  # type: ignore[arg-type]
     with pytest.raises(NotPublishable):
-        channels.publish(conn, version, "default", "test", gate_id="gate-1")
+        channels.publish(conn, version, "default", "test", review_id="review-1")
 
 
 def test_review_always_stops_a_table_that_passed(conn: Connection) -> None:
     version = world.add_good_table(conn)
-    world.open_gate(conn, version, "gate-1")
+    world.open_review(conn, version, "review-1")
     with pytest.raises(NotPublishable, match=r"stopped \(review\)"):
         channels.publish(conn, version, "default", "test")
 

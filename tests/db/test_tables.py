@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from contracts import Retrieval, Verdict
-from db import channels, evaluations, gates, models, tables
+from db import channels, evaluations, models, reviews, tables
 from db.mappings import ROWS
 from tests.db import world
 
@@ -130,9 +130,9 @@ def test_diff(conn: Connection) -> None:
 def test_lineage_walks_from_an_answer_to_everything(conn: Connection) -> None:
     version = world.add_table(conn)
     world.evaluate(conn, version, "recall")
-    world.open_gate(conn, version, "gate-1", "recall")
-    gates.record_verdict(conn, Verdict("gate-1", "approve", "ada", "looks right"))
-    channels.publish(conn, version, "default", "fine-tune", gate_id="gate-1", run=world.RUN)
+    world.open_review(conn, version, "review-1", "recall")
+    reviews.record_verdict(conn, Verdict("review-1", "approve", "ada", "looks right"))
+    channels.publish(conn, version, "default", "fine-tune", review_id="review-1", run=world.RUN)
     seen = tables.lineage(conn, tables.lookup(conn, 0, 1).version)
     assert seen["adapter_hash"] == "adapter"
     assert (seen["window_start"], seen["predicate"], seen["dedup"]) == (world.START, "quantity > 0", "first")
@@ -140,8 +140,8 @@ def test_lineage_walks_from_an_answer_to_everything(conn: Connection) -> None:
     assert seen["generation"] == {"engine": "trie", "batch_size": 64, "precision": "auto"}
     assert (seen["workflow_id"], seen["model_workflow_id"]) == (world.RUN.workflow_id, world.RUN.workflow_id)
     assert seen["evaluation"]["failed_gates"] == ["recall"]
-    assert [(gate["gate_id"], gate["decision"], gate["reviewer"]) for gate in seen["gates"]] == [("gate-1", "approve", "ada")]
-    assert [(move["channel"], move["gate_id"]) for move in seen["publications"]] == [("default", "gate-1")]
+    assert [(gate["gate_id"], gate["decision"], gate["reviewer"]) for gate in seen["gates"]] == [("review-1", "approve", "ada")]
+    assert [(move["channel"], move["gate_id"]) for move in seen["publications"]] == [("default", "review-1")]
 
 
 def test_the_newest_approved_model_goes_by_nominal_time(conn: Connection) -> None:

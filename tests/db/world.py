@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from contracts import Evaluation, Generation, Kind, MappingRef, OpenGate, PromptsRef, RunIds, StoreTable, Window
-from db import clusters, counts, evaluations, gates, models, tables
+from contracts import Evaluation, Generation, Kind, MappingRef, OpenReview, PromptsRef, RunIds, StoreTable, Window
+from db import clusters, counts, evaluations, models, reviews, tables
 
 NAMES = ["tea", "milk", "rice", "soap"]
 PAIRS = list(permutations(range(len(NAMES)), 2))
@@ -117,8 +117,8 @@ def evaluate(conn: Connection, table: int, *failed: str) -> None:
     evaluations.add(conn, table, add_counts(conn, cluster_set, day=200), evaluation(*failed))
 
 
-def open_gate(conn: Connection, table: int, gate_id: str, *failed: str) -> None:
-    gates.open(conn, OpenGate(gate_id, table, evaluation(*failed), RUN, START + timedelta(days=400)))
+def open_review(conn: Connection, table: int, review_id: str, *failed: str) -> None:
+    reviews.open(conn, OpenReview(review_id, table, evaluation(*failed), RUN, START + timedelta(days=400)))
 
 
 def add_good_table(conn: Connection, *, day: int = 0, shift: int = 0) -> int:

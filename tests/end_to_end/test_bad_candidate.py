@@ -58,7 +58,7 @@ def test_nothing_is_published_and_nothing_can_be(stack: Stack, stopped: Any) -> 
 
 
 def test_a_foreign_or_malformed_verdict_changes_nothing(stack: Stack, stopped: Any) -> None:
-    assert "no gate 000000000000" in stack("review", "approve", "000000000000", "--as", "ana", code=1)
+    assert "no review 000000000000" in stack("review", "approve", "000000000000", "--as", "ana", code=1)
     signal(stack, stopped["workflow_id"], {"gate_id": "000000000000", "decision": "approve", "reviewer": "eve"})
     signal(stack, stopped["workflow_id"], "approve")
     assert waiting(stack) == [stopped["gate_id"]]

@@ -23,6 +23,7 @@ from contracts import (
     BuildClusterSet,
     BuildClustersInput,
     CatalogueRef,
+    ClosedReview,
     ClusterSetRef,
     EmbedCatalogue,
     EmbeddingsRef,
@@ -37,7 +38,8 @@ from contracts import (
     Windows,
 )
 from tests.workflows.conftest import BAD, GOOD, Steps, running
-from tests.workflows.test_review import verdict, waiting
+from tests.workflows.resetting import reset
+from tests.workflows.test_review import until, verdict, waiting
 from workflows import attributes, policies
 from workflows.build_clusters import BuildClusters
 
@@ -74,13 +76,13 @@ async def rerun_then_approve(environment: WorkflowEnvironment, name: str) -> Han
     """Both doors, and verdicts that change nothing at both."""
     async with running(environment, Steps(evaluations=[BAD, BAD])):
         handle = await start(environment.client, "FineTune", FINE_TUNE, name)
-        first = (await waiting(handle)).gate_id
+        first = (await waiting(handle)).review_id
         await handle.signal("verdict", "approve")
         await by_update(handle, verdict("000000000000"))
         await by_update(handle, verdict(first, "rerun"))
         second = first
         while second in (None, first):
-            second = (await waiting(handle)).gate_id
+            second = (await waiting(handle)).review_id
         await by_update(handle, verdict(first))
         await handle.signal("verdict", verdict(second))
         return await ended(handle)
@@ -90,11 +92,11 @@ async def refresh_aborted(environment: WorkflowEnvironment, name: str) -> Handle
     """A refresh that was counted again, then given up."""
     async with running(environment, Steps(evaluations=[BAD, GOOD])):
         handle = await start(environment.client, "RagRefresh", replace(REFRESH, gates=Gates(review="always")), name)
-        first = (await waiting(handle)).gate_id
+        first = (await waiting(handle)).review_id
         await by_update(handle, verdict(first, "rerun"))
         second = first
         while second in (None, first):
-            second = (await waiting(handle)).gate_id
+            second = (await waiting(handle)).review_id
         await by_update(handle, verdict(second, "abort"))
         return await ended(handle)
 
@@ -103,6 +105,42 @@ async def expired(environment: WorkflowEnvironment, name: str) -> Handle:
     """Nobody answered: reminders, then the end."""
     async with running(environment, Steps(evaluations=[BAD])):
         return await ended(await start(environment.client, "FineTune", replace(FINE_TUNE, gates=SHORT), name))
+
+
+async def doors(environment: WorkflowEnvironment, name: str) -> Handle:
+    """Slips at the second door, and a verdict that Postgres has."""
+    steps = Steps(evaluations=[BAD], store_verdict=False)
+    async with running(environment, steps):
+        handle = await start(environment.client, "FineTune", FINE_TUNE, name)
+        waits = (await waiting(handle)).review_id
+        await handle.signal("verdict", args=[verdict(waits), verdict(waits)])
+        await handle.signal("Verdict", verdict(waits))
+        await handle.signal("verdict", verdict(waits) | {"reason": "a\0b"})
+        await handle.signal("decided")
+        await until(handle, lambda _: len(steps.of("closed_review")) == 1)
+        steps.closed = ClosedReview("approve", "ana")
+        await by_update(handle, verdict(waits))
+        return await ended(handle)
+
+
+async def reset_then_approve(environment: WorkflowEnvironment, name: str) -> Handle:
+    """The operator began it anew behind its open review."""
+    async with running(environment, Steps(evaluations=[BAD])):
+        handle = await start(environment.client, "FineTune", FINE_TUNE, name)
+        await waiting(handle)
+        again = await reset(environment.client, handle, "open_gate")
+        await by_update(again, verdict((await waiting(again)).review_id))
+        return await ended(again)
+
+
+async def decided_in_postgres(environment: WorkflowEnvironment, name: str) -> Handle:
+    """Nobody answered here, and Postgres had a verdict when the review expired."""
+    steps = Steps(evaluations=[BAD])
+    async with running(environment, steps):
+        handle = await start(environment.client, "RagRefresh", replace(REFRESH, gates=SHORT), name)
+        await waiting(handle)
+        steps.closed = ClosedReview("approve", "ana")
+        return await ended(handle)
 
 
 async def measured_fine_tune(environment: WorkflowEnvironment, name: str) -> Handle:
@@ -160,6 +198,7 @@ STORIES: dict[str, Callable[[WorkflowEnvironment, str], Coroutine[Any, Any, Hand
     for story in (
         *(fine_tune, rag_refresh, rerun_then_approve, refresh_aborted, expired, build_clusters),
         *(measured_fine_tune, measured_rag_refresh),
+        *(doors, reset_then_approve, decided_in_postgres),
         *(evaluate_drift, evaluate_refresh, evaluate_answers, evaluate_retrieval),
     )
 }

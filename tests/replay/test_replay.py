@@ -57,7 +57,7 @@ def test_a_history_names_nothing_of_the_machine_it_was_made_on(path: Path) -> No
     assert socket.gethostname() not in text
     assert str(Path.home()) not in text
     assert f'"{getpass.getuser()}"' not in text
-    assert {event.get("identity") for event in map(attributes_of, events(path))} <= {None, "", "recorder"}
+    assert {event.get("identity") for event in map(attributes_of, events(path))} <= {None, "", "recorder", "history-service"}
 
 
 def events(path: Path) -> list[dict[str, Any]]:

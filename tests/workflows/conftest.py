@@ -16,14 +16,16 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from contracts import (
+    ClosedReview,
     ClusterSetRef,
     CountsRef,
     CountTriples,
     CurateSamples,
     Evaluate,
     Evaluation,
-    ExpireGate,
+    ExpireReview,
     FindModel,
+    FindReview,
     GenerateMapping,
     ListSuccessors,
     MappingRef,
@@ -34,7 +36,7 @@ from contracts import (
     MeasureQuality,
     MeasureStaleness,
     ModelRef,
-    OpenGate,
+    OpenReview,
     PromptsRef,
     Publish,
     Published,
@@ -82,6 +84,9 @@ class Steps:
     store_verdict: bool = True
     hold_verdict: asyncio.Event | None = None
     no_evidence: bool = False
+    refuse_verdict: Exception | None = None
+    closed: ClosedReview | None = None
+    """What Postgres has on the review."""
 
     def names(self) -> list[str]:
         return [name for name, _ in self.asked]
@@ -181,19 +186,28 @@ class Steps:
             return self.evaluations[min(len(self.of("evaluate")), len(self.evaluations)) - 1]
 
         @activity.defn
-        async def open_gate(gate: OpenGate) -> None:
-            note("open_gate", gate)
+        async def open_gate(review: OpenReview) -> ClosedReview | None:
+            note("open_gate", review)
+            return self.closed
 
         @activity.defn
         async def record_verdict(verdict: Verdict) -> bool:
             note("record_verdict", verdict)
             if self.hold_verdict:
                 await self.hold_verdict.wait()
+            if self.refuse_verdict:
+                raise self.refuse_verdict
             return self.store_verdict
 
         @activity.defn
-        async def expire_gate(request: ExpireGate) -> None:
+        async def expire_gate(request: ExpireReview) -> ClosedReview | None:
             note("expire_gate", request)
+            return self.closed
+
+        @activity.defn
+        async def closed_review(request: FindReview) -> ClosedReview | None:
+            note("closed_review", request)
+            return self.closed
 
         @activity.defn
         async def publish(request: Publish) -> Published:

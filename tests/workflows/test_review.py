@@ -16,7 +16,7 @@ from tests.workflows.test_runs import FINE_TUNE, Handle, start
 
 async def waiting(handle: Handle) -> RunStatus:
     """The run's status once its gate is open."""
-    return await until(handle, lambda status: status.gate_id is not None)
+    return await until(handle, lambda status: status.review_id is not None)
 
 
 async def until(handle: Handle, met: Callable[[RunStatus], bool]) -> RunStatus:
@@ -46,20 +46,20 @@ async def test_approve_publishes_through_both_doors(time_skipping: WorkflowEnvir
         assert "publish" not in steps.names()
         assert status.evaluation == BAD
         if door == "update":
-            assert (await by_update(handle, verdict(status.gate_id))).accepted
+            assert (await by_update(handle, verdict(status.review_id))).accepted
         else:
-            await handle.signal("verdict", verdict(status.gate_id))
+            await handle.signal("verdict", verdict(status.review_id))
         outcome = await handle.result()
     assert outcome.outcome == "published"
     assert steps.names().index("record_verdict") < steps.names().index("publish")
-    assert steps.of("publish")[0].gate_id == status.gate_id
+    assert steps.of("publish")[0].review_id == status.review_id
 
 
 async def test_abort_ends_the_run_and_publishes_nothing(time_skipping: WorkflowEnvironment) -> None:
     steps = Steps(evaluations=[BAD])
     async with running(time_skipping, steps):
         handle = await start(time_skipping, FINE_TUNE)
-        await by_update(handle, verdict((await waiting(handle)).gate_id, "abort"))
+        await by_update(handle, verdict((await waiting(handle)).review_id, "abort"))
         assert (await handle.result()).outcome == "aborted"
     assert "publish" not in steps.names()
 
@@ -68,7 +68,7 @@ async def test_rerun_curates_and_trains_again_with_another_seed(time_skipping: W
     steps = Steps(evaluations=[BAD, GOOD])
     async with running(time_skipping, steps):
         handle = await start(time_skipping, FINE_TUNE)
-        await by_update(handle, verdict((await waiting(handle)).gate_id, "rerun"))
+        await by_update(handle, verdict((await waiting(handle)).review_id, "rerun"))
         outcome = await handle.result()
     assert (outcome.outcome, outcome.attempts, outcome.table) == ("published", 2, 12)
     assert [request.training.seed for request in steps.of("train")] == [0, 1]
@@ -80,7 +80,7 @@ async def test_wrong_verdicts_change_nothing_and_are_visible(time_skipping: Work
     steps = Steps(evaluations=[BAD, BAD])
     async with running(time_skipping, steps):
         handle = await start(time_skipping, FINE_TUNE)
-        first = (await waiting(handle)).gate_id
+        first = (await waiting(handle)).review_id
         with pytest.raises(WorkflowUpdateFailedError) as malformed:
             await by_update(handle, {"decision": "approve"})
         assert "gate_id" in str(malformed.value.cause)
@@ -89,11 +89,11 @@ async def test_wrong_verdicts_change_nothing_and_are_visible(time_skipping: Work
         await handle.signal("verdict")
         assert "foreign" in (await by_update(handle, verdict("000000000000"))).message
         assert (await by_update(handle, verdict(first, "rerun"))).accepted
-        second = (await until(handle, lambda s: s.gate_id not in (None, first))).gate_id
+        second = (await until(handle, lambda s: s.review_id not in (None, first))).review_id
         assert second != first
         assert "stale" in (await by_update(handle, verdict(first))).message
         status = await handle.query("status", result_type=RunStatus)
-        assert status.gate_id == second
+        assert status.review_id == second
         assert [note.split()[0].rstrip(":") for note in status.ignored_verdicts] == [
             *(["malformed"] * 3),
             "foreign",
@@ -109,7 +109,7 @@ async def test_of_two_verdicts_at_once_the_first_counts(time_skipping: WorkflowE
     steps = Steps(evaluations=[BAD], hold_verdict=asyncio.Event())
     async with running(time_skipping, steps):
         handle = await start(time_skipping, FINE_TUNE)
-        gate = (await waiting(handle)).gate_id
+        gate = (await waiting(handle)).review_id
         first = asyncio.create_task(by_update(handle, verdict(gate, "abort", "ana")))
         while not steps.of("record_verdict"):
             await asyncio.sleep(0.05)
@@ -126,9 +126,9 @@ async def test_a_verdict_that_postgres_refuses_does_not_act(time_skipping: Workf
     steps = Steps(evaluations=[BAD], store_verdict=False)
     async with running(time_skipping, steps):
         handle = await start(time_skipping, FINE_TUNE)
-        gate = (await waiting(handle)).gate_id
+        gate = (await waiting(handle)).review_id
         assert not (await by_update(handle, verdict(gate))).accepted
-        assert (await handle.query("status", result_type=RunStatus)).gate_id == gate
+        assert (await handle.query("status", result_type=RunStatus)).review_id == gate
         await handle.terminate()
     assert "publish" not in steps.names()
 

@@ -1,0 +1,125 @@
+"""The stop where a person decides about a candidate: how it opens, what a verdict is, how it ends."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from contracts.versions import Evaluation, RunIds
+
+ID_LENGTH, NAME_LENGTH, REASON_LENGTH = 64, 200, 2000
+"""Characters of a verdict's id, reviewer and reason."""
+NOTE_LENGTH = 500
+
+
+def printable(text: str) -> bool:
+    """One line without control characters, bidirectional controls and lone surrogates."""
+    return all(character.isprintable() or character == "\u00a0" for character in text)
+
+
+def note(text: str) -> str:
+    """Text of unknown origin, cut short and made one printable line."""
+    cut = text if len(text) <= NOTE_LENGTH else f"{text[:NOTE_LENGTH]} … ({len(text):,} characters)"
+    return "".join(character if printable(character) else "�" for character in cut)
+
+
+def _one_line(text: str) -> str:
+    if not printable(text):
+        raise ValueError("must be one line of printable text, without control characters")
+    return text
+
+
+def _stripped(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
+
+
+Line = Annotated[str, BeforeValidator(_stripped), AfterValidator(_one_line)]
+_both_names = Field(validation_alias=AliasChoices("review_id", "gate_id"), serialization_alias="gate_id")
+ReviewId = Annotated[Line, StringConstraints(min_length=1, max_length=ID_LENGTH), _both_names]
+"""Written as `gate_id`, its name when the stop was called a gate; both are read."""
+MaybeReviewId = Annotated[str | None, _both_names]
+
+Decision = Literal["approve", "rerun", "abort"]
+Closing = Literal["approve", "rerun", "abort", "expired"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A person's decision on the candidate that `review_id` names."""
+
+    review_id: ReviewId
+    decision: Decision
+    reviewer: Annotated[Line, StringConstraints(min_length=1, max_length=NAME_LENGTH)]
+    reason: Annotated[Line, StringConstraints(max_length=REASON_LENGTH)] = ""
+
+
+@dataclass(frozen=True)
+class VerdictReply:
+    accepted: bool
+    message: str
+
+
+@dataclass(frozen=True)
+class OpenReview:
+    review_id: ReviewId
+    table: int
+    evaluation: Evaluation
+    run: RunIds
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class ExpireReview:
+    """A review that ends without a person's verdict."""
+
+    review_id: ReviewId
+
+
+@dataclass(frozen=True)
+class FindReview:
+    review_id: ReviewId
+
+
+@dataclass(frozen=True)
+class ClosedReview:
+    """How a review ended: a person's decision, or `expired`."""
+
+    decision: Closing
+    reviewer: str
+
+
+@dataclass(frozen=True)
+class _LooseVerdict:
+    """A verdict by the rule of before: any text."""
+
+    gate_id: str
+    decision: Decision
+    reviewer: Annotated[str, Field(min_length=1)]
+    reason: str = ""
+
+
+_verdict, _loose_verdict = TypeAdapter(Verdict), TypeAdapter(_LooseVerdict)
+
+
+def parse_verdict(raw: Any, strict: bool = True) -> Verdict | str:
+    """A verdict from a loose JSON value, or the reason why it is none (malformed).
+
+    Args:
+        strict: False takes what was a verdict before there were limits, and mends its text, for runs that began before them.
+    """
+    try:
+        return _verdict.validate_python(raw) if strict else _mended(_loose_verdict.validate_python(raw))
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'verdict'}: {e['msg']}" for e in error.errors())
+        expected = '{"gate_id": "…", "decision": "approve" | "rerun" | "abort", "reviewer": "…", "reason": "…"}'
+        return f"malformed verdict ({note(problems)}); expected {expected}"
+
+
+def _mended(loose: _LooseVerdict) -> Verdict:
+    limits = {"gate_id": ID_LENGTH, "decision": ID_LENGTH, "reviewer": NAME_LENGTH, "reason": REASON_LENGTH}
+    texts = {
+        name: "".join(c if printable(c) else " " for c in text)[: limits[name]].strip() for name, text in asdict(loose).items()
+    }
+    return Verdict(**{name: text or "–" for name, text in texts.items()})  # type: ignore[arg-type]

@@ -1,0 +1,49 @@
+"""A run that is reset behind its open review can still be decided (on a real dev server: the test server cannot reset)."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+import embedded
+from contracts import ClosedReview
+from tests.workflows.conftest import BAD, Steps, running
+from tests.workflows.resetting import reset
+from tests.workflows.test_review import by_update, verdict, waiting
+from tests.workflows.test_runs import FINE_TUNE, start
+from workflows import attributes
+
+
+@pytest.fixture(scope="module")
+async def dev_server() -> AsyncIterator[WorkflowEnvironment]:
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=embedded._temporal_binary(), data_converter=pydantic_data_converter
+    ) as environment:
+        await attributes.register(environment.client)
+        yield environment
+
+
+@pytest.mark.parametrize("step", ["evaluate", "open_gate"])
+async def test_a_reset_run_waits_in_the_same_review(dev_server: WorkflowEnvironment, step: str) -> None:
+    steps = Steps(evaluations=[BAD])
+    async with running(dev_server, steps):
+        handle = await start(dev_server, FINE_TUNE)
+        before = (await waiting(handle)).review_id
+        again = await reset(dev_server.client, handle, step)
+        assert (await waiting(again)).review_id == before
+        assert (await by_update(again, verdict(before))).accepted
+        assert (await again.result()).outcome == "published"
+    assert {review.review_id for review in steps.of("open_gate")} == {before}
+
+
+async def test_a_review_that_was_decided_before_the_reset_stays_decided(dev_server: WorkflowEnvironment) -> None:
+    steps = Steps(evaluations=[BAD])
+    async with running(dev_server, steps):
+        handle = await start(dev_server, FINE_TUNE)
+        await by_update(handle, verdict((await waiting(handle)).review_id, "abort"))
+        await handle.result()
+        steps.closed = ClosedReview("abort", "ana")
+        again = await reset(dev_server.client, handle, "evaluate")
+        assert (await again.result()).outcome == "aborted"
+    assert "publish" not in steps.names()
