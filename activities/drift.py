@@ -43,8 +43,10 @@ class DriftActivities:
         with self.resources.engine.connect() as connection:
             clusters = db.clusters.describe(connection, request.cluster_set).clusters
         windows = [read_sampled(found) for found in request.lists]
-        drift = metrics.drift(windows, clusters, measures.lags, measures.top_k, measures.min_support)
-        inputs = _inputs(request, request.lists) | _only(request, "lags", "window_days", "windows", "top_k", "min_support")
+        drift = metrics.drift(windows, clusters, measures.lags, measures.top_k, measures.min_support, measures.drift_margin)
+        inputs = _inputs(request, request.lists) | _only(
+            request, "lags", "window_days", "windows", "top_k", "min_support", "drift_margin"
+        )
         with self.resources.engine.begin() as connection:
             return db.measurements.add(
                 connection, kind="drift", cluster_set=request.cluster_set, inputs=inputs, result=drift, run=request.run

@@ -51,12 +51,12 @@ def findings(
 
 def conclusion(refresh: HitRates | None, drift: Drift | None) -> Finding:
     """Whether the evidence speaks for switching the refresh on."""
-    still = " Interests do not move beyond noise here either, so there is little for it to follow." if stands_still(drift) else ""
+    still = " Interests hardly move here, so there is little for it to follow." if stands_still(drift) else ""
     over_fixed, over_none = difference(refresh, RAG_RENEWED, RAG_FIXED), difference(refresh, RAG_RENEWED, NO_RAG)
     if not over_fixed or not over_none or min(over_fixed.n, over_none.n) < ENOUGH:
         run = "is not measured: run `driftline evaluate refresh`."
         lacks = f"cannot be said: {lacking(refresh.users)} users." if refresh else run
-        return Finding("neutral", f"Whether the refresh pays {lacks}{still.replace(' here either', '')}")
+        return Finding("neutral", f"Whether the refresh pays {lacks}{still}")
     pays, helps = verdict(over_fixed) == "beats", verdict(over_none) == "beats"
     over_counting = difference(refresh, RAG_RENEWED, FREQUENT_RENEWED)
     against_counting = verdict(over_counting)

@@ -6,6 +6,7 @@ from interests.metrics.answers import Answers
 from interests.metrics.drift import Drift, Lag
 from interests.metrics.estimates import ENOUGH
 from interests.metrics.quality import Quality
+from interests.metrics.significance import detected
 from interests.metrics.staleness import Staleness, StalePoint
 from interests.metrics.successors import Ranking
 from report.content import CostRow, Finding
@@ -25,28 +26,35 @@ def moving(drift: Drift) -> list[Finding]:
         why = [*drift.missing, *([f"{lacking(most)} pairs"] if most else [])] or [lacking(0)]
         return [Finding("neutral", f"How fast interests move: {'; '.join(why)}.")]
     moved, normalised = moved_at(by_frequency), moved_at(by_lift)
-    shown = max(moved or by_frequency, key=lambda lag: lag.drift.value or 0)
+    matter = mattering(by_frequency, drift.margin)
+    shown = max(matter or moved or by_frequency, key=lambda lag: lag.drift.value or 0)
+    share = percent((shown.drift.value or 0) / shown.ceiling.value) if shown.ceiling.value else lacking(0)
     overlap = (
         f"the top-{drift.top_k} successors of a pair overlap by {_decimal(shown.across.value)} (Jaccard) "
         f"{_windows(shown)} apart, between two halves of the users of one window by {_decimal(shown.ceiling.value)}: "
-        f"drift {measured(shown.drift, change)}, n = {shown.drift.n:,} pairs"
+        f"drift {measured(shown.drift, change)}, {share} of that ceiling, n = {shown.drift.n:,} pairs"
     )
-    if moved:
-        chance = len(moved) == 1 and len(by_frequency) > 2
-        lags = f"at lag {listed(lag.lag for lag in moved)} of {listed(lag.lag for lag in by_frequency)}"
-        doubt = f" One of {len(by_frequency)} intervals may leave out 0 by chance." if chance else ""
-        found = [Finding("neutral" if chance else "good", f"Interests move beyond sampling noise {lags}; {overlap}.{doubt}")]
+    every = listed(lag.lag for lag in by_frequency)
+    margin = f"{100 * drift.margin:g} % of the ceiling"
+    if matter:
+        found = [
+            Finding("good", f"Interests move: at lag {_lags(matter)} of {every} beyond noise and by {margin} or more; {overlap}.")
+        ]
+    elif moved:
+        text = f"Interests hardly move: at lag {_lags(moved)} of {every} beyond noise, but by less than {margin}"
+        text += f"; largest: {overlap}."
+        found = [Finding("bad", text)]
     else:
-        lags = f"at any lag measured ({listed(lag.lag for lag in by_frequency)})"
-        found = [Finding("bad", f"Interests do not move beyond sampling noise {lags}; largest: {overlap}.")]
-    if by_lift and normalised:
-        at = listed(lag.lag for lag in normalised)
+        found = [Finding("bad", f"Interests do not move beyond noise at any lag measured ({every}); largest: {overlap}.")]
+    if mattering(by_lift, drift.margin):
+        at = _lags(mattering(by_lift, drift.margin))
         found.append(
             Finding("neutral", f"Normalised by popularity (lift), they move at lag {at}: the affinity of pairs changes.")
         )
     elif by_lift:
-        so = ": what moves is the popularity of clusters, not the affinity of pairs" if moved else ""
-        found.append(Finding("neutral", f"Normalised by popularity (lift), nothing moves beyond noise{so}."))
+        so = ": what moves is the popularity of clusters, not the affinity of pairs" if matter else ""
+        little = "moves by as much" if normalised else "moves beyond noise"
+        found.append(Finding("neutral", f"Normalised by popularity (lift), nothing {little}{so}."))
     return found
 
 
@@ -140,19 +148,29 @@ def costing(cost: CostRow) -> list[Finding]:
 
 
 def stands_still(drift: Drift | None) -> bool:
-    """Measured by frequency, and at no lag beyond noise."""
+    """Measured by frequency, and at no lag beyond noise and large enough to matter."""
     known = known_lags(drift, "frequency") if drift else []
-    return bool(known) and not moved_at(known)
+    return bool(known) and drift is not None and not mattering(known, drift.margin)
 
 
 def known_lags(drift: Drift, ranking: Ranking) -> list[Lag]:
     """The lags with pairs enough to say whether anything moves."""
-    return [lag for curve in drift.curves if curve.ranking == ranking for lag in curve.lags if lag.drift.n >= ENOUGH]
+    return [lag for curve in drift.curves if curve.ranking == ranking for lag in curve.lags if lag.drift.enough]
 
 
 def moved_at(lags: list[Lag]) -> list[Lag]:
-    """The lags at which drift is beyond noise: its interval lies above 0."""
-    return [lag for lag in lags if lag.drift.differs and lag.drift.low is not None and lag.drift.low > 0]
+    """The lags at which drift is above 0 beyond noise, all of them looked at together."""
+    found = zip(lags, detected([lag.drift for lag in lags]), strict=True)
+    return [lag for lag, differs in found if differs and (lag.drift.value or 0) > 0]
+
+
+def mattering(lags: list[Lag], margin: float) -> list[Lag]:
+    """Those of `moved_at` at which drift is `margin` of the ceiling or more."""
+    return [lag for lag in moved_at(lags) if (lag.drift.value or 0) >= margin * (lag.ceiling.value or 0)]
+
+
+def _lags(lags: list[Lag]) -> str:
+    return listed(lag.lag for lag in lags)
 
 
 def _windows(lag: Lag) -> str:

@@ -12,6 +12,8 @@ from interests.metrics.successors import RANKINGS, Ranking, Successors, jaccard
 from interests.metrics.uneven import Unevenness, expected, no_unevenness
 
 Floats = NDArray[np.float64]
+MARGIN = 0.05
+"""Twice what The Complete Journey, which stands still, ever has in 20 cluster sets; Online Retail II has it at six months."""
 Ceilings = NDArray[np.float32]
 """[ways of halving, pairs]; there is one per window, so that half the bytes count."""
 
@@ -71,6 +73,8 @@ class Drift:
     curves: tuple[Curve, ...]
     missing: tuple[str, ...] = ()
     """What could not be measured: 'not enough data: n = …'."""
+    margin: float = MARGIN
+    """Drift of less than this share of the ceiling is too little to matter."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,9 @@ class Sampled:
     """What it costs here to compare samples of unequal size."""
 
 
-def drift(windows: Sequence[Sampled], n_clusters: int, lags: Sequence[int], top_k: int, min_support: int) -> Drift:
+def drift(
+    windows: Sequence[Sampled], n_clusters: int, lags: Sequence[int], top_k: int, min_support: int, margin: float = MARGIN
+) -> Drift:
     """The lag curve of the top-k Jaccard similarity and of its noise ceiling (paper §2.1).
 
     For two windows t and s = t + lag, a pair of clusters, halves A and B of the users, and J the Jaccard similarity of two of its
@@ -114,6 +120,7 @@ def drift(windows: Sequence[Sampled], n_clusters: int, lags: Sequence[int], top_
         windows: consecutive, oldest first; one without a triple counts as support 0 everywhere. None: `missing` says so.
         lags: in windows, each at least 1. A lag that no two windows are apart is left out and named in `missing`.
         top_k: the length of the lists.
+        margin: share of the ceiling from which on drift is large enough to matter; recorded with the result.
 
     Raises:
         ValueError: fewer than 3 clusters, a lag or support below 1, or lists of another cluster set or another length.
@@ -130,7 +137,7 @@ def drift(windows: Sequence[Sampled], n_clusters: int, lags: Sequence[int], top_
     if lacks:
         facts = [_facts(window, _ceilings(window, "frequency", min_support)) for window in windows]
         empty = tuple(Curve(ranking, ()) for ranking in RANKINGS)
-        return Drift(n_clusters, top_k, min_support, tuple(facts), empty, (lacks,))
+        return Drift(n_clusters, top_k, min_support, tuple(facts), empty, (lacks,), margin)
     possible = [lag for lag in lags if lag < len(windows)]
     missing = [f"lag {lag}: not enough data: n = {len(windows)} windows" for lag in lags if lag not in possible]
     curves, facts = [], []
@@ -145,7 +152,7 @@ def drift(windows: Sequence[Sampled], n_clusters: int, lags: Sequence[int], top_
         for point in curves[0].lags
         if not point.comparisons
     ]
-    return Drift(n_clusters, top_k, min_support, tuple(facts), tuple(curves), tuple(missing))
+    return Drift(n_clusters, top_k, min_support, tuple(facts), tuple(curves), tuple(missing), margin)
 
 
 def _check(windows: Sequence[Sampled], n_clusters: int, lags: Sequence[int], top_k: int, min_support: int) -> None:

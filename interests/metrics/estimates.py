@@ -28,14 +28,18 @@ class Estimate:
     """Units that were resampled: ordered pairs or users; whoever shows the number says which."""
 
     @property
+    def enough(self) -> bool:
+        """Whether there are units enough for an interval to decide anything."""
+        return self.n >= ENOUGH
+
+    @property
     def differs(self) -> bool:
-        """Whether the interval leaves out 0, and there are `ENOUGH` units."""
-        return self.n >= ENOUGH and self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+        """Whether the interval leaves out 0, and there are `ENOUGH` units. Of several estimates: `significance.detected`."""
+        return self.enough and self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
     def above(self, other: "Estimate") -> bool:
         """Whether the interval lies above the other's, and there are `ENOUGH` units of both."""
-        enough = min(self.n, other.n) >= ENOUGH
-        return enough and self.low is not None and other.high is not None and self.low > other.high
+        return self.enough and other.enough and self.low is not None and other.high is not None and self.low > other.high
 
 
 def ratio(numerator: ArrayLike, denominator: ArrayLike, *, seed: int = 0) -> Estimate:

@@ -88,7 +88,14 @@ def test_drift_is_stored_with_what_it_was_computed_from(steps: Steps) -> None:
     assert [[point.lag for point in curve.lags] for curve in stored.result.curves] == [[1, 2]] * 2
     assert all(point.drift.n == 30 and not point.drift.differs for curve in stored.result.curves for point in curve.lags)
     assert [window["successors"] for window in stored.inputs["windows"]] == [found.hash for found in lists]
-    assert stored.inputs["measures"] == {"lags": [1, 2, 6], "window_days": 1, "windows": 25, "top_k": 2, "min_support": 2}
+    assert stored.inputs["measures"] == {
+        "lags": [1, 2, 6],
+        "window_days": 1,
+        "windows": 25,
+        "top_k": 2,
+        "drift_margin": 0.05,
+        "min_support": 2,
+    }
     assert (stored.inputs["predicate"], stored.inputs["dedup"]) == ("liked", "adjacent")
     assert "setup" not in stored.inputs["source"]
 

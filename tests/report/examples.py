@@ -41,7 +41,7 @@ def share(value: float, half: float, n: int) -> Estimate:
     return Estimate(value, max(value - half, 0.0), min(value + half, 1.0), n)
 
 
-def drift(by_frequency: float = 0.006, by_lift: float = 0.0004) -> Drift:
+def drift(by_frequency: float = 0.012, by_lift: float = 0.0004) -> Drift:
     """A drift of the size given at lag 6, less at other lags; its interval is ± 0.003."""
     shape = {1: 0.3, 2: 0.5, 3: 0.8, 6: 1.0, 12: 0.35}
     curves = []
