@@ -1,11 +1,12 @@
 FROM python:3.11-slim
 WORKDIR /srv
 COPY pyproject.toml constraints.txt README.md ./
-COPY settings.py embedded.py cli.py worker.py alembic.ini ./
+COPY settings.py cli.py worker.py alembic.ini ./
 COPY activities activities
 COPY commands commands
 COPY contracts contracts
 COPY db db
+COPY embedded embedded
 COPY engines engines
 COPY interests interests
 COPY migrations migrations

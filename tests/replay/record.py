@@ -18,7 +18,6 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-import embedded
 from contracts import (
     BuildClusterSet,
     BuildClustersInput,
@@ -37,6 +36,7 @@ from contracts import (
     Window,
     Windows,
 )
+from embedded import temporal
 from tests.workflows.conftest import BAD, GOOD, Steps, running
 from tests.workflows.resetting import reset
 from tests.workflows.test_review import until, verdict, waiting
@@ -217,7 +217,7 @@ async def ended(handle: Handle) -> Handle:
 async def record(names: list[str]) -> None:
     HISTORIES.mkdir(exist_ok=True)
     async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=embedded._temporal_binary(),
+        dev_server_existing_path=temporal.binary(),
         data_converter=pydantic_data_converter,
         identity="recorder",  # the default names this machine
     ) as environment:

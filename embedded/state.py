@@ -1,0 +1,86 @@
+"""What a home runs: ports, addresses, processes and a password, in `state.json`, which only its owner reads."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Literal
+
+Part = Literal["postgres", "temporal", "worker"]
+
+
+@dataclass(frozen=True)
+class Process:
+    pid: int
+    created: float
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What this folder runs. An address is remembered while its server is down; its process is then `None`."""
+
+    postgres_url: str = ""
+    temporal_address: str = ""
+    temporal_ui: str = ""
+    ports: dict[str, int] = field(default_factory=dict)
+    postgres: Process | None = None
+    temporal: Process | None = None
+    worker: Process | None = None
+    open_doors: str = ""
+    """Why any user of this machine reaches Temporal; empty where only the owner does."""
+
+
+def read(home: Path) -> State:
+    """As it was written: a process may be gone since."""
+    file = home / "state.json"
+    if not file.exists():
+        return State()
+    raw = json.loads(file.read_text())
+    for part in ("postgres", "temporal", "worker"):
+        raw[part] = raw[part] and Process(**raw[part])
+    return State(**raw)
+
+
+def write(home: Path, state: State) -> State:
+    new = home / "state.json.new"
+    with open_private(new) as file:
+        json.dump(asdict(state), file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(home / "state.json")
+    return state
+
+
+@contextmanager
+def locked(home: Path) -> Iterator[Path]:
+    """One command at a time starts or stops things in a folder. A folder that is ours is closed to everybody else."""
+    home = home.resolve()
+    ours = not home.exists() or (home / "state.json").exists()
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if ours and home.stat().st_mode & 0o077 and home.stat().st_uid == os.geteuid():
+        home.chmod(0o700)
+    with open_private(home / "lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield home
+
+
+def log_file(home: Path, part: Part) -> Path:
+    """Its log, which nobody else reads."""
+    log = home / "logs" / f"{part}.log"
+    log.parent.mkdir(exist_ok=True, mode=0o700)
+    log.touch(mode=0o600)
+    log.chmod(0o600)
+    return log
+
+
+def failed(what: str, log: Path) -> RuntimeError:
+    end = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+    return RuntimeError(f"{what} did not start; the end of {log}:\n{end}")
+
+
+def open_private(path: Path) -> IO[str]:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w")
