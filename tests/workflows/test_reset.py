@@ -6,8 +6,8 @@ import pytest
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-import embedded
 from contracts import ClosedReview
+from embedded import temporal
 from tests.workflows.conftest import BAD, Steps, running
 from tests.workflows.resetting import reset
 from tests.workflows.test_review import by_update, verdict, waiting
@@ -18,7 +18,7 @@ from workflows import attributes
 @pytest.fixture(scope="module")
 async def dev_server() -> AsyncIterator[WorkflowEnvironment]:
     async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=embedded._temporal_binary(), data_converter=pydantic_data_converter
+        dev_server_existing_path=temporal.binary(), data_converter=pydantic_data_converter
     ) as environment:
         await attributes.register(environment.client)
         yield environment
