@@ -34,6 +34,8 @@ class ArmHits:
     """By day of the period; `value` is None on a day without an occurrence."""
     novel: Estimate
     """Share of occurrences whose predicted cluster the user had not shown before, in the period or in the history before it."""
+    uptake: Estimate | None = None
+    """Share of occurrences whose predicted cluster is novel to the user and comes true: an interest that the user takes up."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class HitRates:
     missing: tuple[str, ...] = ()
     daily_chance: tuple[float | None, ...] = ()
     """`chance` by day. It falls towards the end of the period, where less of a sequence is left, and every hit rate with it."""
+    uptake_chance: float | None = None
+    """Uptake of a novel cluster drawn at random for each occurrence."""
 
 
 def hit_rates(
@@ -119,6 +123,7 @@ def hit_rates(
                 rate=ratio(hits_of_user[name], asked.of_user),
                 daily=tuple(ratio(hits[a:b], of_unit[a:b]) for a, b in pairwise(of_day)),
                 novel=ratio(np.bincount(asked.user[novel], minlength=n_users), asked.of_user),
+                uptake=ratio(np.bincount(asked.user[hit & novel], minlength=n_users), asked.of_user),
             )
         )
     n, users = len(asked.user), int(np.count_nonzero(asked.of_user))
@@ -132,6 +137,7 @@ def hit_rates(
         differences=tuple(Difference(a, b, ratio(hits_of_user[a] - hits_of_user[b], asked.of_user)) for a, b in differences),
         missing=_missing(n, users, start, end),
         daily_chance=_daily_chance(asked, random),
+        uptake_chance=float(asked.fresh.mean()) * random if n else None,
     )
 
 

@@ -35,6 +35,8 @@ class Occurrences:
     """Of c2, an index of `days`."""
     rest: Ints
     """Distinct clusters of the rest other than c1 and c2."""
+    fresh: Ints
+    """Distinct clusters of the rest that are new to the user: neither in the history nor in the period up to c2."""
     shown: Ints
     """int64 [(user, cluster) of the period or the history], ascending: user · |C| + cluster."""
     first: Ints
@@ -87,6 +89,9 @@ def find(steps: pa.Table, history: pa.Table | None, n_clusters: int, start: date
     seen_off = np.cumsum(last_of_step == np.arange(len(own)))
     rest = seen_off[user_end[user[c2]]] - seen_off[c2] - (last_of_step[c2 - 1] > c2) - (last_of_step[c2] > c2)
 
+    first_shown = np.cumsum(first[np.searchsorted(shown, own)] == np.arange(len(own)))
+    fresh = first_shown[user_end[user[c2]]] - first_shown[c2]
+
     number = np.zeros((n_clusters, n_clusters), dtype=np.int64)
     number[triples.pairs(n_clusters)] = np.arange(n_clusters * (n_clusters - 1))
     first_day = begin.astype("datetime64[D]")
@@ -102,6 +107,7 @@ def find(steps: pa.Table, history: pa.Table | None, n_clusters: int, start: date
         time=time[c2],
         day=(time[c2].astype("datetime64[D]") - first_day).astype(np.int64),
         rest=rest,
+        fresh=fresh,
         shown=shown,
         first=first,
         last=last,

@@ -77,6 +77,10 @@ def test_by_hand() -> None:
     assert renewed.rate == Estimate(0.5, 0.0, 1.0, 2)
     assert [day.value for day in renewed.daily] == [1.0, pytest.approx(1 / 3), None]
     assert renewed.novel.value == 1.0
+    # Every hit of either is of a cluster that was new to the user.
+    assert steady.uptake is not None
+    assert renewed.uptake is not None
+    assert (steady.uptake.value, renewed.uptake.value) == (0.5, 0.5)
     (difference,) = found.differences
     # Paired: ann +1 of 2, bob −1 of 2.
     assert (difference.a, difference.b, difference.estimate) == ("renewed", "steady", Estimate(0.0, -0.5, 0.5, 2))
@@ -190,6 +194,7 @@ class Tally:
     hit: dict[str, bool]
     novel: dict[str, bool]
     chance: float
+    fresh: float
 
 
 def naive(steps: list[Step], history: list[Step], n_clusters: int, arms: dict[str, list[Version]]) -> tuple[list[Tally], int]:
@@ -211,7 +216,9 @@ def naive(steps: list[Step], history: list[Step], n_clusters: int, arms: dict[st
             shown = before | {cluster for cluster, _ in own[: i + 2]}
             hit = {name: cluster in rest for name, cluster in answer.items()}
             novel = {name: cluster not in shown for name, cluster in answer.items()}
-            tallies.append(Tally(user, at.date(), hit, novel, len(rest - {c1, c2}) / (n_clusters - 2)))
+            tallies.append(
+                Tally(user, at.date(), hit, novel, len(rest - {c1, c2}) / (n_clusters - 2), len(rest - shown) / (n_clusters - 2))
+            )
     return tallies, last_pairs
 
 
@@ -255,9 +262,11 @@ def test_agrees_with_the_definition_in_python(drawn: tuple[int, list[Step], list
     assert (found.occurrences, found.last_pairs) == (len(tallies), last_pairs)
     assert found.users == len({tally.user for tally in tallies})
     assert found.chance == (pytest.approx(np.mean([t.chance for t in tallies])) if tallies else None)
+    assert found.uptake_chance == (pytest.approx(np.mean([t.fresh for t in tallies])) if tallies else None)
     for arm in found.arms:
         assert arm.rate == over_users(tallies, [t.hit[arm.name] for t in tallies])
         assert arm.novel == over_users(tallies, [t.novel[arm.name] for t in tallies])
+        assert arm.uptake == over_users(tallies, [t.novel[arm.name] and t.hit[arm.name] for t in tallies])
         for day, estimate in zip(found.days, arm.daily, strict=True):
             then = [t for t in tallies if t.day == day]
             assert estimate == over_users(then, [t.hit[arm.name] for t in then])
