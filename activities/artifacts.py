@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from contracts import BadInput
+
 _NOT_CONTENT = {"train.json", "cost.json"}
 """Seconds and losses: they differ between two runs that made the same adapter or mapping."""
 
@@ -28,11 +30,17 @@ def local_path(uri: str) -> Path:
     """The folder that a `file://` URI names.
 
     Raises:
-        ValueError: it is not on this machine.
+        BadInput: it is lost: the folder of its kind is here without it.
+        OSError: it cannot be seen from here now, and may be seen later or by another worker.
     """
     path = Path(unquote(urlsplit(uri).path))
-    if not path.is_dir():
-        raise ValueError(f"artifact {uri} is not on this machine: workers that share runs must share DRIFTLINE_HOME")
+    try:
+        path.stat()  # not `is_dir`, to which every error of a file system is a no since Python 3.14
+    except FileNotFoundError:
+        if path.parent.exists():
+            raise BadInput(f"artifact {uri} is lost: run again what made it") from None
+        shared = "workers that share runs must share DRIFTLINE_HOME"
+        raise FileNotFoundError(f"artifact {uri} is not on this machine: {shared}") from None
     return path
 
 

@@ -12,21 +12,23 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydantic import TypeAdapter, ValidationError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from contracts import Progress
+from contracts.children import BAD_INPUT, REFUSAL, STOPPED
 
-BAD_INPUT, CHECKPOINTED = 2, 75
 BEAT_EVERY = 5.0
 STALL_AFTER = 600.0
 CHECKPOINT_GRACE = 25.0
 """Seconds a child has to checkpoint after SIGTERM before it is killed."""
+LONGEST = 1 << 16
+"""Bytes of a line that are looked at."""
 
 _root = Path(__file__).resolve().parent.parent
 _progress = TypeAdapter(Progress)
@@ -48,6 +50,8 @@ async def run_child(module: str, job: Any, work: Path, home: Path, stall_after: 
     """
     job_file = work / "job.json"
     environment = os.environ | {"DRIFTLINE_HOME": str(home), "DRIFTLINE_PARENT_PID": str(os.getpid())}
+    # Not the working directory, which may have a folder `engines` of its own.
+    environment["PYTHONSAFEPATH"] = "1"
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_root), environment.get("PYTHONPATH")]))
     with _only_one(work) as lock:
         job_file.write_bytes(TypeAdapter(type(job)).dump_json(job, indent=2))
@@ -89,16 +93,16 @@ class _Watch:
         self.progress = Progress(f"loading {module.rpartition('.')[2]}", 0, 0)
         self.moved_at = time.monotonic()
         self.tail: deque[str] = deque(maxlen=20)
-        self.last = ""
-        """Last line of stderr: what a child that refuses its input has to say."""
+        self.refusal: str | None = None
+        """What a child that refuses its input has to say."""
 
     async def read_progress(self, stdout: asyncio.StreamReader | None) -> None:
         assert stdout is not None
-        async for line in stdout:
+        async for line in _lines(stdout):
             try:
                 progress = _progress.validate_json(line)
             except ValidationError:
-                self.tail.append(line.decode(errors="replace").rstrip())
+                self.tail.append(line)
                 continue
             if (progress.stage, progress.done) != (self.progress.stage, self.progress.done):
                 self.moved_at = time.monotonic()
@@ -107,12 +111,11 @@ class _Watch:
     async def read_log(self, stderr: asyncio.StreamReader | None, work: Path) -> None:
         assert stderr is not None
         with (work / "child.log").open("ab") as log:
-            while chunk := await stderr.read(65536):
-                log.write(chunk)
-                log.flush()
-                lines = [line for line in chunk.decode(errors="replace").splitlines() if line.strip()]
-                self.tail.extend(lines)
-                self.last = lines[-1] if lines else self.last
+            async for line in _lines(stderr, log):
+                if line.startswith(REFUSAL):
+                    self.refusal = self.refusal or line.removeprefix(REFUSAL)
+                elif line.strip():
+                    self.tail.append(line)
 
     async def beat_until_stalled(self) -> None:
         while time.monotonic() - self.moved_at < self.stall_after:
@@ -122,13 +125,28 @@ class _Watch:
     def raise_for(self, code: int | None, stalled: bool, shutdown: bool) -> None:
         if code == 0:
             return
-        if code == BAD_INPUT:
-            raise ApplicationError(self.last, type="BadInput", non_retryable=True)
-        if code == CHECKPOINTED or shutdown:
+        if code == BAD_INPUT and self.refusal is not None:
+            raise ApplicationError(self.refusal, type="BadInput", non_retryable=True)
+        if code == STOPPED or shutdown:
             raise ApplicationError(f"{self.module} stopped for the worker's shutdown", type="Preempted")
         if stalled:
             raise ApplicationError(f"{self.module} made no step for {self.stall_after:.0f} s and was killed", type="Stalled")
         raise ApplicationError(f"{self.module} ended with {code}: " + "\n".join(self.tail), type="ChildFailed")
+
+
+async def _lines(stream: asyncio.StreamReader, log: BinaryIO | None = None) -> AsyncIterator[str]:
+    """Lines without their ends, each cut at `LONGEST` bytes. What is read is copied to `log` at once."""
+    rest = b""
+    while chunk := await stream.read(LONGEST):
+        if log is not None:
+            log.write(chunk)
+            log.flush()
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line[:LONGEST].decode(errors="replace").rstrip()
+        rest = rest[:LONGEST]
+    if rest:
+        yield rest.decode(errors="replace").rstrip()
 
 
 async def _stop(child: asyncio.subprocess.Process, ended: asyncio.Task[int], checkpoint_first: bool) -> None:

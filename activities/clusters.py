@@ -16,7 +16,7 @@ from activities.artifacts import local_path
 from activities.beating import beating
 from activities.child import run_child
 from activities.resources import Resources
-from contracts import BuildClusterSet, CatalogueRef, ClusterSetRef, EmbedCatalogue, EmbeddingsRef, EmbedJob, Source
+from contracts import BadInput, BuildClusterSet, CatalogueRef, ClusterSetRef, EmbedCatalogue, EmbeddingsRef, EmbedJob, Source
 from interests import clusters, keywords
 from sources.profile import catalogue
 
@@ -30,14 +30,12 @@ class ClusterActivities:
         """The asked cluster set, else the newest.
 
         Raises:
-            ValueError: there is none.
+            BadInput: there is none.
         """
         with self.resources.engine.connect() as connection:
             wanted = db.clusters.newest(connection) if version is None else version
             if wanted is None:
-                raise ValueError(
-                    "there is no cluster set yet: run `driftline clusters build` or `driftline clusters import` first"
-                )
+                raise BadInput("there is no cluster set yet: run `driftline clusters build` or `driftline clusters import` first")
             found = db.clusters.describe(connection, wanted)
         return ClusterSetRef(found.version, found.clusters, found.items)
 

@@ -6,7 +6,7 @@ from temporalio import activity
 
 import db.models
 from activities.resources import Resources
-from contracts import FindModel, ModelRef
+from contracts import BadInput, FindModel, ModelRef
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,12 @@ class ModelActivities:
         """Design §3.12.
 
         Raises:
-            ValueError: no fine-tuned model had passed its gates or a review by then.
+            BadInput: no fine-tuned model had passed its gates or a review by then.
         """
         with self.resources.engine.connect() as connection:
             model = db.models.newest_approved(connection, request.nominal, request.cluster_set)
         if model is None:
-            raise ValueError(
+            raise BadInput(
                 f"there is no approved model of {request.nominal:%Y-%m-%d} or before"
                 f"{f' of cluster set {request.cluster_set}' if request.cluster_set else ''}: "
                 "start `driftline run fine-tune` first, or decide on its candidate (`driftline review list`)"
@@ -35,7 +35,7 @@ class ModelActivities:
         """The model to replay held-out days with, which begin at `request.nominal`.
 
         Raises:
-            ValueError: the asked model, or every approved one, was trained on later days, so that none is held out.
+            BadInput: the asked model, or every approved one, was trained on later days, so that none is held out.
         """
         with self.resources.engine.connect() as connection:
             if request.model is None:
@@ -45,7 +45,7 @@ class ModelActivities:
                 model = db.models.get(connection, request.model) if trained <= request.nominal else None
         if model is None:
             which = f"model {request.model} was not" if request.model else "no approved model was"
-            raise ValueError(
+            raise BadInput(
                 f"{which} trained only on days before {request.nominal:%Y-%m-%d}, so nothing is held out: choose a "
                 "later --from, or fine-tune on an earlier window (`driftline run fine-tune --at`)"
             )

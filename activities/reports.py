@@ -37,7 +37,7 @@ def content(connection: Connection, table: int, gates: Gates) -> Content:
     """Everything that is known of a table by now.
 
     Raises:
-        ValueError: there is no such table.
+        BadInput: there is no such table.
     """
     about = db.tables.get(connection, table)
     measured = db.measurements.about(connection, about.cluster_set, about.model_version)

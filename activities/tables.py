@@ -12,7 +12,7 @@ import db.counts
 import db.tables
 from activities.artifacts import local_path
 from activities.resources import Resources
-from contracts import StoreTable, TableRef
+from contracts import BadInput, StoreTable, TableRef
 from interests.tables import check
 
 PAIR = ["c1", "c2"]
@@ -28,7 +28,7 @@ class TableActivities:
         mapping = _by_pair(local_path(request.mapping.uri) / "mapping.parquet")
         prompts = _by_pair(local_path(request.prompts.uri) / "prompts.parquet")
         if not all(mapping[name].equals(prompts[name]) for name in PAIR):
-            raise ValueError("the mapping does not answer the pairs of its prompts: run the workflow again")
+            raise BadInput("the mapping does not answer the pairs of its prompts: run the workflow again")
         mapping = mapping.append_column("retrieved", prompts["retrieved"])  # Arrow joins no lists
         with self.resources.engine.begin() as connection:
             cluster_set = db.counts.describe(connection, request.counts).cluster_set

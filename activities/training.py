@@ -16,7 +16,7 @@ import db.models
 from activities.artifacts import local_path
 from activities.child import run_child
 from activities.resources import Resources
-from contracts import ModelRef, Train, TrainJob
+from contracts import BadInput, ModelRef, Train, TrainJob
 
 _request = TypeAdapter(Train)
 
@@ -45,7 +45,7 @@ class TrainingActivities:
             found = db.models.find(connection, request.curated.counts, request.samples.hash, recipe)
         try:
             return found if found and local_path(found.adapter_uri) else None
-        except ValueError:
+        except BadInput:
             return None
 
     def _register(self, request: Train, recipe: dict[str, Any], work: Path, adapter: Path) -> ModelRef:

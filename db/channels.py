@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, func, insert, select, text, update
 
-from contracts import Published, RunIds
+from contracts import BadInput, Published, RunIds
 from db import tables
 from db.keys import lock
 from db.schema import channel as channels
@@ -87,7 +87,7 @@ def publish(
         force: also over a table of a later nominal time, which otherwise makes this one `superseded`.
 
     Raises:
-        ValueError: there is no such table.
+        BadInput: there is no such table.
         NotPublishable: incomplete, not evaluated, or stopped for a review that did not approve it.
         Conflict: the channel does not point at `expected`.
     """
@@ -108,7 +108,7 @@ def rollback(conn: Connection, channel: str, to_version: int | None = None, *, a
     """Point a channel back at a table it has served before; without `to_version`, at the one before the current.
 
     Raises:
-        ValueError: there is nothing to go back to, or the channel never served that table.
+        BadInput: there is nothing to go back to, or the channel never served that table.
         NotPublishable: the table was rejected since.
     """
     lock(conn, f"channel:{channel}")
@@ -117,9 +117,9 @@ def rollback(conn: Connection, channel: str, to_version: int | None = None, *, a
     if to_version is None:
         to_version = next((move.from_version for move in moves if move.to_version == at), None)
         if to_version is None:
-            raise ValueError(f"channel {channel!r} has no earlier table to go back to: see `driftline tables list`")
+            raise BadInput(f"channel {channel!r} has no earlier table to go back to: see `driftline tables list`")
     elif to_version not in {move.to_version for move in moves}:
-        raise ValueError(f"channel {channel!r} never served table {to_version}: use `driftline tables publish {to_version}`")
+        raise BadInput(f"channel {channel!r} never served table {to_version}: use `driftline tables publish {to_version}`")
     if to_version != at:
         _require_publishable(conn, to_version, None)
         _move(conn, channel, at, to_version, "rollback", actor=actor, reason=reason, review_id=None, run=None)

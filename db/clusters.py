@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import Connection, insert, select
 
-from contracts import ClusterSetRef
+from contracts import BadInput, ClusterSetRef
 from db.keys import content_key, lock
 from db.load import copy_rows
 from db.schema import cluster, cluster_item, cluster_set
@@ -43,16 +43,16 @@ def add(conn: Connection, clusters: pa.Table, items: pa.Table, method: dict[str,
         key: what makes two sets the same; without it, their content and method.
 
     Raises:
-        ValueError: the ids have gaps, or an item names a cluster that is not there.
+        BadInput: the ids have gaps, or an item names a cluster that is not there.
     """
     clusters = clusters.select(CLUSTERS.names).cast(CLUSTERS).sort_by("cluster")
     items = items.select(ITEMS.names).cast(ITEMS).sort_by("item")
     size = clusters.num_rows
     if clusters["cluster"].to_pylist() != list(range(size)):
-        raise ValueError(f"cluster ids must be 0..{size - 1}, each once")
+        raise BadInput(f"cluster ids must be 0..{size - 1}, each once")
     stray = sorted(set(items["cluster"].unique().to_pylist()) - set(range(size)))
     if stray:
-        raise ValueError(f"items are assigned to clusters that are not in the set: {stray[:5]}")
+        raise BadInput(f"items are assigned to clusters that are not in the set: {stray[:5]}")
     key = content_key(key) if key else content_key(clusters, items, method)
     lock(conn, f"cluster_set:{key}")
     found = conn.execute(select(cluster_set).where(cluster_set.c.key == key)).one_or_none()
@@ -74,14 +74,14 @@ def get(conn: Connection, version: int) -> pa.Table:
     """The clusters of a set, sorted by id.
 
     Raises:
-        ValueError: there is no such set.
+        BadInput: there is no such set.
     """
     query = (
         select(*(cluster.c[name] for name in CLUSTERS.names)).where(cluster.c.cluster_set == version).order_by(cluster.c.cluster)
     )
     rows = conn.execute(query).mappings().all()
     if not rows:
-        raise ValueError(f"no cluster set {version}: see `driftline clusters show`")
+        raise BadInput(f"no cluster set {version}: see `driftline clusters show`")
     return pa.Table.from_pylist([dict(row) for row in rows], schema=CLUSTERS)
 
 
@@ -93,11 +93,11 @@ def items(conn: Connection, version: int) -> pa.Table:
 
 
 def describe(conn: Connection, version: int) -> ClusterSet:
-    """Raises ValueError: there is no such set."""
+    """Raises BadInput: there is no such set."""
     for found in list_sets(conn):
         if found.version == version:
             return found
-    raise ValueError(f"no cluster set {version}: see `driftline clusters show`")
+    raise BadInput(f"no cluster set {version}: see `driftline clusters show`")
 
 
 def list_sets(conn: Connection) -> list[ClusterSet]:

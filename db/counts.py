@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, Row, insert, select
 
-from contracts import CountsRef, Window
+from contracts import BadInput, CountsRef, Window
 from db.keys import content_key, lock
 from db.load import add_partition, copy_integers, read_integers
 from db.schema import counts as records
@@ -80,12 +80,12 @@ def add(
 
 
 def get(conn: Connection, version: int) -> CountsRef:
-    """Raises ValueError: there is no such version."""
+    """Raises BadInput: there is no such version."""
     return _ref(_one(conn, version))
 
 
 def describe(conn: Connection, version: int) -> Counts:
-    """Raises ValueError: there is no such version."""
+    """Raises BadInput: there is no such version."""
     row = _one(conn, version)
     return Counts(
         version=row.version,
@@ -106,7 +106,7 @@ def read(conn: Connection, version: int) -> pa.Table:
     """The rows of a version: c1, c2, c_next int32, n int64; sorted.
 
     Raises:
-        ValueError: there is no such version.
+        BadInput: there is no such version.
     """
     _one(conn, version)
     query = "SELECT c1, c2, c_next, n FROM transition_count WHERE version = %s ORDER BY c1, c2, c_next"
@@ -116,7 +116,7 @@ def read(conn: Connection, version: int) -> pa.Table:
 def _one(conn: Connection, version: int) -> Row[Any]:
     row = conn.execute(select(records).where(records.c.version == version)).one_or_none()
     if row is None:
-        raise ValueError(f"no counts version {version}")
+        raise BadInput(f"no counts version {version}")
     return row
 
 

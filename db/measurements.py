@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, insert, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from contracts import MeasurementKind, MeasurementRef, RunIds
+from contracts import BadInput, MeasurementKind, MeasurementRef, RunIds
 from db.keys import content_key, lock
 from db.schema import measurement as measurements
 from interests.metrics.answers import Answers
@@ -61,7 +61,7 @@ def add(
         inputs: everything it was computed from; dates, tuples and dataclasses are stored as JSON.
 
     Raises:
-        ValueError: a number of the result is not finite.
+        BadInput: a number of the result is not finite.
     """
     numbers = TypeAdapter(type(result)).dump_python(result, mode="json")
     json.dumps(numbers, allow_nan=False)
@@ -88,10 +88,10 @@ def add(
 
 
 def get(conn: Connection, version: int) -> Measurement:
-    """Raises ValueError: there is no such version."""
+    """Raises BadInput: there is no such version."""
     row = conn.execute(select(measurements).where(measurements.c.version == version)).one_or_none()
     if row is None:
-        raise ValueError(f"no measurement {version}")
+        raise BadInput(f"no measurement {version}")
     return _measurement(row)
 
 

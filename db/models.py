@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, text
 
-from contracts import ModelRef, RunIds
+from contracts import BadInput, ModelRef, RunIds
 from db.keys import content_key, lock
 from db.schema import counts, model
 
@@ -70,15 +70,15 @@ def find(conn: Connection, counts: int, samples_hash: str, recipe: dict[str, Any
 
 
 def describe(conn: Connection, version: int) -> Model:
-    """Raises ValueError: there is no such version."""
+    """Raises BadInput: there is no such version."""
     row = conn.execute(select(model).where(model.c.version == version)).mappings().one_or_none()
     if row is None:
-        raise ValueError(f"no model version {version}: run `driftline run fine-tune`")
+        raise BadInput(f"no model version {version}: run `driftline run fine-tune`")
     return Model(**{name: value for name, value in row.items() if name != "key"})
 
 
 def get(conn: Connection, version: int) -> ModelRef:
-    """Raises ValueError: there is no such version."""
+    """Raises BadInput: there is no such version."""
     found = describe(conn, version)
     return ModelRef(found.version, found.cluster_set, found.base_model, found.adapter_uri, found.adapter_hash)
 
@@ -117,7 +117,7 @@ def trained_until(conn: Connection, version: int) -> datetime:
     """Where the days end that a model has learned from.
 
     Raises:
-        ValueError: there is no such version.
+        BadInput: there is no such version.
     """
     query = select(counts.c.window_end).where(counts.c.version == describe(conn, version).counts_version)
     ended: datetime = conn.execute(query).scalar_one()

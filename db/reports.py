@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, insert, select, text
 
-from contracts import ReportRef
+from contracts import BadInput, ReportRef
 from db.keys import content_key, lock
 from db.schema import report as reports
 
@@ -39,10 +39,10 @@ def add(conn: Connection, table: int, measurements: Sequence[int], findings: Seq
 
 
 def get(conn: Connection, version: int) -> Report:
-    """Raises ValueError: there is no such report."""
+    """Raises BadInput: there is no such report."""
     found = _one(conn, select(reports).where(reports.c.version == version))
     if found is None:
-        raise ValueError(f"no report {version}")
+        raise BadInput(f"no report {version}")
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, select
 from sqlalchemy.dialects.postgresql import insert
 
-from contracts import ClosedReview, OpenReview, Verdict
+from contracts import BadInput, ClosedReview, OpenReview, Verdict
 from db.schema import evaluation, review, verdict
 
 
@@ -34,12 +34,12 @@ def open(conn: Connection, request: OpenReview) -> None:
     """Record that a candidate waits for review. The same review is opened once.
 
     Raises:
-        ValueError: the candidate was not evaluated first.
+        BadInput: the candidate was not evaluated first.
     """
     newest = select(evaluation.c.id).where(evaluation.c.table_version == request.table).order_by(evaluation.c.id.desc()).limit(1)
     stopped_by = conn.execute(newest).scalar_one_or_none()
     if stopped_by is None:
-        raise ValueError(f"transition table {request.table} has no evaluation: evaluate it before opening a review")
+        raise BadInput(f"transition table {request.table} has no evaluation: evaluate it before opening a review")
     row = {
         "gate_id": request.review_id,
         "table_version": request.table,
@@ -57,7 +57,7 @@ def record_verdict(conn: Connection, given: Verdict) -> bool:
     """Store a person's decision. True if it stands (also when it stood already), False if the review has another one.
 
     Raises:
-        ValueError: there is no such review.
+        BadInput: there is no such review.
     """
     return _close(conn, given.review_id, given.decision, given.reviewer, given.reason)
 
@@ -66,7 +66,7 @@ def expire(conn: Connection, review_id: str, reason: str = "no verdict in time")
     """Close a review that nobody answered. False if somebody did.
 
     Raises:
-        ValueError: there is no such review.
+        BadInput: there is no such review.
     """
     return _close(conn, review_id, "expired", "driftline", reason)
 
@@ -78,10 +78,10 @@ def waiting(conn: Connection) -> list[Review]:
 
 
 def get(conn: Connection, review_id: str) -> Review:
-    """Raises ValueError: there is no such review."""
+    """Raises BadInput: there is no such review."""
     row = conn.execute(_reviews().where(review.c.gate_id == review_id)).mappings().one_or_none()
     if row is None:
-        raise ValueError(f"no review {review_id}: see `driftline review list`")
+        raise BadInput(f"no review {review_id}: see `driftline review list`")
     return Review(**row)
 
 
@@ -89,7 +89,7 @@ def closed(conn: Connection, review_id: str) -> ClosedReview | None:
     """How a review ended; None while it waits.
 
     Raises:
-        ValueError: there is no such review.
+        BadInput: there is no such review.
     """
     found = get(conn, review_id)
     return ClosedReview(found.decision, found.reviewer) if found.decision and found.reviewer else None  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, func, insert, select, text
 
-from contracts import Kind, StoreTable, TableRef
+from contracts import BadInput, Kind, StoreTable, TableRef
 from db.keys import content_key, lock
 from db.load import add_partition, copy_rows
 from db.mappings import ROWS, checked, to_rows
@@ -92,7 +92,7 @@ def add(conn: Connection, request: StoreTable, mapping: pa.Table) -> TableRef:
         mapping: c1, c2, c_next int32, exact bool, free str|null and, for RAG, retrieved list<int32>; every pair at most once.
 
     Raises:
-        ValueError: model and counts are of different cluster sets, or a row is not of that cluster set or not novel.
+        BadInput: model and counts are of different cluster sets, or a row is not of that cluster set or not novel.
     """
     about = (request.kind, request.nominal, request.model, request.counts, request.prompts.hash)
     key = content_key(*about, asdict(request.generation), asdict(request.retrieval) if request.retrieval else None)
@@ -144,19 +144,19 @@ def list_tables(conn: Connection) -> list[TransitionTable]:
 
 
 def newest(conn: Connection) -> int:
-    """Raises ValueError: there is no table yet."""
+    """Raises BadInput: there is no table yet."""
     version = conn.execute(select(func.max(transition_table.c.version))).scalar_one()
     if version is None:
-        raise ValueError("there is no transition table yet: run `driftline run fine-tune` first")
+        raise BadInput("there is no transition table yet: run `driftline run fine-tune` first")
     return int(version)
 
 
 def get(conn: Connection, version: int) -> TransitionTable:
-    """Raises ValueError: there is no such table."""
+    """Raises BadInput: there is no such table."""
     query = text("SELECT * FROM table_overview WHERE version = :version")
     row = conn.execute(query, {"version": version}).mappings().one_or_none()
     if row is None:
-        raise ValueError(f"no transition table {version}: see `driftline tables list`")
+        raise BadInput(f"no transition table {version}: see `driftline tables list`")
     return TransitionTable(**row)
 
 
@@ -164,7 +164,7 @@ def rows(conn: Connection, version: int) -> pa.Table:
     """c1, c2, c_next int32, decoding ("exact" | "constrained"), free str|null, retrieved list<int32>; sorted by (c1, c2).
 
     Raises:
-        ValueError: there is no such table.
+        BadInput: there is no such table.
     """
     get(conn, version)
     wanted = [transition.c[name] for name in ROWS.names]
@@ -177,7 +177,7 @@ def before(conn: Connection, version: int) -> int | None:
     """The table before this one: of the same cluster set, the next older nominal time, complete.
 
     Raises:
-        ValueError: there is no such table.
+        BadInput: there is no such table.
     """
     this = get(conn, version)
     query = """
@@ -193,7 +193,7 @@ def lineage(conn: Connection, version: int) -> dict[str, Any]:
     """Everything a table was made of and everyone who had a say: the row of `table_lineage`, with JSON values inside.
 
     Raises:
-        ValueError: there is no such table.
+        BadInput: there is no such table.
     """
     get(conn, version)
     return dict(conn.execute(text("SELECT * FROM table_lineage WHERE version = :version"), {"version": version}).mappings().one())
@@ -203,7 +203,7 @@ def lookup(conn: Connection, c1: int, c2: int, channel: str = "default") -> Answ
     """The novel cluster to explore after c1 and then c2, from the channel's current table.
 
     Raises:
-        ValueError: nothing is published on the channel, or the pair is not in its table.
+        BadInput: nothing is published on the channel, or the pair is not in its table.
     """
     query = text(
         """
@@ -220,19 +220,19 @@ def lookup(conn: Connection, c1: int, c2: int, channel: str = "default") -> Answ
     current = "SELECT clusters FROM channel JOIN table_overview ON version = table_version WHERE name = :channel"
     clusters = conn.execute(text(current), {"channel": channel}).scalar_one_or_none()
     if clusters is None:
-        raise ValueError(f"nothing is published on channel {channel!r}: see `driftline tables list`")
-    raise ValueError(f"no pair ({c1}, {c2}): two different cluster ids out of 0..{clusters - 1}; see `driftline clusters show`")
+        raise BadInput(f"nothing is published on channel {channel!r}: see `driftline tables list`")
+    raise BadInput(f"no pair ({c1}, {c2}): two different cluster ids out of 0..{clusters - 1}; see `driftline clusters show`")
 
 
 def diff(conn: Connection, a: int, b: int) -> Difference:
     """What changed from table `a` to table `b`.
 
     Raises:
-        ValueError: there is no such table, or their cluster sets differ, so that ids do not compare.
+        BadInput: there is no such table, or their cluster sets differ, so that ids do not compare.
     """
     first, second = get(conn, a), get(conn, b)
     if first.cluster_set != second.cluster_set:
-        raise ValueError(f"tables {a} and {b} have different cluster sets ({first.cluster_set} and {second.cluster_set})")
+        raise BadInput(f"tables {a} and {b} have different cluster sets ({first.cluster_set} and {second.cluster_set})")
     both = "SELECT count(*) FROM transition ta JOIN transition tb USING (c1, c2) WHERE ta.version = :a AND tb.version = :b"
     pairs = conn.execute(text(both), {"a": a, "b": b}).scalar_one()
     found = conn.execute(text("SELECT * FROM transition_diff(:a, :b)"), {"a": a, "b": b}).mappings().all()
@@ -250,9 +250,9 @@ def _cluster_set(conn: Connection, request: StoreTable) -> tuple[int, int]:
     )
     row = conn.execute(query).one_or_none()
     if row is None:
-        raise ValueError(f"no model version {request.model} or no counts version {request.counts}")
+        raise BadInput(f"no model version {request.model} or no counts version {request.counts}")
     if row.cluster_set != row.counted:
-        raise ValueError(
+        raise BadInput(
             f"the model is of cluster set {row.cluster_set}, the counts are of {row.counted}: count again or fine-tune"
         )
     return row.cluster_set, row.clusters

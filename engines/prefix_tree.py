@@ -52,7 +52,7 @@ def logits(model, tree: PrefixTree, nodes: torch.Tensor) -> torch.Tensor:
     Everything but attention works token by token, so it sees the nodes. Attention sees whole sequences.
 
     Raises:
-        ValueError: the model's attention cannot be exchanged.
+        BadInput: the model's attention cannot be exchanged.
     """
     with exchanged(model, ATTENTION):
         return model(

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from contracts import BadInput
 from engines.engine import Block
 from interests.prompts import completion
 
@@ -48,7 +49,7 @@ class Prompts:
 def read_prompts(folder: Path) -> Prompts:
     """
     Raises:
-        ValueError: the prompts are not one per ordered pair of at least three clusters, or were not made with one template.
+        BadInput: the prompts are not one per ordered pair of at least three clusters, or were not made with one template.
     """
     labels = pq.read_table(folder / "labels.parquet").sort_by("cluster")["description"].to_pylist()
     table = pq.read_table(folder / "prompts.parquet", columns=["c1", "c2", "shared", "first", "rest"])
@@ -56,13 +57,13 @@ def read_prompts(folder: Path) -> Prompts:
     clusters = len(labels)
     every_pair = [(c1, c2) for c1 in range(clusters) for c2 in range(clusters) if c1 != c2]
     if list(zip(table["c1"].to_pylist(), table["c2"].to_pylist(), strict=True)) != every_pair or clusters < 3:
-        raise ValueError(f"{folder} does not hold one prompt for every ordered pair of at least 3 clusters: render it again")
+        raise BadInput(f"{folder} does not hold one prompt for every ordered pair of at least 3 clusters: render it again")
     shared = table["shared"].unique().to_pylist()
     if len(shared) != 1:
-        raise ValueError(f"the prompts in {folder} do not all begin with the same segment: render them with one template")
+        raise BadInput(f"the prompts in {folder} do not all begin with the same segment: render them with one template")
     for c1 in range(clusters):
         if len(table["first"][c1 * (clusters - 1) : (c1 + 1) * (clusters - 1)].unique()) != 1:
-            raise ValueError(f"the prompts of c1 = {c1} differ in what they say about it: render them with one template")
+            raise BadInput(f"the prompts of c1 = {c1} differ in what they say about it: render them with one template")
     identities = _identities(shared[0], table)
     return Prompts([completion(text) for text in labels], shared[0], table.drop("shared").append_column("prompt", identities))
 
@@ -81,7 +82,7 @@ def known_answers(folders: Sequence[Path], prompts: Prompts) -> pa.Table:
     for folder in folders:
         theirs = pq.read_table(folder / "mapping.parquet").combine_chunks()
         if not all(theirs[name].equals(prompts.pairs[name]) for name in ("c1", "c2")):
-            raise ValueError(f"{folder} maps other pairs than these prompts ask: it is of another cluster set")
+            raise BadInput(f"{folder} maps other pairs than these prompts ask: it is of another cluster set")
         take = pc.and_(pc.equal(theirs["prompt"], prompt), pc.is_null(c_next))
         c_next, exact, free = (
             pc.if_else(take, theirs[name], ours) for name, ours in zip(ANSWER, (c_next, exact, free), strict=True)

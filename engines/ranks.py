@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from contracts import TrainJob
+from contracts import BadInput, TrainJob
 from engines import child
 
 POLL = 0.05
@@ -24,7 +24,7 @@ def launch(module: str) -> None:
 
     A rank that fails takes the others with it. Rank 0 alone writes to stdout.
     """
-    if "RANK" in os.environ:
+    if child.RANK in os.environ:
         return
     processes = TypeAdapter(TrainJob).validate_json(Path(sys.argv[1]).read_bytes()).training.processes
     if processes > 1:
@@ -33,20 +33,20 @@ def launch(module: str) -> None:
 
 def rank() -> int:
     """Which of the processes this is; 0 where there is one."""
-    return int(os.environ.get("RANK", "0"))
+    return int(os.environ.get(child.RANK, "0"))
 
 
 def take_gpu(processes: int) -> None:
     """Makes the rank's own GPU the current one, where there are any.
 
     Raises:
-        ValueError: there are not enough.
+        BadInput: there are not enough.
     """
     import torch  # not above: who launches the others needs none
 
     gpus = torch.cuda.device_count()
     if gpus and processes > gpus:
-        raise ValueError(f"training.processes is {processes}, but this machine has {gpus} GPUs: lower it")
+        raise BadInput(f"training.processes is {processes}, but this machine has {gpus} GPUs: lower it")
     if gpus:
         torch.cuda.set_device(rank())
 
@@ -65,7 +65,7 @@ def _start(module: str, processes: int) -> list[subprocess.Popen[bytes]]:
     return [
         subprocess.Popen(
             [sys.executable, "-m", module, *sys.argv[1:]],
-            env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            env=os.environ | shared | {child.RANK: str(rank), "RANK": str(rank), "LOCAL_RANK": str(rank)},
             stdout=None if rank == 0 else subprocess.DEVNULL,
             close_fds=False,  # the lock of the job's folder is held as long as a rank lives
         )

@@ -12,6 +12,7 @@ from itertools import accumulate
 import torch
 from transformers import AttentionInterface, PreTrainedModel
 
+from contracts import BadInput
 from engines.attention import check_plain, exchanged
 
 UNSUITED = "{} cannot be asked with a shared prefix ({}): choose generation.engine = 'vllm', or another training.base_model"
@@ -90,7 +91,7 @@ class SharedPrefixModel:
     """A causal LM of transformers with this attention.
 
     Raises:
-        ValueError: the model's own attention does something that this one does not.
+        BadInput: the model's own attention does something that this one does not.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -102,9 +103,9 @@ class SharedPrefixModel:
             half = self.extend(Prefix(), probe[:4].tolist())
             found = self.forward(Rows(half, 1, 4), [0], [probe[4:].tolist()], [1])[0]
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(UNSUITED.format(type(model).__name__, error)) from error
+            raise BadInput(UNSUITED.format(type(model).__name__, error)) from error
         if (found - expected).abs().max() > 0.1 * expected.std():  # bfloat16 rounds to within a tenth of that
-            raise ValueError(UNSUITED.format(type(model).__name__, "it gives other logits"))
+            raise BadInput(UNSUITED.format(type(model).__name__, "it gives other logits"))
 
     @torch.inference_mode()
     def _plain(self, tokens: torch.Tensor) -> torch.Tensor:

@@ -33,7 +33,7 @@ def train(job: TrainJob) -> None:
     """Trains an adapter on the job's samples.
 
     Raises:
-        ValueError: there is no sample, the base model cannot be used, or there are fewer GPUs than processes.
+        BadInput: there is no sample, the base model cannot be used, or there are fewer GPUs than processes.
         child.Stopped: on SIGTERM, after a checkpoint.
     """
     training, out, work = job.training, Path(job.out), Path(job.work)

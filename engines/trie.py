@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from contracts import BadInput
+
 
 @dataclass
 class Node:
@@ -23,7 +25,7 @@ class Trie:
         labels: tokens of each cluster's description, end token last; position = cluster id.
 
     Raises:
-        ValueError: one description's tokens are a prefix of another's, or equal to them.
+        BadInput: one description's tokens are a prefix of another's, or equal to them.
     """
 
     def __init__(self, labels: Sequence[Sequence[int]]) -> None:
@@ -58,11 +60,11 @@ class Trie:
 
 
 def check_prefix_free(labels: Sequence[Sequence[int]], names: Sequence[str]) -> None:
-    """Raises ValueError: one description's tokens (`labels`, end token last) are how another's begin, or the same."""
+    """Raises BadInput: one description's tokens (`labels`, end token last) are how another's begin, or the same."""
     ordered = sorted((list(label[:-1]), name) for label, name in zip(labels, names, strict=True))
     for (shorter, one), (longer, other) in pairwise(ordered):
         if longer[: len(shorter)] == shorter:
-            raise ValueError(
+            raise BadInput(
                 f"to this model's tokenizer the description of {one} is how that of {other} begins: "
                 "change one of the two descriptions"
             )

@@ -72,7 +72,7 @@ class TrieEngine:
         sampling: draw the answers; None: take the likeliest token at every fork.
 
     Raises:
-        ValueError: the descriptions are not prefix-free in this tokenizer, or the model's attention does not suit.
+        BadInput: the descriptions are not prefix-free in this tokenizer, or the model's attention does not suit.
     """
 
     def __init__(

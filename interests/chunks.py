@@ -1,6 +1,5 @@
 """Work on all cores, with the same bits on any number of them."""
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -8,6 +7,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
+
+from interests.cores import cores
 
 Result = TypeVar("Result")
 
@@ -28,5 +29,5 @@ class Chunks:
 @contextmanager
 def on_all_cores() -> Iterator[Chunks]:
     # Sums over BLAS's own threads come in no fixed order.
-    with threadpool_limits(limits=1), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with threadpool_limits(limits=1), ThreadPoolExecutor(cores()) as pool:
         yield Chunks(pool)

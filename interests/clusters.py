@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import contracts
+from contracts import BadInput
 from interests.chunks import Chunks, on_all_cores
 from interests.partition import partition
 from interests.shifts import Bounds
@@ -34,15 +35,15 @@ def build(embeddings: NDArray[np.float32], traffic: NDArray[np.int64], knobs: co
     otherwise.
 
     Raises:
-        ValueError: |C| < 4, or fewer texts than clusters.
+        BadInput: |C| < 4, or fewer texts than clusters.
     """
     n_clusters = math.prod(knobs.fan_out)
     if n_clusters < 4:
-        raise ValueError(
+        raise BadInput(
             f"fan_out = {list(knobs.fan_out)} makes {n_clusters} clusters; a transition needs 4 or more: raise clusters.fan_out"
         )
     if len(embeddings) < n_clusters:
-        raise ValueError(
+        raise BadInput(
             f"{len(embeddings)} distinct texts cannot fill {n_clusters} clusters: lower clusters.fan_out, "
             f"which is {list(knobs.fan_out)}, or set source.text to a more detailed text"
         )

@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
+from contracts import BadInput
 from interests import triples
 from interests.triples import Ints, Triples
 
@@ -81,11 +82,11 @@ def counting_model(counts: pa.Table, n_clusters: int, strengths: Strengths) -> C
         counts: c1, c2, c_next: int32, n: int64.
 
     Raises:
-        ValueError: there is no triple.
+        BadInput: there is no triple.
     """
     found = triples.read(counts, n_clusters)
     if not len(found.n):
-        raise ValueError("no triple in the window, so there is nothing to count: widen the window or check source.positive")
+        raise BadInput("no triple in the window, so there is nothing to count: widen the window or check source.positive")
     popularity: Floats = (np.bincount(found.c_next, found.n, n_clusters) + 1) / (found.n.sum() + n_clusters)
     pair = found.pair(n_clusters)
     order = np.lexsort((found.c_next, pair))
@@ -103,11 +104,11 @@ def fit_strengths(counts: pa.Table, validation: pa.Table, n_clusters: int) -> St
         validation: the same of days after it, which nothing else has seen.
 
     Raises:
-        ValueError: one of the windows has no triple.
+        BadInput: one of the windows has no triple.
     """
     later = triples.read(validation, n_clusters)
     if not len(later.n):
-        raise ValueError("no triple in the validation window, so nothing can be fitted: lengthen it")
+        raise BadInput("no triple in the validation window, so nothing can be fitted: lengthen it")
     pair = later.pair(n_clusters)
 
     def fitted(log_single: float) -> tuple[float, float]:

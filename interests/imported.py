@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from contracts import BadInput
 from interests.descriptions import describe
 
 
@@ -17,20 +18,20 @@ def imported_table(assigned: pa.Table, traffic: pa.Table) -> tuple[pa.Table, pa.
         The clusters (cluster, name, description, keywords, traffic) and the assignment (item, cluster).
 
     Raises:
-        ValueError: an item has two names, or there are fewer than 4 interests.
+        BadInput: an item has two names, or there are fewer than 4 interests.
     """
     assigned = assigned.select(["item", "name"]).drop_null().group_by(["item", "name"]).aggregate([])
     twice = assigned.group_by("item").aggregate([("name", "list")]).filter(pc.list_value_length(pc.field("name_list")) > 1)
     if twice.num_rows:
         item, names = twice["item"][0].as_py(), twice["name_list"][0].as_py()
-        raise ValueError(f"{twice.num_rows} items have several interests, e.g. {item!r}: {', '.join(map(repr, sorted(names)))}")
+        raise BadInput(f"{twice.num_rows} items have several interests, e.g. {item!r}: {', '.join(map(repr, sorted(names)))}")
     joined = assigned.join(traffic, "item", join_type="left outer")
     joined = joined.set_column(joined.column_names.index("traffic"), "traffic", pc.fill_null(joined["traffic"], 0))
     named = (
         joined.group_by("name").aggregate([("traffic", "sum")]).sort_by([("traffic_sum", "descending"), ("name", "ascending")])
     )
     if named.num_rows < 4:
-        raise ValueError(f"{named.num_rows} interests are too few: every pair needs at least two novel ones, so import 4 or more")
+        raise BadInput(f"{named.num_rows} interests are too few: every pair needs at least two novel ones, so import 4 or more")
     ids = pa.array(range(named.num_rows), pa.int32())
     names = named["name"].to_pylist()
     clusters = pa.table(

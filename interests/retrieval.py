@@ -7,6 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 import contracts
+from contracts import BadInput
 from interests import triples
 from interests.triples import Ints, Triples
 
@@ -37,10 +38,10 @@ def retrieve(counts: pa.Table, previous: pa.Table | None, retrieval: contracts.R
         previous: the same of the window before; `trend` needs it.
 
     Raises:
-        ValueError: the window has no triple, or `trend` has no window before.
+        BadInput: the window has no triple, or `trend` has no window before.
     """
     if counts.num_rows == 0:
-        raise ValueError(
+        raise BadInput(
             "no triple in the retrieval window, so there is nothing to retrieve: widen the window or check source.positive"
         )
     found = triples.read(counts, n_clusters)
@@ -48,7 +49,7 @@ def retrieve(counts: pa.Table, previous: pa.Table | None, retrieval: contracts.R
     score, ranked = found.n.astype(np.float64), np.ones(len(pair), dtype=np.bool_)
     if retrieval.similarity == "trend":
         if previous is None:
-            raise ValueError("retrieval.similarity = 'trend' compares with the window before: pass its counts")
+            raise BadInput("retrieval.similarity = 'trend' compares with the window before: pass its counts")
         score, ranked = _change(found, triples.read(previous, n_clusters), retrieval, n_clusters)
     order = np.lexsort((found.tie_break(), -found.n, -score))
     order = order[ranked[order]]

@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from contracts import BadInput
 from interests import triples
 
 
@@ -17,10 +18,10 @@ def curate(counts: pa.Table, pairs_per_label: int) -> pa.Table:
         the triple, so that low ids are not favoured and the order of the rows does not matter.
 
     Raises:
-        ValueError: there is no triple to learn from.
+        BadInput: there is no triple to learn from.
     """
     if counts.num_rows == 0:
-        raise ValueError(
+        raise BadInput(
             "no triple in the training window, so there is nothing to learn from: widen the window or check source.positive"
         )
     found = triples.read(counts)

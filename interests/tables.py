@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from contracts import BadInput
 from interests import triples
 
 
@@ -13,7 +14,7 @@ def check(mapping: pa.Table, n_clusters: int) -> None:
         mapping: c1, c2, c_next: int32, in any order.
 
     Raises:
-        ValueError: an answer is not novel or an id is unknown, or pairs are missing or answered twice; with examples.
+        BadInput: an answer is not novel or an id is unknown, or pairs are missing or answered twice; with examples.
     """
     answered = np.bincount(triples.read(mapping, n_clusters).pair(n_clusters), minlength=n_clusters * (n_clusters - 1))
     c1, c2 = triples.pairs(n_clusters)
@@ -25,4 +26,4 @@ def check(mapping: pa.Table, n_clusters: int) -> None:
         if len(wrong):
             problems.append(f"{len(wrong)} {what}, e.g. {', '.join(f'({c1[i]}, {c2[i]})' for i in wrong[:3])}")
     if problems:
-        raise ValueError(f"of the {len(answered)} ordered pairs {'; '.join(problems)}: a mapping answers each once")
+        raise BadInput(f"of the {len(answered)} ordered pairs {'; '.join(problems)}: a mapping answers each once")

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from contracts import BadInput
+
 Ints = NDArray[np.int64]
 
 
@@ -42,7 +44,7 @@ def read(table: pa.Table, n_clusters: int | None = None) -> Triples:
     """The columns of a table of triples.
 
     Raises:
-        ValueError: a triple has an id outside [0, n_clusters), or repeats one.
+        BadInput: a triple has an id outside [0, n_clusters), or repeats one.
     """
     c1, c2, c_next = (table[name].to_numpy().astype(np.int64) for name in ("c1", "c2", "c_next"))
     n = table["n"].to_numpy().astype(np.int64) if "n" in table.column_names else np.ones(len(c1), dtype=np.int64)
@@ -53,7 +55,7 @@ def read(table: pa.Table, n_clusters: int | None = None) -> Triples:
         where = np.flatnonzero(wrong)
         examples = ", ".join(f"({c1[i]}, {c2[i]}) → {c_next[i]}" for i in where[:3])
         ids = "cluster ids" if n_clusters is None else f"ids of {n_clusters} clusters"
-        raise ValueError(f"{len(where)} triples are not three distinct {ids}, e.g. {examples}")
+        raise BadInput(f"{len(where)} triples are not three distinct {ids}, e.g. {examples}")
     return Triples(c1, c2, c_next, n)
 
 

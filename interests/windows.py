@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from contracts import Measures, Window, Windows
+from contracts import BadInput, Measures, Window, Windows
 
 
 def split(nominal: datetime, windows: Windows) -> tuple[Window, Window]:
@@ -13,10 +13,10 @@ def split(nominal: datetime, windows: Windows) -> tuple[Window, Window]:
                                  = test.start     = test.end
 
     Raises:
-        ValueError: `nominal` is not in UTC.
+        BadInput: `nominal` is not in UTC.
     """
     if nominal.utcoffset() != timedelta(0):
-        raise ValueError(f"nominal time {nominal.isoformat()} is not in UTC: give it as {nominal:%Y-%m-%dT%H:%M:%S}+00:00")
+        raise BadInput(f"nominal time {nominal.isoformat()} is not in UTC: give it as {nominal:%Y-%m-%dT%H:%M:%S}+00:00")
     boundary = nominal - timedelta(days=windows.test_days)
     return Window(boundary - timedelta(days=windows.days), boundary), Window(boundary, nominal)
 

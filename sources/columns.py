@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from contracts import BadInput
 from sources.session import quoted
 
 NAME = re.compile(r"\w+")
@@ -26,10 +27,10 @@ class Rows(Protocol):
         """DuckDB's types by name; empty where it has yet to be asked for."""
 
     def kind(self, sql: str) -> str:
-        """DuckDB's name of the expression's type. Raises ValueError with the engine's words."""
+        """DuckDB's name of the expression's type. Raises BadInput with the engine's words."""
 
     def example(self, sql: str, condition: str) -> str | None:
-        """The expression in some row that meets the condition, as text. Raises ValueError with the engine's words."""
+        """The expression in some row that meets the condition, as text. Raises BadInput with the engine's words."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def resolve(relation: Rows, knob: str, written: str) -> Column:
     """A name in any case is that column, however odd; anything else must be an expression that DuckDB accepts.
 
     Raises:
-        ValueError: No such column, or a bad expression; names the setting, the columns and the closest one.
+        BadInput: No such column, or a bad expression; names the setting, the columns and the closest one.
     """
     for name, kind in relation.columns.items():
         if name.lower() == written.lower():
@@ -60,7 +61,7 @@ def resolve(relation: Rows, knob: str, written: str) -> Column:
     sql = f"(\n{written}\n)"
     try:
         return Column(knob, written, sql, relation.kind(sql))
-    except ValueError as error:
+    except BadInput as error:
         raise _missing(relation, knob, written, str(error)) from error
 
 
@@ -68,7 +69,7 @@ def identifier(relation: Rows, knob: str, written: str) -> str:
     """SQL of an id as text. Floats are refused: `12346.0` in one file and `12346` in another would never meet."""
     column = resolve(relation, knob, written)
     if column.kind in ("DOUBLE", "FLOAT"):
-        raise ValueError(
+        raise BadInput(
             f"{knob} = {written!r} is {column.kind} in {relation.where}; an id is text or a whole number: "
             f"write an expression such as TRY_CAST({written} AS BIGINT)"
         )
@@ -79,16 +80,16 @@ def predicate(relation: Rows, knob: str, written: str) -> str:
     """SQL that is never null: what is unknown is not positive."""
     column = resolve(relation, knob, written)
     if column.kind != "BOOLEAN":
-        raise ValueError(
+        raise BadInput(
             f"{knob} = {written!r} is {column.kind} in {relation.where}; it must be true or false: "
             f"write a comparison such as {written} > 0"
         )
     return f"COALESCE({column.sql}, false)"
 
 
-def _missing(relation: Rows, knob: str, written: str, why: str) -> ValueError:
+def _missing(relation: Rows, knob: str, written: str, why: str) -> BadInput:
     by_lower = {name.lower(): name for name in relation.columns}
     close = difflib.get_close_matches(written.lower(), by_lower, n=1, cutoff=0.5)
     hint = f"; did you mean {by_lower[close[0]]!r}?" if close else ""
     columns = ", ".join(relation.columns)
-    return ValueError(f"{knob} = {written!r}: {why} in {relation.where}{hint} (columns: {columns})")
+    return BadInput(f"{knob} = {written!r}: {why} in {relation.where}{hint} (columns: {columns})")

@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contracts import Sequences, Source, Window
+from contracts import BadInput, Sequences, Source, Window
 from sources.log import SPAN, utc_span
 from sources.packed import count_packed
 from sources.sequences import REFERENCE, check_assignment, open_assigned, over_sequences, parameters, sql_file, utc
@@ -49,7 +49,7 @@ def count_triples(source: Source, sequences: Sequences, window: Window, assignme
     `engine`: as in `counting.engine`, or REFERENCE. All give the same.
 
     Raises:
-        ValueError: The window has no event that counts; `source` or `assignment` is not as it should be; the engine is not there.
+        BadInput: The window has no event that counts; `source` or `assignment` is not as it should be; the engine is not there.
     """
     with _opened(engine, source, assignment) as (ask, con):
         counted = count_packed(con, source, sequences, window) if con and engine != REFERENCE else None
@@ -98,7 +98,7 @@ def _remote(name: str) -> Callable[[str, Source, pa.Table], AbstractContextManag
 
         return open_database
     except ImportError as error:
-        raise ValueError(f"counting.engine = '{name}…' needs {error.name}: pip install 'driftline[{name}]'") from error
+        raise BadInput(f"counting.engine = '{name}…' needs {error.name}: pip install 'driftline[{name}]'") from error
 
 
 def _count_by_sql(ask: Ask, sequences: Sequences, window: Window) -> tuple[pa.Table, dict[str, int]]:
@@ -107,26 +107,26 @@ def _count_by_sql(ask: Ask, sequences: Sequences, window: Window) -> tuple[pa.Ta
     return ask(over_sequences("triples"), asked), {name: int(n or 0) for name, n in figures.items()}
 
 
-def _nothing(ask: Ask, window: Window, figures: dict[str, int]) -> ValueError:
+def _nothing(ask: Ask, window: Window, figures: dict[str, int]) -> BadInput:
     """Why no event counts: none at all, none usable, none positive, or none of a known item."""
     where = f"the window [{_text(window.start)}, {_text(window.end)})"
     if not figures["rows"]:
         (found,) = ask(SPAN, {}).to_pylist()
         first, last = utc_span(**found)
-        return ValueError(
+        return BadInput(
             f"{where} has no events: the log goes from {_text(first)} to {_text(last)}. "
             "Choose the run's nominal time with --at of `driftline run`, or its length in driftline.toml"
         )
     if figures["events_of_unknown_items"]:
         logged, known = (ask(f"SELECT item FROM driftline_{name} LIMIT 1", {})["item"] for name in ("events", "assignment"))
-        return ValueError(
+        return BadInput(
             f"{where}: none of its {figures['unknown_items']} items is in the cluster set; "
             f"the log has items such as {logged[0].as_py()!r}, the cluster set {known[0].as_py() if known else None!r}: "
             "check source.item and source.catalogue_item"
         )
     if figures["events_not_positive"]:
-        return ValueError(f"{where} has {figures['events_not_positive']} events but none is positive: check source.positive")
-    return ValueError(f"{where} has {figures['rows']} events, but all lack a user or an item: check source.user and source.item")
+        return BadInput(f"{where} has {figures['events_not_positive']} events but none is positive: check source.positive")
+    return BadInput(f"{where} has {figures['rows']} events, but all lack a user or an item: check source.user and source.item")
 
 
 def _text(time: datetime) -> str:

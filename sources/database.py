@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError, NotSupportedError, ProgrammingError
 from sqlglot import exp
 
-from contracts import QUERY, Source
+from contracts import QUERY, BadInput, Source
 from sources.dialects import DIALECTS, Dialect, read, write
 from sources.remote import RAW, RemoteRows, ask_remotely
 from sources.session import Ask, expanded, hidden
@@ -38,10 +38,10 @@ def open_database(url: str, source: Source, assignment: pa.Table) -> Iterator[As
     """`url`: SQLAlchemy's, with `${NAME}` from the environment.
 
     Raises:
-        ValueError: There is no such database or driver, or a setting of `source` does not fit what is there.
+        BadInput: There is no such database or driver, or a setting of `source` does not fit what is there.
     """
     if not QUERY.match(source.events):
-        raise ValueError("source.events must be a query in the database's own SQL where counting.engine is sql:…")
+        raise BadInput("source.events must be a query in the database's own SQL where counting.engine is sql:…")
     engine, dialect, secrets = _engine(url)
     try:
         with engine.connect() as connection:
@@ -84,8 +84,8 @@ def _write_assignment(connection: sa.Connection, dialect: Dialect, assignment: p
         if _execute(connection, f"SELECT COUNT(DISTINCT item) FROM {name}").scalar_one() < assignment.num_rows:
             for insert in inserts:
                 _execute(connection, insert)
-    except ValueError as error:
-        raise ValueError(f"counting.engine: the table of the cluster set, {name}: {error}") from error
+    except BadInput as error:
+        raise BadInput(f"counting.engine: the table of the cluster set, {name}: {error}") from error
     return name
 
 
@@ -96,20 +96,20 @@ def _engine(url: str) -> tuple[sa.Engine, Dialect, dict[str, str]]:
         parsed = sa.make_url(written)
         name = NAMES.get(parsed.get_backend_name())
         if name is None:
-            raise ValueError(f"counting.engine = 'sql:{url}': counting runs in {', '.join(sorted(set(NAMES.values())))} only")
+            raise BadInput(f"counting.engine = 'sql:{url}': counting runs in {', '.join(sorted(set(NAMES.values())))} only")
         options = {"isolation_level": "AUTOCOMMIT"} if name == "postgres" else {}
         return sa.create_engine(parsed, **options), DIALECTS[name], secrets | {"PASSWORD": str(parsed.password or "")}
     except (ArgumentError, NoSuchModuleError, ImportError):
         # Their words may show the URL, and it a password.
-        raise ValueError(f"counting.engine = 'sql:{url}' is no URL of a database whose SQLAlchemy driver is installed") from None
+        raise BadInput(f"counting.engine = 'sql:{url}' is no URL of a database whose SQLAlchemy driver is installed") from None
 
 
 def _columns(connection: sa.Connection, raw: str) -> dict[str, str]:
     """Names as the database has them: SQLAlchemy turns those of Snowflake into lower case."""
     try:
         found = _execute(connection, f"SELECT * FROM (\n{raw}\n) AS raw LIMIT 0")
-    except ValueError as error:
-        raise ValueError(f"source.events: {error}") from error
+    except BadInput as error:
+        raise BadInput(f"source.events: {error}") from error
     names = [name for name, *_ in found.cursor.description]
     found.close()
     return dict.fromkeys(names, "")
@@ -127,4 +127,4 @@ def _execute(connection: sa.Connection, sql: str, **options: Any) -> sa.CursorRe
     try:
         return connection.exec_driver_sql(sql, execution_options={"no_parameters": True, **options})
     except BAD_INPUT as error:
-        raise ValueError(str(error.orig).strip()) from error
+        raise BadInput(str(error.orig).strip()) from error

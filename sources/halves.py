@@ -12,7 +12,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from contracts import Sequences, Source, Window
+from contracts import BadInput, Sequences, Source, Window
 from interests.metrics.drift import Sampled
 from interests.metrics.successors import fill, no_successors, slices
 from interests.metrics.uneven import add_unevenness, no_unevenness
@@ -55,7 +55,7 @@ def sampled_successors(
         engine: `duckdb`, or REFERENCE for the SQL alone; both give the same.
 
     Raises:
-        ValueError: `source` or `assignment` is not as it should be.
+        BadInput: `source` or `assignment` is not as it should be.
     """
     with open_assigned(source, assignment) as con:
         with explained("source"):
@@ -127,6 +127,6 @@ def _totals(con: duckdb.DuckDBPyConnection, n_clusters: int) -> Ints:
     total = np.zeros((QUARTERS, n_clusters), dtype=np.int64)
     for quarter, c_next, n in con.execute(query).fetchall():
         if not 0 <= c_next < n_clusters:
-            raise ValueError(f"the assignment names cluster {c_next}, which is not in a set of {n_clusters}")
+            raise BadInput(f"the assignment names cluster {c_next}, which is not in a set of {n_clusters}")
         total[quarter, c_next] = n
     return total

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 import duckdb
 
-from contracts import Source
+from contracts import BadInput, Source
 from sources.columns import Column, Rows, identifier, predicate, resolve
 from sources.relations import find
 from sources.session import connect, explained
@@ -32,7 +32,7 @@ def open_source(source: Source, items: bool = True) -> Iterator[duckdb.DuckDBPyC
     """A connection with the views above, those of the catalogue only if `items` and there is one.
 
     Raises:
-        ValueError: A setting of `source` does not fit what is there; says which, and what there is.
+        BadInput: A setting of `source` does not fit what is there; says which, and what there is.
     """
     with connect(source.setup) as con:
         _define_log(con, source)
@@ -55,7 +55,7 @@ def log_span(con: duckdb.DuckDBPyConnection) -> tuple[datetime, datetime]:
 
 def utc_span(first: datetime | None, last: datetime | None) -> tuple[datetime, datetime]:
     if first is None or last is None:
-        raise ValueError("source.events: the log has no event with a date and time")
+        raise BadInput("source.events: the log has no event with a date and time")
     return first.replace(tzinfo=UTC), last.replace(tzinfo=UTC)
 
 
@@ -128,13 +128,13 @@ def _check_readable(raw: Rows, stamp: Column, ts: str) -> None:
         text = raw.example(stamp.sql, f"{stamp.sql} IS NOT NULL")
         if text is None or raw.example(stamp.sql, f"{ts} IS NOT NULL"):
             return
-    except ValueError as error:
-        raise ValueError(f"{stamp.knob} = {stamp.written!r}: {error}") from error
+    except BadInput as error:
+        raise BadInput(f"{stamp.knob} = {stamp.written!r}: {error}") from error
     kind = "BIGINT" if WHOLE_NUMBER.fullmatch(text) else "TIME" if TIME_OF_DAY.match(text) else "VARCHAR"
     raise _not_a_time(raw, stamp, f"no row can be read, e.g. {text!r}", kind)
 
 
-def _not_a_time(raw: Rows, stamp: Column, why: str, kind: str) -> ValueError:
+def _not_a_time(raw: Rows, stamp: Column, why: str, kind: str) -> BadInput:
     written = stamp.written
     if kind.startswith("TIME"):
         advice = "a time of day without a date puts nothing in order: write an expression that adds the date"
@@ -144,4 +144,4 @@ def _not_a_time(raw: Rows, stamp: Column, why: str, kind: str) -> ValueError:
         advice = (
             f"write an expression such as to_timestamp({written}) for seconds or epoch_ms({written}) for milliseconds since 1970"
         )
-    return ValueError(f"{stamp.knob} = {written!r} is not a date and time in {raw.where}: {why}; {advice}")
+    return BadInput(f"{stamp.knob} = {written!r} is not a date and time in {raw.where}: {why}; {advice}")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import duckdb
 import pyarrow as pa
 
-from contracts import Source
+from contracts import BadInput, Source
 from sources.log import open_source
 from sources.session import arrow, explained
 
@@ -62,14 +62,14 @@ def profile(source: Source) -> Profile:
     """Scans the whole log and the catalogue.
 
     Raises:
-        ValueError: A setting of `source` does not fit what is there, or no event can be used.
+        BadInput: A setting of `source` does not fit what is there, or no event can be used.
     """
     with open_source(source) as con, explained("source"):
         ((events, positive, users, items, first, last),) = con.execute(LOG).fetchall()
         dropped = dict(con.execute(FAULTS).fetchall())
         if not events:
             reasons = ", ".join(f"{name}: {n}" for name, n in dropped.items()) or "it is empty"
-            raise ValueError(f"source.events: the log has no event that can be used ({reasons})")
+            raise BadInput(f"source.events: the log has no event that can be used ({reasons})")
         known = unknown_items = unknown_events = None
         if source.items.strip():
             known, without_item, without_text, several = _one(con, ITEMS)
@@ -97,14 +97,14 @@ def catalogue(source: Source) -> pa.Table:
     """Items that have text, with their positive events in the whole log: item (str), text (str), traffic (int64), sorted by item.
 
     Raises:
-        ValueError: There is no catalogue, or no item of it has text.
+        BadInput: There is no catalogue, or no item of it has text.
     """
     if not source.items.strip():
-        raise ValueError("source.items is not set: clusters are built from the texts of an item catalogue")
+        raise BadInput("source.items is not set: clusters are built from the texts of an item catalogue")
     with open_source(source) as con, explained("source"):
         table = arrow(con, TEXTS).cast(CATALOGUE)
     if not table.num_rows:
-        raise ValueError(f"source.items = {source.items!r}: no item has text; check source.catalogue_item and source.text")
+        raise BadInput(f"source.items = {source.items!r}: no item has text; check source.catalogue_item and source.text")
     return table
 
 
@@ -112,7 +112,7 @@ def traffic(source: Source) -> pa.Table:
     """Positive events of every item of the log: item (str), traffic (int64), sorted by item. Needs no catalogue.
 
     Raises:
-        ValueError: A setting of `source` does not fit what is there.
+        BadInput: A setting of `source` does not fit what is there.
     """
     with open_source(source, items=False) as con, explained("source"):
         return arrow(con, TRAFFIC).cast(pa.schema([CATALOGUE.field("item"), CATALOGUE.field("traffic")]))

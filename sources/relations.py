@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import duckdb
 import fsspec
 
-from contracts import QUERY
+from contracts import QUERY, BadInput
 from sources.session import BAD_INPUT, explained, literal, words
 
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.I)
@@ -36,14 +36,14 @@ class Relation:
         try:
             ((_, kind, *_),) = self.con.execute(f"DESCRIBE SELECT {sql} AS x FROM {self.sql}").fetchall()
         except BAD_INPUT as error:
-            raise ValueError(words(error)) from error
+            raise BadInput(words(error)) from error
         return str(kind)
 
     def example(self, sql: str, condition: str) -> str | None:
         try:
             found = self.con.execute(f"SELECT {sql} FROM {self.sql} WHERE {condition} LIMIT 1").fetchone()
         except BAD_INPUT as error:
-            raise ValueError(words(error)) from error
+            raise BadInput(words(error)) from error
         return None if found is None else str(found[0])
 
 
@@ -53,10 +53,10 @@ def find(con: duckdb.DuckDBPyConnection, knob: str, where: str, ids: Sequence[st
     `ids`: columns that are text in a CSV even if they look like numbers.
 
     Raises:
-        ValueError: The setting is empty, no file matches, the format is unknown, or DuckDB does not accept it.
+        BadInput: The setting is empty, no file matches, the format is unknown, or DuckDB does not accept it.
     """
     if not where.strip():
-        raise ValueError(f"{knob} is not set: give Parquet or CSV files (a path, a glob or a URI), or a DuckDB query (SELECT …)")
+        raise BadInput(f"{knob} is not set: give Parquet or CSV files (a path, a glob or a URI), or a DuckDB query (SELECT …)")
     is_query = QUERY.match(where) is not None
     shown = "the query" if is_query else where
     with explained(knob if is_query else f"{knob} = {where!r}"):
@@ -79,7 +79,7 @@ def _files(con: duckdb.DuckDBPyConnection, knob: str, pattern: str, ids: Sequenc
     if not files:
         place = pattern if scheme else os.path.abspath(pattern)
         hint = f"; it is a folder: write {os.path.join(pattern, '*.parquet')!r}" if os.path.isdir(pattern) else ""
-        raise ValueError(f"{knob}: no file matches {place!r}{hint}")
+        raise BadInput(f"{knob}: no file matches {place!r}{hint}")
     return _parquet(pattern) if file_format(knob, pattern, files) == "parquet" else _csv(con, pattern, ids)
 
 
@@ -91,7 +91,7 @@ def _register(con: duckdb.DuckDBPyConnection, knob: str, scheme: str) -> None:
     except (ValueError, ImportError) as error:
         if scheme in READ_BY_DUCKDB:  # with an extension that it fetches itself
             return
-        raise ValueError(f"{knob}: cannot read {scheme}:// addresses: {error}") from error
+        raise BadInput(f"{knob}: cannot read {scheme}:// addresses: {error}") from error
 
 
 def file_format(knob: str, pattern: str, files: Sequence[str] = ()) -> str:
@@ -101,7 +101,7 @@ def file_format(knob: str, pattern: str, files: Sequence[str] = ()) -> str:
         formats = {FORMATS.get(ending) for ending in endings}
         if len(formats) == 1 and (found := formats.pop()):
             return found
-    raise ValueError(
+    raise BadInput(
         f"{knob}: cannot tell the format of {pattern!r} by its ending: name .parquet or .csv files, "
         f"or write a query such as FROM read_json({literal(pattern)})"
     )

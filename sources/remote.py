@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import pyarrow as pa
 from sqlglot import exp
 
-from contracts import Source
+from contracts import BadInput, Source
 from sources.dialects import Dialect, Tree, is_predicate, read, write
 from sources.log import EVENTS, log_query
 from sources.session import Ask
 
 Run = Callable[[str], pa.Table]
-"""Runs a query. Raises ValueError with the engine's words where no retry would help."""
+"""Runs a query. Raises BadInput with the engine's words where no retry would help."""
 
 RAW = "driftline_raw"
 KINDS = (
@@ -92,14 +92,14 @@ class RemoteRows:
 
 
 def ask_remotely(rows: RemoteRows, source: Source) -> Ask:
-    """Raises ValueError where a setting of `source` does not fit the log."""
+    """Raises BadInput where a setting of `source` does not fit the log."""
     views = {"driftline_log": log_query(rows, source), "driftline_events": EVENTS}
 
     def ask(query: str, parameters: Mapping[str, object]) -> pa.Table:
         try:
             return rows.ask(views, query, parameters)
-        except ValueError as error:
-            raise ValueError(f"source: {error}") from error
+        except BadInput as error:
+            raise BadInput(f"source: {error}") from error
 
     return ask
 

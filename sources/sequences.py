@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contracts import Sequences, Source, Window
+from contracts import BadInput, Sequences, Source, Window
 from sources.log import open_source
 from sources.session import arrow, explained
 
@@ -35,7 +35,7 @@ def open_assigned(source: Source, assignment: pa.Table) -> Iterator[duckdb.DuckD
     """The log as `driftline_events`, and `assignment` (item: str, cluster: int32; one row per item) as `driftline_assignment`.
 
     Raises:
-        ValueError: `source` or `assignment` is not as it should be.
+        BadInput: `source` or `assignment` is not as it should be.
     """
     check_assignment(assignment)
     with open_source(source, items=False) as con:
@@ -48,11 +48,11 @@ def open_assigned(source: Source, assignment: pa.Table) -> Iterator[duckdb.DuckD
 
 
 def check_assignment(assignment: pa.Table) -> None:
-    """Raises ValueError where an item is in it twice."""
+    """Raises BadInput where an item is in it twice."""
     times = assignment.group_by("item").aggregate([([], "count_all")])
     twice = times.filter(pc.greater(times["count_all"], 1))["item"].to_pylist()
     if twice:
-        raise ValueError(f"the cluster set assigns item {min(twice)!r} more than once")
+        raise BadInput(f"the cluster set assigns item {min(twice)!r} more than once")
 
 
 def over_sequences(query: str) -> str:
@@ -79,7 +79,7 @@ def read_sequences(source: Source, sequences: Sequences, window: Window, assignm
         has no event that counts.
 
     Raises:
-        ValueError: `source` or `assignment` is not as it should be.
+        BadInput: `source` or `assignment` is not as it should be.
     """
     query = 'SELECT s."user", s.cluster, s.ts FROM sequences AS s ORDER BY s."user", s.ts, s.tie'
     with open_assigned(source, assignment) as con, explained("source"):
@@ -92,7 +92,7 @@ def read_shown(source: Source, window: Window, assignment: pa.Table) -> pa.Table
     The columns of `read_sequences`, without the cost of putting a long history in order.
 
     Raises:
-        ValueError: `source` or `assignment` is not as it should be.
+        BadInput: `source` or `assignment` is not as it should be.
     """
     span = {"start": utc(window.start), "end": utc(window.end)}
     with open_assigned(source, assignment) as con, explained("source"):

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import duckdb
 import pyarrow as pa
 
+from contracts import BadInput
+
 BAD_INPUT = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError)
 """What no retry heals. Files and networks that fail (`OperationalError`) are left as they are."""
 
@@ -23,7 +25,7 @@ def connect(setup: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
     """An in-memory database in which `setup` has run, with `${NAME}` read from the environment.
 
     Raises:
-        ValueError: A variable is missing, or DuckDB does not accept `setup`.
+        BadInput: A variable is missing, or DuckDB does not accept `setup`.
     """
     with (
         tempfile.TemporaryDirectory(prefix="driftline-duckdb-") as spill,
@@ -37,11 +39,11 @@ def connect(setup: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
 
 @contextmanager
 def explained(what: str) -> Iterator[None]:
-    """Raises DuckDB's complaints about the input as `ValueError("{what}: {DuckDB's words}")`."""
+    """Raises DuckDB's complaints about the input as `BadInput("{what}: {DuckDB's words}")`."""
     try:
         yield
     except BAD_INPUT as error:
-        raise ValueError(f"{what}: {words(error)}") from error
+        raise BadInput(f"{what}: {words(error)}") from error
 
 
 def arrow(con: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
@@ -65,14 +67,14 @@ def expanded(text: str, knob: str, escape: Callable[[str], str] = str) -> tuple[
     """The text with `${NAME}` from the environment, and the values by name.
 
     Raises:
-        ValueError: A variable is not set.
+        BadInput: A variable is not set.
     """
     values: dict[str, str] = {}
 
     def value(match: re.Match[str]) -> str:
         name = match.group(1)
         if name not in os.environ:
-            raise ValueError(f"{knob} needs the environment variable {name}, which is not set")
+            raise BadInput(f"{knob} needs the environment variable {name}, which is not set")
         values[name] = escape(os.environ[name])
         return values[name]
 
@@ -96,4 +98,4 @@ def _run(con: duckdb.DuckDBPyConnection, setup: str) -> None:
         con.execute(statements)
     except duckdb.Error as error:
         message = f"source.setup: {hidden(words(error), secrets)}"
-        raise (ValueError(message) if isinstance(error, BAD_INPUT) else type(error)(message)) from None
+        raise (BadInput(message) if isinstance(error, BAD_INPUT) else type(error)(message)) from None

@@ -18,7 +18,7 @@ from pyspark.errors import (
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StringType, StructField, StructType
 
-from contracts import QUERY, Source
+from contracts import QUERY, BadInput, Source
 from sources.dialects import DIALECTS
 from sources.log import ids
 from sources.relations import file_format
@@ -47,7 +47,7 @@ def open_spark(url: str, source: Source, assignment: pa.Table) -> Iterator[Ask]:
     """`url`: a master, a Spark Connect server (`sc://…`), or nothing: what Spark's own configuration says, else this machine.
 
     Raises:
-        ValueError: A setting of `source` does not fit what is there.
+        BadInput: A setting of `source` does not fit what is there.
     """
     with session(url) as spark:
         spark.conf.set("spark.sql.session.timeZone", "UTC")
@@ -56,12 +56,12 @@ def open_spark(url: str, source: Source, assignment: pa.Table) -> Iterator[Ask]:
             try:
                 return spark.sql(sql).toArrow()
             except BAD_INPUT as error:
-                raise ValueError(_words(error)) from error
+                raise BadInput(_words(error)) from error
 
         try:
             log = _read(spark, source)
         except BAD_INPUT as error:
-            raise ValueError(f"source.events: {_words(error)}") from error
+            raise BadInput(f"source.events: {_words(error)}") from error
         log.createOrReplaceTempView(RAW)
         spark.createDataFrame(assignment).createOrReplaceTempView("driftline_assignment")
         columns = {name: KINDS.get(kind, kind.upper()) for name, kind in log.dtypes}

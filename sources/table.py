@@ -15,7 +15,7 @@ def read_table(where: str, columns: Mapping[str, str], setup: str = "", knob: st
     `where` is Parquet or CSV files or a DuckDB query, as in `source.events`; `knob` names it in errors.
 
     Raises:
-        ValueError: Nothing is there, or a column is missing; says what there is.
+        BadInput: Nothing is there, or a column is missing; says what there is.
     """
     with connect(setup) as con:
         raw = find(con, knob, where, list(columns.values()))

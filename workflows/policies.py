@@ -1,7 +1,7 @@
 """Where each step runs, how long it may take and how it is retried: the only place that says so.
 
 Retries are bounded by time and not by count, because a deploy of a worker costs an attempt. What cannot succeed the next time
-(a `ValueError`: bad input) is not retried.
+(`BadInput`) is not retried.
 """
 
 from dataclasses import replace
@@ -16,7 +16,7 @@ DB = "driftline-db"
 TRAIN = "driftline-train"
 GENERATE = "driftline-generate"
 
-_hopeless = ["ValueError", "ValidationError", "ArrowInvalid", "NotPublishable", "BadInput", "DataError"]
+_hopeless = ["BadInput", "NotPublishable", "DataError"]  # the last is Postgres refusing a value
 _retry = RetryPolicy(
     initial_interval=timedelta(seconds=1),
     maximum_interval=timedelta(minutes=1),

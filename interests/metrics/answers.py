@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from contracts import BadInput
 from interests.metrics.estimates import Estimate, mean
 from interests.triples import Ints
 
@@ -56,13 +57,13 @@ def compare_answers(
             pair is told the same list (granularity `global`); then all are told, and whether they repeat it is not measured.
 
     Raises:
-        ValueError: the arguments are not about the same pairs.
+        BadInput: the arguments are not about the same pairs.
     """
     once, again = sampled_without
     n = len(greedy_with)
     others = (greedy_without, sampled_with, once, again, greedy_with if retrieved is None else retrieved)
     if any(len(other) != n for other in others):
-        raise ValueError(f"all answers and the retrieved clusters must be of the same {n} ordered pairs")
+        raise BadInput(f"all answers and the retrieved clusters must be of the same {n} ordered pairs")
     pair, cluster = _pairs_of(retrieved)
     own = np.unique(pair)
     told = np.arange(n) if retrieved is None else own

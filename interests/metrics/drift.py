@@ -7,6 +7,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts import BadInput
 from interests.metrics.estimates import Estimate, ratio
 from interests.metrics.successors import RANKINGS, Ranking, Successors, jaccard
 from interests.metrics.uneven import Unevenness, expected, no_unevenness
@@ -123,7 +124,7 @@ def drift(
         margin: share of the ceiling from which on drift is large enough to matter; recorded with the result.
 
     Raises:
-        ValueError: fewer than 3 clusters, a lag or support below 1, or lists of another cluster set or another length.
+        BadInput: fewer than 3 clusters, a lag or support below 1, or lists of another cluster set or another length.
     """
     _check(windows, n_clusters, lags, top_k, min_support)
     lacks = None
@@ -157,18 +158,18 @@ def drift(
 
 def _check(windows: Sequence[Sampled], n_clusters: int, lags: Sequence[int], top_k: int, min_support: int) -> None:
     if n_clusters < 3:
-        raise ValueError(f"{n_clusters} clusters leave no novel one for any pair: use 3 or more")
+        raise BadInput(f"{n_clusters} clusters leave no novel one for any pair: use 3 or more")
     if min([*lags, top_k, min_support], default=1) < 1:
-        raise ValueError("measures.lags, measures.top_k and measures.min_support must be 1 or more")
+        raise BadInput("measures.lags, measures.top_k and measures.min_support must be 1 or more")
     for window in windows:
         if not window.halves or len(window.halves) != len(windows[0].halves):
-            raise ValueError("every window needs halves, made in the same ways")
+            raise BadInput("every window needs halves, made in the same ways")
         for sample in (window.whole, *(half for halves in window.halves for half in halves)):
             pairs, k = sample.top["frequency"].shape
             if pairs != n_clusters * (n_clusters - 1):
-                raise ValueError(f"lists of {pairs} pairs are not of {n_clusters} clusters: list them with the same cluster set")
+                raise BadInput(f"lists of {pairs} pairs are not of {n_clusters} clusters: list them with the same cluster set")
             if k != top_k:
-                raise ValueError(f"lists of {k} successors cannot be compared as top-{top_k}: list them with measures.top_k")
+                raise BadInput(f"lists of {k} successors cannot be compared as top-{top_k}: list them with measures.top_k")
 
 
 def _ceilings(window: Sampled, ranking: Ranking, min_support: int) -> Ceilings:

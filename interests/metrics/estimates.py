@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from contracts import BadInput
+
 Floats = NDArray[np.float64]
 
 CONFIDENCE = 0.95
@@ -56,15 +58,13 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike, *, seed: int = 0) -> Est
         `n`: units with a denominator above 0. Without any, `value` is None; with fewer than two, `low` and `high` are.
 
     Raises:
-        ValueError: the two differ in length, a denominator is negative, or a value is not finite.
+        BadInput: the two differ in length, a denominator is negative, or a value is not finite.
     """
     above, below = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
     if above.ndim != 1 or above.shape != below.shape:
-        raise ValueError(
-            f"numerator and denominator must be of the same units: they have the shapes {above.shape}, {below.shape}"
-        )
+        raise BadInput(f"numerator and denominator must be of the same units: they have the shapes {above.shape}, {below.shape}")
     if not (np.isfinite(above).all() and np.isfinite(below).all()) or (below < 0).any():
-        raise ValueError("a ratio needs finite numerators and denominators of 0 or more")
+        raise BadInput("a ratio needs finite numerators and denominators of 0 or more")
     above, below = above[below > 0], below[below > 0]
     n = len(below)
     if n == 0:

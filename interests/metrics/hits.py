@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
+from contracts import BadInput
 from interests.metrics.estimates import Estimate, ratio
 from interests.metrics.occurrences import Occurrences, find, period, utc
 from interests.metrics.recall import chance
@@ -99,12 +100,12 @@ def hit_rates(
         differences: (a, b) for rate(a) − rate(b).
 
     Raises:
-        ValueError: fewer than 3 clusters, `steps` or `history` is not as above, a version does not answer every pair, an arm has
+        BadInput: fewer than 3 clusters, `steps` or `history` is not as above, a version does not answer every pair, an arm has
             no version for an occurrence, or a difference names an unknown arm.
     """
     random = chance(n_clusters)
     for name in sorted({name for pair in differences for name in pair} - set(arms)):
-        raise ValueError(f"cannot compare {name!r}: there is no such arm among {', '.join(map(repr, arms))}")
+        raise BadInput(f"cannot compare {name!r}: there is no such arm among {', '.join(map(repr, arms))}")
     asked = find(steps, history, n_clusters, start, end)
     n_users, n_days = len(asked.of_user), len(asked.days)
     unit, unit_of = np.unique(asked.day * n_users + asked.user, return_inverse=True)
@@ -153,12 +154,12 @@ def _predicted(name: str, versions: Sequence[Version], asked: Occurrences, n_clu
     for version in ordered:
         answers = version.answers
         if answers.shape != (n_clusters * (n_clusters - 1),) or answers.min() < 0 or answers.max() >= n_clusters:
-            raise ValueError(
+            raise BadInput(
                 f"{name!r} since {version.since:%Y-%m-%d}: not every pair is answered with one of {n_clusters} clusters"
             )
     serving = np.searchsorted(np.array([utc(version.since) for version in ordered], "datetime64[us]"), asked.time, "right") - 1
     if (serving < 0).any():
-        raise ValueError(f"{name!r} has no version yet at {asked.time.min()}: one must serve when the held-out period starts")
+        raise BadInput(f"{name!r} has no version yet at {asked.time.min()}: one must serve when the held-out period starts")
     return np.stack([version.answers for version in ordered])[serving, asked.pair] if ordered else asked.pair
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from contracts import BadInput
 from interests import triples
 from interests.triples import Ints
 
@@ -61,16 +62,16 @@ def find(steps: pa.Table, history: pa.Table | None, n_clusters: int, start: date
     """
     begin, stop = utc(start), utc(end)
     if not begin < stop:
-        raise ValueError(f"the held-out period {period(start, end)} is empty: its end must come after its start")
+        raise BadInput(f"the held-out period {period(start, end)} is empty: its end must come after its start")
     users = pc.unique(steps["user"])
     user, cluster, time = _columns(steps, users, n_clusters)
     same = user[1:] == user[:-1]
     if (user[1:] < user[:-1]).any() or (time[1:] < time[:-1])[same].any():
-        raise ValueError("the steps of the held-out period are not ordered by user and time")
+        raise BadInput("the steps of the held-out period are not ordered by user and time")
     if (cluster[1:] == cluster[:-1])[same].any():
-        raise ValueError("two neighbouring steps of a user are of the same cluster: sequences have no repeats")
+        raise BadInput("two neighbouring steps of a user are of the same cluster: sequences have no repeats")
     if len(time) and not (begin <= time.min() and time.max() < stop):
-        raise ValueError(f"there are steps outside the held-out period {period(start, end)}")
+        raise BadInput(f"there are steps outside the held-out period {period(start, end)}")
 
     before = _shown_before(history, users, n_clusters, begin)
     own = user * n_clusters + cluster
@@ -129,7 +130,7 @@ def _shown_before(history: pa.Table | None, users: pa.Array, n_clusters: int, be
         return np.empty(0, dtype=np.int64)
     user, cluster, time = _columns(history.filter(pc.is_in(history["user"], value_set=users)), users, n_clusters)
     if len(time) and time.max() >= begin:
-        raise ValueError("the history reaches into the held-out period: it has to end where the period starts")
+        raise BadInput("the history reaches into the held-out period: it has to end where the period starts")
     return np.unique(user * n_clusters + cluster)
 
 
@@ -138,7 +139,7 @@ def _columns(steps: pa.Table, users: pa.Array, n_clusters: int) -> tuple[Ints, I
     user = pc.index_in(steps["user"], value_set=users).to_numpy().astype(np.int64)
     cluster = steps["cluster"].to_numpy().astype(np.int64)
     if len(cluster) and not (cluster.min() >= 0 and cluster.max() < n_clusters):
-        raise ValueError(
+        raise BadInput(
             f"the sequences have clusters {cluster.min()} to {cluster.max()}, which are not ids of {n_clusters} clusters"
         )
     return user, cluster, steps["ts"].to_numpy().astype("datetime64[us]")

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import entr
 
+from contracts import BadInput
 from interests import triples
 from interests.metrics.arms import TABLE
 from interests.metrics.estimates import Estimate, ratio
@@ -77,10 +78,10 @@ def quality(
         compared_with, before: version and mapping of the table before this one, of the same clusters; None where there is none.
 
     Raises:
-        ValueError: fewer than 3 clusters, an incomplete mapping, or only one of `compared_with` and `before`.
+        BadInput: fewer than 3 clusters, an incomplete mapping, or only one of `compared_with` and `before`.
     """
     if (compared_with is None) != (before is None):
-        raise ValueError("compared_with and before are about the same table: give both or none")
+        raise BadInput("compared_with and before are about the same table: give both or none")
     mappings = {TABLE: mapping, **baselines}
     bits = entropy(mapping)
     return Quality(
@@ -106,7 +107,7 @@ def recall_by_pair(mapping: pa.Table, test_counts: pa.Table, n_clusters: int) ->
     """Test-set recall (design §3.8) with its interval over the ordered pairs that occur in the test window.
 
     Raises:
-        ValueError: the mapping does not answer every pair.
+        BadInput: the mapping does not answer every pair.
     """
     test = triples.read(test_counts, n_clusters)
     pair, pairs = test.pair(n_clusters), n_clusters * (n_clusters - 1)
@@ -129,7 +130,7 @@ def changed(mapping: pa.Table, before: pa.Table, n_clusters: int) -> float:
     """Share of pairs that two mappings of the same clusters answer differently.
 
     Raises:
-        ValueError: a mapping does not answer every pair.
+        BadInput: a mapping does not answer every pair.
     """
     return float(np.mean(answers_of(mapping, n_clusters) != answers_of(before, n_clusters)))
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
-from contracts import Evaluation
+from contracts import BadInput, Evaluation
 from interests import triples
 
 
@@ -45,7 +45,7 @@ def evaluate(mapping: pa.Table, counts: pa.Table, test_counts: pa.Table, n_clust
         test_counts: the same of the test window.
 
     Raises:
-        ValueError: fewer than 3 clusters, an empty or incomplete mapping.
+        BadInput: fewer than 3 clusters, an empty or incomplete mapping.
     """
     found = recall(mapping, test_counts, n_clusters)
     known = counts.num_rows > 0
@@ -72,7 +72,7 @@ def recall(mapping: pa.Table, test_counts: pa.Table, n_clusters: int) -> Proport
         Σ n(c1, c2, c) · [mapping(c1, c2) = c]  /  Σ n(c1, c2, c)      over the triples (c1, c2, c) of the test window
 
     Raises:
-        ValueError: the mapping does not answer every pair.
+        BadInput: the mapping does not answer every pair.
     """
     answers = answers_of(mapping, n_clusters)
     test = triples.read(test_counts, n_clusters)
@@ -84,10 +84,10 @@ def chance(n_clusters: int) -> float:
     """Recall of a novel cluster drawn at random: 1 / (|C| − 2).
 
     Raises:
-        ValueError: fewer than 3 clusters leave no novel one.
+        BadInput: fewer than 3 clusters leave no novel one.
     """
     if n_clusters < 3:
-        raise ValueError(f"{n_clusters} clusters leave no novel one for any pair: use 3 or more")
+        raise BadInput(f"{n_clusters} clusters leave no novel one for any pair: use 3 or more")
     return 1 / (n_clusters - 2)
 
 
@@ -135,13 +135,13 @@ def answers_of(mapping: pa.Table, n_clusters: int) -> NDArray[np.int64]:
     """The answer of every ordered pair, by the pair's number: int64 [|C|·(|C|−1)].
 
     Raises:
-        ValueError: the mapping does not answer every pair.
+        BadInput: the mapping does not answer every pair.
     """
     answered = triples.read(mapping, n_clusters)
     answers = np.full(n_clusters * (n_clusters - 1), -1)
     answers[answered.pair(n_clusters)] = answered.c_next
     if (answers < 0).any():
-        raise ValueError(f"the mapping leaves {np.count_nonzero(answers < 0)} of {len(answers)} ordered pairs without an answer")
+        raise BadInput(f"the mapping leaves {np.count_nonzero(answers < 0)} of {len(answers)} ordered pairs without an answer")
     return answers
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import numpy as np
 
+from contracts import BadInput
 from interests.metrics.estimates import Estimate, mean
 from interests.metrics.successors import Successors, same_list, same_set
 
@@ -57,15 +58,15 @@ def staleness(
         later: (days after the retrieval date, the lists of that day); longest lists at least max(top_k).
 
     Raises:
-        ValueError: the lists are of different cluster sets, or shorter than a `top_k`.
+        BadInput: the lists are of different cluster sets, or shorter than a `top_k`.
     """
     pairs, length = retrieved.top["frequency"].shape
     for _, found in later:
         length = min(length, found.top["frequency"].shape[1])
         if len(found.support) != pairs:
-            raise ValueError(f"lists of {pairs} and of {len(found.support)} pairs: list them with the same cluster set")
+            raise BadInput(f"lists of {pairs} and of {len(found.support)} pairs: list them with the same cluster set")
     if top_k and not 1 <= min(top_k) <= max(top_k) <= length:
-        raise ValueError(f"measures.stale_top_k = {list(top_k)} must lie between 1 and {length}, the length of the lists")
+        raise BadInput(f"measures.stale_top_k = {list(top_k)} must lie between 1 and {length}, the length of the lists")
     known = np.flatnonzero(retrieved.support >= min_support)
     missing = []
     if not len(known):

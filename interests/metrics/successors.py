@@ -45,7 +45,7 @@ def top_successors(counts: pa.Table, n_clusters: int, k: int) -> Successors:
         counts: c1, c2, c_next: int32, n: int64; each triple once. Sorted by c1, or it is sorted here.
 
     Raises:
-        ValueError: a triple is not three distinct ids of `n_clusters` clusters.
+        BadInput: a triple is not three distinct ids of `n_clusters` clusters.
     """
     found = no_successors(n_clusters, k)
     total = np.zeros(n_clusters, dtype=np.int64)

@@ -1,11 +1,13 @@
 """A child process that does as its job says: `python -m tests.activities.actor JOB.json`, on the real side of the protocol."""
 
+import atexit
 import os
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from contracts import BadInput
 from engines import child
 
 
@@ -22,7 +24,14 @@ def play(part: Part) -> None:
     (folder / "pid").write_text(str(os.getpid()))
     if part.act == "refuse":
         print("noise that is no progress", flush=True)
-        raise ValueError("the window is empty: choose another")
+        atexit.register(lambda: print("a library says goodbye", file=sys.stderr))
+        print("half a line", end="", file=sys.stderr, flush=True)
+        raise BadInput("the window is empty: choose another")
+    if part.act == "misuse":  # what Python itself ends with where its arguments are wrong
+        sys.exit(2)
+    if part.act == "roar":
+        for stream in (sys.stdout, sys.stderr):
+            print("o" * 1_000_000, file=stream, flush=True)
     if part.act == "crash":
         print("about to fall", file=sys.stderr, flush=True)
         os._exit(7)

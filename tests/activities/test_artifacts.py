@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from activities.artifacts import Artifacts, hash_folder, local_path
+from contracts import BadInput
 
 
 def stored(artifacts: Artifacts, files: dict[str, str]) -> tuple[str, str]:
@@ -57,6 +58,11 @@ def test_a_home_with_odd_characters_is_found_again(tmp_path: Path) -> None:
     assert (local_path(uri) / "a").exists()
 
 
-def test_a_missing_artifact_says_what_workers_must_share(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="must share DRIFTLINE_HOME"):
-        local_path((tmp_path / "gone").as_uri())
+def test_a_lost_artifact_is_bad_input_and_one_out_of_sight_may_come_back(tmp_path: Path) -> None:
+    uri, _ = stored(Artifacts(tmp_path / "home"), {"a": "1"})
+    kept = local_path(uri)
+    with pytest.raises(BadInput, match="is lost"):
+        local_path(kept.with_name("another").as_uri())
+    (tmp_path / "home").rename(tmp_path / "not mounted")
+    with pytest.raises(FileNotFoundError, match="must share DRIFTLINE_HOME"):
+        local_path(uri)

@@ -80,11 +80,37 @@ async def test_progress_becomes_heartbeats_and_the_job_file_stays_for_whoever_lo
     assert '"act": "progress"' in (tmp_path / "job.json").read_text()
 
 
-async def test_bad_input_is_not_retried_and_carries_the_last_line_of_the_log(env: ActivityEnvironment, tmp_path: Path) -> None:
+async def test_bad_input_is_not_retried_and_carries_what_the_child_said(env: ActivityEnvironment, tmp_path: Path) -> None:
     error = await failure(act(env, "refuse", tmp_path))
     assert (error.type, error.non_retryable) == ("BadInput", True)
     assert error.message == "the window is empty: choose another"
-    assert "Traceback" in (tmp_path / "child.log").read_text()
+    log = (tmp_path / "child.log").read_text()
+    assert "Traceback" in log
+    assert log.endswith("a library says goodbye\n")
+
+
+async def test_bad_input_without_a_word_is_a_fault(env: ActivityEnvironment, tmp_path: Path) -> None:
+    error = await failure(act(env, "misuse", tmp_path))
+    assert (error.type, error.non_retryable) == ("ChildFailed", False)
+
+
+async def test_long_lines_stop_nothing(env: ActivityEnvironment, tmp_path: Path) -> None:
+    beats: list[Progress] = []
+    env.on_heartbeat = lambda *details: beats.append(details[0])
+    await act(env, "roar", tmp_path)
+    assert {beat.done for beat in beats if beat.stage == "training"} & {1, 2, 3}
+    assert len((tmp_path / "child.log").read_text()) > 1_000_000
+
+
+async def test_folders_of_the_working_directory_are_not_taken_for_ours(
+    env: ActivityEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "a project"
+    for name in ("engines", "contracts", "interests", "db", "tests", "json"):
+        (project / name).mkdir(parents=True)
+        (project / name / "__init__.py").write_text("raise SystemExit('this is the user's own')")
+    monkeypatch.chdir(project)
+    await act(env, "progress", tmp_path)
 
 
 async def test_a_crash_is_retried_and_carries_the_end_of_the_log(env: ActivityEnvironment, tmp_path: Path) -> None:

@@ -82,6 +82,16 @@ def write_samples(path: Path) -> Path:
     return path
 
 
+OF_ANOTHER_JOB = {
+    "RANK": "3",
+    "LOCAL_RANK": "3",
+    "WORLD_SIZE": "4",
+    "MASTER_ADDR": "nowhere",
+    "ACCELERATE_MIXED_PRECISION": "fp16",
+}
+"""What a launcher of something else may have left in the worker's environment."""
+
+
 def start(module: str, job: object, folder: Path) -> subprocess.Popen[str]:
     """Starts `python -m engines.<module>` as an activity would."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,7 +99,7 @@ def start(module: str, job: object, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", f"engines.{module}", str(folder / "JOB.json")],
         cwd=ROOT,
-        env=os.environ | {"DRIFTLINE_PARENT_PID": str(os.getpid()), "DRIFTLINE_HOME": str(folder)},
+        env=os.environ | OF_ANOTHER_JOB | {"DRIFTLINE_PARENT_PID": str(os.getpid()), "DRIFTLINE_HOME": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

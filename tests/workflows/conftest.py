@@ -16,6 +16,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from contracts import (
+    BadInput,
     ClosedReview,
     ClusterSetRef,
     CountsRef,
@@ -147,7 +148,7 @@ class Steps:
         async def measure_quality(request: MeasureQuality) -> MeasurementRef:
             note("measure_quality", request)
             if self.no_evidence:
-                raise ValueError("not enough data")
+                raise BadInput("not enough data")
             return MeasurementRef(5, "quality")
 
         @activity.defn

@@ -95,7 +95,7 @@ async def test_a_verdict_is_stripped_and_may_name_its_review_either_way(time_ski
     assert (stored.review_id, stored.reviewer) == (gate, "Ana Ünal")
 
 
-@pytest.mark.parametrize("kind", ["DataError", "IntegrityError", "ValueError"])
+@pytest.mark.parametrize("kind", ["DataError", "IntegrityError", "BadInput"])
 async def test_a_verdict_that_postgres_refuses_frees_the_review_at_once(time_skipping: WorkflowEnvironment, kind: str) -> None:
     steps = Steps(evaluations=[BAD], refuse_verdict=ApplicationError("cannot be stored", type=kind))
     async with running(time_skipping, steps):

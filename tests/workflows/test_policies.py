@@ -1,0 +1,17 @@
+"""What is not tried again."""
+
+import pytest
+from sqlalchemy.exc import DataError
+
+import worker  # noqa: F401 (imports every activity)
+from contracts import BadInput
+from db.channels import NotPublishable
+from workflows import policies
+
+
+@pytest.mark.parametrize("policy", ["record", "store", "compute", "measure", "train", "generate"])
+def test_bad_input_is_not_retried_and_every_other_error_is(policy: str) -> None:
+    retry = getattr(policies, policy)["retry_policy"]
+    refusals: set[type] = {BadInput, NotPublishable, DataError, *BadInput.__subclasses__()}
+    assert set(retry.non_retryable_error_types) == {refusal.__name__ for refusal in refusals}
+    assert retry.maximum_attempts == 0
