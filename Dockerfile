@@ -10,6 +10,7 @@ COPY embedded embedded
 COPY engines engines
 COPY interests interests
 COPY migrations migrations
+COPY operations operations
 COPY report report
 COPY sources sources
 COPY workflows workflows

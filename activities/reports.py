@@ -1,19 +1,13 @@
 """Step: say what the measurements mean for a table, and keep it with the table."""
 
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass
 
-from sqlalchemy import Connection
 from temporalio import activity
 
-import db.measurements
-import db.reports
-import db.tables
 from activities.beating import beating
 from activities.resources import Resources
-from contracts import Gates, ReportRef, Window, WriteReport
-from report.content import Content, CostRow, Measured
-from report.findings import findings
+from contracts import ReportRef, WriteReport
+from report import stored
 
 
 @dataclass(frozen=True)
@@ -24,52 +18,4 @@ class ReportActivities:
     @beating("reporting")
     def write_report(self, request: WriteReport) -> ReportRef:
         with self.resources.engine.begin() as connection:
-            return write(connection, content(connection, request.table, request.gates))
-
-
-def write(connection: Connection, found: Content) -> ReportRef:
-    """Store what is known of a table as its newest report."""
-    measured = [source.version for source in found.sources]
-    return db.reports.add(connection, found.table, measured, [asdict(finding) for finding in found.findings])
-
-
-def content(connection: Connection, table: int, gates: Gates) -> Content:
-    """Everything that is known of a table by now.
-
-    Raises:
-        BadInput: there is no such table.
-    """
-    about = db.tables.get(connection, table)
-    measured = db.measurements.about(connection, about.cluster_set, about.model_version)
-    newest: dict[str, Any] = {m.kind: m.result for m in measured if m.kind != "quality"}
-    costs = tuple(_cost(row) for row in db.reports.costs(connection, about.cluster_set))
-    qualities = tuple(m.result for m in measured if m.kind == "quality")
-    made = Content(
-        table=table,
-        kind=about.kind,
-        nominal=about.nominal,
-        model=about.model_version,
-        cluster_set=about.cluster_set,
-        clusters=about.clusters,
-        pairs=about.rows,
-        window=Window(about.window_start, about.window_end),
-        written_at=max([about.created_at, *(m.created_at for m in measured)]),
-        channels=tuple(about.channels),
-        test_window=Window(about.window_end, about.nominal),
-        min_exact_match_rate=gates.min_exact_match_rate,
-        qualities=qualities,
-        costs=costs,
-        sources=tuple(Measured(m.kind, m.version, m.inputs) for m in measured),
-        **newest,
-    )
-    said = findings(
-        quality=next((quality for quality in qualities if quality.table == table), None),
-        cost=next((cost for cost in costs if cost.table == table), None),
-        min_exact_match_rate=gates.min_exact_match_rate,
-        **newest,
-    )
-    return replace(made, findings=said)
-
-
-def _cost(row: dict[str, Any]) -> CostRow:
-    return CostRow(table=row["version"], **{f.name: row[f.name] for f in fields(CostRow) if f.name != "table"})
+            return stored.write(connection, stored.content(connection, request.table, request.gates))

@@ -3,23 +3,15 @@
 from typing import Annotated, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import typer
-from temporalio.client import WorkflowFailureError
-from temporalio.common import WorkflowIDConflictPolicy
 
-import db.clusters
-from commands.context import Set, connect, engine, load_settings, wait_for
+from commands.context import Set, load, wait_for
 from commands.follow import follow
 from commands.output import FAILED, Json, cell, console, errors, grid, percent, print_json
-from commands.run import failure
-from contracts import BuildClustersInput, ClusterSetRef
-from interests.imported import imported_table
-from settings import Settings
-from sources.profile import traffic
-from sources.table import read_table
-from workflows import policies
-from workflows.build_clusters import BuildClusters
+from contracts import ClusterSetRef
+from operations import clusters, runs
+from operations.context import Context
+from operations.runs import RunFailed
 
 app = typer.Typer(help="Cluster sets: the interests, and which item belongs to which.", no_args_is_help=True)
 
@@ -27,27 +19,20 @@ app = typer.Typer(help="Cluster sets: the interests, and which item belongs to w
 @app.command()
 def build(settings: Set = None, json: Json = False) -> None:
     """Embed the catalogue's texts, split them into a balanced tree, name every interest by its keywords."""
-    loaded = load_settings(settings)
+    context = load(settings)
     try:
-        made = wait_for(build_set(loaded, quiet=json))
-    except WorkflowFailureError as error:
-        errors.print(f"[red]the build failed:[/] {cell(failure(error))}", highlight=False)
+        made = wait_for(build_set(context, quiet=json))
+    except RunFailed as error:
+        errors.print(f"[red]the build failed:[/] {cell(str(error))}", highlight=False)
         raise typer.Exit(FAILED) from None
-    _show(loaded, made.version, json)
+    _show(context, made.version, json)
 
 
-async def build_set(settings: Settings, name: str = "build-clusters", quiet: bool = False) -> ClusterSetRef:
+async def build_set(context: Context, name: str = "build-clusters", quiet: bool = False) -> ClusterSetRef:
     """Run the build as a workflow and draw its progress. One of this name that is under way is joined."""
-    client = await connect(settings)
-    handle = await client.start_workflow(
-        BuildClusters.run,
-        BuildClustersInput(settings.source, settings.clusters),
-        id=name,
-        task_queue=policies.WORKFLOWS,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-    )
+    handle = await clusters.build(context, name)
     await follow(handle, quiet)
-    return await handle.result()
+    return await runs.result(handle)
 
 
 @app.command("import")
@@ -59,18 +44,13 @@ def import_(
     json: Json = False,
 ) -> None:
     """Use interests that you have already, item by item, instead of building them."""
-    loaded = load_settings(settings)
-    assigned = read_table(path, {"item": item, "name": name}, loaded.source.setup)
-    clusters, items = imported_table(assigned, logged := traffic(loaded.source))
-    known = logged.filter(pc.is_in(logged["item"], items["item"]))
-    if not known.num_rows:
-        raise ValueError(f"no item of {path} is in the log: check --item and source.item")
-    with engine(loaded).begin() as connection:
-        made = db.clusters.add(connection, clusters, items, {"imported": path, "item": item, "name": name})
+    context = load(settings)
+    made = clusters.import_(context, path, item, name)
     if not json:
-        share = percent(pc.sum(known["traffic"]).as_py() / pc.sum(logged["traffic"]).as_py())
-        console.print(f"{known.num_rows:,} of the log's {logged.num_rows:,} items have an interest: {share} of its events")
-    _show(loaded, made.version, json)
+        console.print(
+            f"{made.items:,} of the log's {made.logged:,} items have an interest: {percent(made.traffic)} of its events"
+        )
+    _show(context, made.version, json)
 
 
 @app.command()
@@ -78,20 +58,15 @@ def show(
     version: Annotated[int | None, typer.Argument(help="Cluster set version. Default: the newest.")] = None, json: Json = False
 ) -> None:
     """The interests of a set with their traffic."""
-    _show(load_settings(), version, json)
+    _show(load(), version, json)
 
 
-def _show(settings: Settings, version: int | None, json: bool) -> None:
-    with engine(settings).connect() as connection:
-        wanted = db.clusters.newest(connection) if version is None else version
-        if wanted is None:
-            raise ValueError("there is no cluster set yet: run `driftline clusters build` or `driftline clusters import`")
-        about = db.clusters.describe(connection, wanted)
-        clusters = db.clusters.get(connection, wanted)
+def _show(context: Context, version: int | None, json: bool) -> None:
+    about, table = clusters.get(context, version)
     if json:
-        print_json({**vars(about), "clusters": clusters.to_pylist()})
+        print_json({**vars(about), "clusters": table.to_pylist()})
         return
-    draw(about.version, clusters)
+    draw(about.version, table)
 
 
 def draw(version: int, clusters: pa.Table) -> None:

@@ -1,25 +1,17 @@
-"""Settings, Postgres and Temporal for one command, each opened when it is needed."""
+"""What every command begins with: its settings, read with `--set`, and the context that its use case is given."""
 
 import asyncio
 import json
 from collections.abc import Coroutine
 from contextlib import suppress
-from datetime import timedelta
-from functools import cache
 from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import ValidationError
 from rich.markup import escape
-from sqlalchemy import Engine
-from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.runtime import Runtime, TelemetryConfig
-from temporalio.service import RPCError
 
-import db.connection
-import embedded
 from commands.output import USAGE, cell, errors
+from operations.context import Context
 from settings import Settings
 
 T = TypeVar("T")
@@ -30,8 +22,9 @@ Set = Annotated[
 ]
 
 
-class Unreachable(RuntimeError):
-    """A server that the command needs does not answer."""
+def load(overrides: list[str] | None = None) -> Context:
+    """The context of this command; see `load_settings`."""
+    return Context(load_settings(overrides))
 
 
 def load_settings(overrides: list[str] | None = None) -> Settings:
@@ -67,37 +60,11 @@ def _value(text: str) -> Any:
     return text
 
 
-def engine(settings: Settings) -> Engine:
-    """Postgres, its schema checked."""
-    made = db.connection.connect(embedded.addressed(settings).postgres_url)
-    db.connection.require_schema(made)
-    return made
-
-
-async def connect(settings: Settings) -> Client:
-    """Temporal.
-
-    Raises:
-        Unreachable: nothing answers at the address.
-    """
-    settings = embedded.addressed(settings)
-    try:
-        return await asyncio.wait_for(
-            Client.connect(**settings.temporal(), data_converter=pydantic_data_converter, runtime=_quiet()),
-            timedelta(seconds=10).total_seconds(),
-        )
-    except (RuntimeError, RPCError, TimeoutError) as error:
-        raise Unreachable(
-            f"Temporal does not answer at {settings.temporal_address}: start it with `driftline up` ({error})"
-        ) from None
-
-
-@cache
-def _quiet() -> Runtime:
-    """Without the SDK's own log lines on standard output: the command says itself what is wrong."""
-    return Runtime(telemetry=TelemetryConfig(logging=None))
-
-
 def wait_for(work: Coroutine[Any, Any, T]) -> T:
     """Run one coroutine from a plain command."""
     return asyncio.run(work)
+
+
+def warn_without_worker(context: Context) -> None:
+    if context.lacks_worker:
+        errors.print("[yellow]no worker runs here, so nothing will happen until `driftline up`[/]")

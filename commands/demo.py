@@ -9,24 +9,20 @@ from typing import Annotated, Any
 import tomli_w
 import typer
 from rich.prompt import Prompt
-from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
 
-import db.clusters
-import db.reports
-import db.reviews
-import db.tables
-from commands import clusters, review, source, stack
-from commands import report as reports
-from commands.context import connect, engine, load_settings, wait_for
+import operations.clusters
+import operations.stack
+from commands import clusters, report, review, source, stack
+from commands.context import load, wait_for
 from commands.output import DONE, FAILED, WAITING, console, grid, percent
-from commands.run import draw_quality, finish, start
+from commands.run import draw_quality, finish
 from commands.tables import login
-from contracts import ClusterSetRef, FineTuneInput, RagRefreshInput, RunOutcome, RunStatus
+from contracts import ClusterSetRef, FineTuneInput, RagRefreshInput, RunOutcome
+from operations import logs, reports, reviews, runs, tables
+from operations.context import Context
 from settings import Settings
 from sources.demo import write_demo
-from workflows.schedules import fine_tune_input, rag_refresh_input
 
 FINE_TUNE_AT = datetime(2017, 11, 27, tzinfo=UTC)
 RAG_REFRESH_AT = datetime(2018, 1, 1, tzinfo=UTC)
@@ -42,39 +38,39 @@ def demo(
     afterwards, in `.driftline/`, until `driftline down`.
     """
     began = time.monotonic()
-    base = load_settings()
+    base = load()
     heading("1  Servers", "embedded Postgres and Temporal, the schema, one worker")
-    stack.start(base)
+    wait_for(operations.stack.start(base))
     stack.draw_addresses(base)
 
     heading("2  Interests", "The Complete Journey: a year of purchases of 2,469 households")
-    settings = demo_settings(base)
-    source.draw(source.record(settings, settings.source))
-    cluster_set = wait_for(_cluster_set(settings))
-    with engine(settings).connect() as connection:
-        clusters.draw(cluster_set.version, db.clusters.get(connection, cluster_set.version))
+    context = Context(demo_settings(base.settings))
+    source.draw(logs.ingest(context))
+    cluster_set = wait_for(_cluster_set(context))
+    _, interests = operations.clusters.get(context, cluster_set.version)
+    clusters.draw(cluster_set.version, interests)
 
     heading("3  Fine-tune", f"counts → samples → LoRA → a mapping of every ordered pair → gates, as of {FINE_TUNE_AT:%Y-%m-%d}")
-    slow = replace(fine_tune_input(settings), nominal=FINE_TUNE_AT, cluster_set=cluster_set.version)
-    first = _run(settings, slow, "demo-fine-tune", yes)
+    slow = replace(runs.fine_tune_input(context.settings), nominal=FINE_TUNE_AT, cluster_set=cluster_set.version)
+    first = _run(context, slow, "demo-fine-tune", yes)
 
     heading(
         "4  RAG refresh", f"the same model, told what households did in the four weeks after, as of {RAG_REFRESH_AT:%Y-%m-%d}"
     )
-    fast = replace(rag_refresh_input(settings), nominal=RAG_REFRESH_AT, cluster_set=cluster_set.version)
-    second = _run(settings, fast, "demo-rag-refresh", yes)
+    fast = replace(runs.rag_refresh_input(context.settings), nominal=RAG_REFRESH_AT, cluster_set=cluster_set.version)
+    second = _run(context, fast, "demo-rag-refresh", yes)
 
     heading("5  What changed", f"table {first} → table {second}")
-    _compare(settings, first, second)
+    _compare(context, first, second)
 
     heading("6  Evidence", "does all this pay here? Drift, and a replay of the last ten days with and without RAG")
-    page = settings.home.absolute() / "report.html"
-    reports.measure(settings, second, ("drift", "refresh"))
-    _, shown = reports.make(settings, second, page)
-    reports.draw(shown.findings)
+    page = context.settings.home.absolute() / "report.html"
+    report.measure(context, second, ("drift", "refresh"))
+    _, shown = reports.write(context, second, page)
+    report.draw(shown.findings)
     console.print(f"\nthe page: {page.as_uri()}", highlight=False, soft_wrap=True)
     console.print(f"\n[green]done[/] in {(time.monotonic() - began) / 60:.1f} minutes; everything keeps running\n")
-    _explore(settings, first, second)
+    _explore(context, first, second)
 
 
 def heading(title: str, about: str) -> None:
@@ -100,86 +96,63 @@ def demo_settings(base: Settings) -> Settings:
     return Settings(**chosen)
 
 
-async def _finished(client: Client, name: str, result: type) -> Any:
-    """What a completed run of this name made, if there is one."""
-    handle = client.get_workflow_handle(name, result_type=result)
-    try:
-        if (await handle.describe()).status == WorkflowExecutionStatus.COMPLETED:
-            return await handle.result()
-    except RPCError:  # no such run
-        return None
-    return None
+async def _cluster_set(context: Context) -> ClusterSetRef:
+    made = await runs.completed(context, "demo-clusters", ClusterSetRef)
+    return made or await clusters.build_set(context, "demo-clusters")
 
 
-async def _cluster_set(settings: Settings) -> ClusterSetRef:
-    made: ClusterSetRef | None = await _finished(await connect(settings), "demo-clusters", ClusterSetRef)
-    return made or await clusters.build_set(settings, "demo-clusters")
-
-
-def _run(settings: Settings, request: FineTuneInput | RagRefreshInput, name: str, yes: bool) -> int:
+def _run(context: Context, request: FineTuneInput | RagRefreshInput, name: str, yes: bool) -> int:
     """Run to publication, through as many reviews as it takes. Returns the published table; ends the program without one."""
     code = DONE
-    made = wait_for(_outcome(settings, name))
+    made = wait_for(runs.completed(context, name, RunOutcome))
     if made is None or made.outcome != "published":
-        code = wait_for(_attempt(settings, request, name))
+        code = wait_for(_attempt(context, request, name))
     else:
         console.print(f"already there: table {made.table}")
-        with engine(settings).connect() as connection:
-            draw_quality(db.tables.get(connection, made.table))
+        draw_quality(tables.get(context, made.table))
     while code == WAITING:
-        code = _review(settings, name, yes)
-    made = wait_for(_outcome(settings, name))
+        code = _review(context, name, yes)
+    made = wait_for(runs.completed(context, name, RunOutcome))
     if code != DONE or made is None:
         raise typer.Exit(code or FAILED)
     return made.table
 
 
-async def _outcome(settings: Settings, name: str) -> RunOutcome | None:
-    found: RunOutcome | None = await _finished(await connect(settings), name, RunOutcome)
-    return found
-
-
-async def _attempt(settings: Settings, request: FineTuneInput | RagRefreshInput, name: str) -> int:
-    client = await connect(settings)
+async def _attempt(context: Context, request: FineTuneInput | RagRefreshInput, name: str) -> int:
     try:
-        handle = await start(client, request, name)
+        handle = await runs.start(context, request, name)
     except WorkflowAlreadyStartedError:  # an earlier demo was interrupted
-        handle = client.get_workflow_handle(name, result_type=RunOutcome)
-    return await finish(settings, handle)
+        handle = await runs.find(context, name)
+    return await finish(context, handle)
 
 
-def _review(settings: Settings, name: str, yes: bool) -> int:
+def _review(context: Context, name: str, yes: bool) -> int:
     """Show the evidence and pass on the user's verdict."""
-    waiting = wait_for(_waiting_review(settings, name))
-    with engine(settings).connect() as connection:
-        opened = db.reviews.get(connection, waiting)
-        review.draw(opened, review.inexact(connection, opened.candidate), db.reports.newest_of(connection, opened.candidate))
+    evidence = reviews.evidence(context, wait_for(_waiting_review(context, name)))
+    review.draw(evidence)
     if not yes and not sys.stdin.isatty():
         console.print("no terminal to ask for a verdict on: decide with `driftline review`, or run the demo with --yes")
         raise typer.Exit(WAITING)
     decision: Any = "approve" if yes else Prompt.ask("your verdict", choices=["approve", "rerun", "abort"], console=console)
     reason = "driftline demo --yes" if yes else "decided in the demo"
-    reply = wait_for(review.submit(settings, opened, decision, login(), reason))
+    reply = wait_for(review.submit(context, evidence.review, decision, login(), reason))
     console.print(reply.message, highlight=False, markup=False)
-    return wait_for(_follow(settings, name))
+    return wait_for(_follow(context, name))
 
 
-async def _waiting_review(settings: Settings, name: str) -> str:
-    handle = (await connect(settings)).get_workflow_handle(name)
-    status: RunStatus = await handle.query("status", result_type=RunStatus)
+async def _waiting_review(context: Context, name: str) -> str:
+    status = await runs.status(await runs.find(context, name))
     if status.review_id is None:
         raise ValueError(f"{name} no longer waits for review: start the demo again")
     return status.review_id
 
 
-async def _follow(settings: Settings, name: str) -> int:
-    client = await connect(settings)
-    return await finish(settings, client.get_workflow_handle(name, result_type=RunOutcome))
+async def _follow(context: Context, name: str) -> int:
+    return await finish(context, await runs.find(context, name))
 
 
-def _compare(settings: Settings, first: int, second: int, shown: int = 8) -> None:
-    with engine(settings).connect() as connection:
-        found = db.tables.diff(connection, first, second)
+def _compare(context: Context, first: int, second: int, shown: int = 8) -> None:
+    found = tables.diff(context, first, second)
     changed = found.rows.to_pylist()
     console.print(f"{found.changed} of {found.pairs} answers differ ({percent(found.share)}); some of them:", highlight=False)
     step = max(1, len(changed) // shown)
@@ -189,8 +162,8 @@ def _compare(settings: Settings, first: int, second: int, shown: int = 8) -> Non
         console.print(f"try: driftline lookup {changed[0]['c1']} {changed[0]['c2']}", highlight=False)
 
 
-def _explore(settings: Settings, first: int, second: int) -> None:
-    stack.draw_addresses(settings)
+def _explore(context: Context, first: int, second: int) -> None:
+    stack.draw_addresses(context)
     console.print(
         "driftline status          what runs and what waits\n"
         f"driftline tables list     both versions; `tables show {second}` has the lineage\n"

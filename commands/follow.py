@@ -1,20 +1,18 @@
 """Draws a running workflow: a line for each stage, and a bar with time left where a child process reports steps."""
 
-import asyncio
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
-from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import WorkflowHandle
 
 from commands.output import cell, console
 from contracts import Progress
-from workflows.attributes import STAGE
+from operations import runs
+from operations.runs import STARTING
 
-STARTING = "starting"
-POLL = 1.0
 SAY_EVERY = 10.0
 """Seconds between lines where there is no terminal to draw on."""
 
@@ -22,28 +20,12 @@ SAY_EVERY = 10.0
 async def follow(handle: WorkflowHandle[Any, Any], quiet: bool = False) -> bool:
     """Draw until the workflow ends (True) or waits for a review (False)."""
     with _Drawing(quiet) as drawing:
-        while True:
-            description = await handle.describe()
-            stage = description.typed_search_attributes.get(STAGE) or STARTING
-            running = description.status == WorkflowExecutionStatus.RUNNING
-            if not running or stage == "review":
-                if running or description.status == WorkflowExecutionStatus.COMPLETED:
-                    drawing.finish()
-                return not running
-            drawing.show(stage, *await _pending(handle, description))
-            await asyncio.sleep(POLL)
-
-
-async def _pending(handle: WorkflowHandle[Any, Any], description: Any) -> tuple[Progress | None, str]:
-    """The newest heartbeat of the running step, and what its last attempt failed with."""
-    progress, trouble = None, ""
-    for pending in description.raw_description.pending_activities:
-        if pending.HasField("heartbeat_details") and pending.heartbeat_details.payloads:
-            (progress,) = await description.data_converter.decode(list(pending.heartbeat_details.payloads)[:1], [Progress])
-        if pending.attempt > 1 and pending.HasField("last_failure"):
-            why = pending.last_failure.message.partition("\n")[0]
-            trouble = f"attempt {pending.attempt}, after: {why[:120]}"
-    return progress, trouble
+        async for step in runs.follow(handle):
+            if step.state == "running":
+                drawing.show(step.stage, step.progress, step.trouble)
+            elif step.state in ("review", "completed"):
+                drawing.finish()
+    return step.state != "review"
 
 
 @dataclass

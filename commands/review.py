@@ -1,29 +1,21 @@
 """`driftline review`: decide on a candidate that a gate has stopped."""
 
-import asyncio
 from typing import Annotated, Any
 
 import typer
 from pydantic import TypeAdapter
-from sqlalchemy import Connection
-from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 
-import db.clusters
-import db.reports
-import db.reviews
-import db.tables
-from commands.context import Unreachable, connect, engine, load_settings, wait_for
+from commands.context import load, wait_for, warn_without_worker
 from commands.output import DONE, FAILED, Json, cell, console, errors, grid, percent, print_json
 from commands.report import draw as draw_findings
-from commands.run import both_names, failure, finish, warn_without_worker
+from commands.run import both_names, finish
 from commands.tables import Actor, login
-from contracts import Decision, RunOutcome, VerdictReply
-from db.reports import Report
+from contracts import Decision, VerdictReply
 from db.reviews import Review
+from operations import reviews, runs
+from operations.context import Context
+from operations.reviews import Evidence
 from report.content import Finding
-from settings import Settings
-
-ANSWER_SECONDS = 60.0
 
 app = typer.Typer(help="Candidates that a gate has stopped: look at the evidence, then decide.", no_args_is_help=True)
 
@@ -35,12 +27,11 @@ Wait = Annotated[bool, typer.Option("--wait", help="Then follow the run until it
 @app.command("list")
 def list_(json: Json = False) -> None:
     """Every candidate that waits, longest first."""
-    with engine(load_settings()).connect() as connection:
-        reviews = db.reviews.waiting(connection)
+    found = reviews.waiting(load())
     if json:
-        print_json([jsonable_review(review) for review in reviews])
+        print_json([jsonable_review(review) for review in found])
         return
-    if not reviews:
+    if not found:
         console.print("nothing waits for review")
         return
     columns = ("review", "candidate", "failed gates", "exact match", "recall", "waiting since", "expires")
@@ -54,7 +45,7 @@ def list_(json: Json = False) -> None:
             g.waiting_since,
             g.expires_at,
         )
-        for g in reviews
+        for g in found
     ]
     grid("waiting for review", columns, rows)
 
@@ -62,14 +53,11 @@ def list_(json: Json = False) -> None:
 @app.command()
 def show(review: ReviewId, json: Json = False) -> None:
     """The evidence: what failed, the baselines, examples of answers that were not exact, and how it was decided."""
-    with engine(load_settings()).connect() as connection:
-        found = db.reviews.get(connection, review)
-        examples = inexact(connection, found.candidate)
-        report = db.reports.newest_of(connection, found.candidate)
+    evidence = reviews.evidence(load(), review)
     if json:
-        print_json({**jsonable_review(found), "inexact": examples, "report": report})
+        print_json({**jsonable_review(evidence.review), "inexact": evidence.inexact, "report": evidence.report})
         return
-    draw(found, examples, report)
+    draw(evidence)
 
 
 def jsonable_review(review: Review) -> dict[str, Any]:
@@ -77,22 +65,12 @@ def jsonable_review(review: Review) -> dict[str, Any]:
     return {**both_names(review.review_id), **vars(review)}
 
 
-def inexact(connection: Connection, table: int, limit: int = 8) -> list[dict[str, Any]]:
-    """Pairs whose free answer was not exactly a novel description, spread over the table, and what was written instead."""
-    missed = [row for row in db.tables.rows(connection, table).to_pylist() if row["decoding"] == "constrained"]
-    names = db.clusters.get(connection, db.tables.get(connection, table).cluster_set)["name"].to_pylist()
-    shown = missed[:: max(1, len(missed) // limit)][:limit]
-    return [
-        {name: row[name] for name in ("c1", "c2", "c_next")}
-        | {f"{name}_name": names[row[name]] for name in ("c1", "c2", "c_next")}
-        | {"free": row["free"]}
-        for row in shown
-    ]
-
-
-def draw(gate: Review, examples: list[dict[str, Any]], report: Report | None) -> None:
-    e = gate.evidence
-    console.print(f"[bold]review {gate.review_id}[/]: candidate table {gate.candidate} of {gate.workflow_id}", highlight=False)
+def draw(evidence: Evidence) -> None:
+    opened, report = evidence.review, evidence.report
+    e = opened.evidence
+    console.print(
+        f"[bold]review {opened.review_id}[/]: candidate table {opened.candidate} of {opened.workflow_id}", highlight=False
+    )
     for reason in e["reasons"].values():
         console.print(f"  [red]✗[/] {cell(reason)}", highlight=False)
     if not e["reasons"]:
@@ -110,19 +88,18 @@ def draw(gate: Review, examples: list[dict[str, Any]], report: Report | None) ->
             ("clusters ever answered", str(e["coverage"])),
         ],
     )
-    if examples:
-        rows = [(x["c1_name"], x["c2_name"], x["c_next_name"], x["free"]) for x in examples]
+    if evidence.inexact:
+        rows = [(x["c1_name"], x["c2_name"], x["c_next_name"], x["free"]) for x in evidence.inexact]
         grid("answers that were not exact", ("interest 1", "interest 2", "constrained to", "freely wrote …"), rows)
     if report:
-        console.print(f"[bold]report {report.version}[/]; the page: `driftline report {gate.candidate}`", highlight=False)
+        console.print(f"[bold]report {report.version}[/]; the page: `driftline report {opened.candidate}`", highlight=False)
         draw_findings(TypeAdapter(tuple[Finding, ...]).validate_python(report.findings))
-    if gate.decision:
-        console.print(
-            f"decided: [bold]{gate.decision}[/] by {cell(gate.reviewer)}, {cell(gate.decided_at)} UTC: {cell(gate.reason)}"
-        )
+    if opened.decision:
+        who = f"[bold]{opened.decision}[/] by {cell(opened.reviewer)}"
+        console.print(f"decided: {who}, {cell(opened.decided_at)} UTC: {cell(opened.reason)}")
     else:
         console.print(
-            f"decide with `driftline review approve|rerun|abort {gate.review_id}` before {gate.expires_at:%Y-%m-%d %H:%M} UTC"
+            f"decide with `driftline review approve|rerun|abort {opened.review_id}` before {opened.expires_at:%Y-%m-%d %H:%M} UTC"
         )
 
 
@@ -145,12 +122,11 @@ def abort(review: ReviewId, actor: Actor = None, reason: Reason = "", wait: Wait
 
 
 def _decide(decision: Decision, review: str, actor: str | None, reason: str, wait: bool, json: bool) -> int:
-    settings = load_settings()
-    with engine(settings).connect() as connection:
-        found = db.reviews.get(connection, review)
-    reply = wait_for(submit(settings, found, decision, actor or login(), reason))
+    context = load()
+    found = reviews.get(context, review)
+    reply = wait_for(submit(context, found, decision, actor or login(), reason))
     if reply.accepted and wait:
-        return wait_for(_follow(settings, found, decision, json))
+        return wait_for(_follow(context, found, decision, json))
     if json:
         print_json(reply)
     elif reply.accepted:
@@ -160,32 +136,13 @@ def _decide(decision: Decision, review: str, actor: str | None, reason: str, wai
     return DONE if reply.accepted else FAILED
 
 
-async def submit(settings: Settings, gate: Review, decision: Decision, reviewer: str, reason: str) -> VerdictReply:
-    """Send a verdict through the review's main door. A verdict that comes too late is an answer, not an error.
-
-    Raises:
-        Unreachable: the run does not answer, most likely because no worker runs.
-    """
-    client = await connect(settings)
-    handle = client.get_workflow_handle(gate.workflow_id, run_id=gate.run_id)
-    if (await handle.describe()).status != WorkflowExecutionStatus.RUNNING:
-        with engine(settings).begin() as connection:
-            db.reviews.expire(connection, gate.review_id, "its run ended without a verdict")
-            ended = db.reviews.get(connection, gate.review_id)
-        return VerdictReply(False, f"the run of review {gate.review_id} has ended: {ended.decision} by {ended.reviewer}")
-    warn_without_worker(settings)
-    verdict = {"gate_id": gate.review_id, "decision": decision, "reviewer": reviewer, "reason": reason}
-    try:
-        sent = handle.execute_update("verdict", verdict, result_type=VerdictReply)
-        reply: VerdictReply = await asyncio.wait_for(sent, ANSWER_SECONDS)
-    except WorkflowUpdateFailedError as error:
-        return VerdictReply(False, failure(error))
-    except TimeoutError:
-        raise Unreachable(f"the run did not answer within {ANSWER_SECONDS:.0f} s: is a worker running?") from None
-    return reply
+async def submit(context: Context, review: Review, decision: Decision, reviewer: str, reason: str) -> VerdictReply:
+    """Send a verdict; says so if nobody is there to take it."""
+    if await reviews.is_running(context, review):
+        warn_without_worker(context)
+    return await reviews.submit(context, review, decision, reviewer, reason)
 
 
-async def _follow(settings: Settings, gate: Review, decision: Decision, json: bool) -> int:
-    client = await connect(settings)
-    code = await finish(settings, client.get_workflow_handle(gate.workflow_id, result_type=RunOutcome), json)
+async def _follow(context: Context, review: Review, decision: Decision, json: bool) -> int:
+    code = await finish(context, await runs.find(context, review.workflow_id), json)
     return DONE if decision == "abort" and code == FAILED else code

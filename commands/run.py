@@ -1,24 +1,20 @@
 """`driftline run fine-tune|rag-refresh`: start one update by hand."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated
 
 import typer
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-import db.tables
-import embedded
-from commands.context import Set, connect, engine, load_settings, wait_for
+from commands.context import Set, load, wait_for, warn_without_worker
 from commands.follow import follow
 from commands.output import DONE, FAILED, WAITING, Json, cell, console, errors, percent, print_json
-from contracts import FineTuneInput, RagRefreshInput, RunOutcome, RunStatus
+from contracts import FineTuneInput, RagRefreshInput, RunOutcome
 from db.tables import TransitionTable
-from settings import Settings
-from sources.log import span
-from workflows import policies
-from workflows.schedules import fine_tune_input, rag_refresh_input
+from operations import runs, tables
+from operations.context import Context
+from operations.runs import RunFailed, RunHandle
 
 app = typer.Typer(help="Start an update by hand.", no_args_is_help=True)
 
@@ -38,10 +34,10 @@ def fine_tune(
     at: At = None, wait: Wait = False, cluster_set: ClusterSet = None, settings: Set = None, json: Json = False
 ) -> None:
     """Count, curate samples, train a LoRA adapter, answer every pair, pass the gates, publish."""
-    loaded = load_settings(settings)
-    nominal = nominal_or_end_of_log(loaded, at)
-    request = replace(fine_tune_input(loaded), nominal=nominal, cluster_set=cluster_set)
-    raise typer.Exit(wait_for(_run(loaded, request, f"fine-tune-{nominal:%Y-%m-%d}", wait, json)))
+    context = load(settings)
+    nominal = runs.nominal_or_end_of_log(context.settings, at)
+    request = replace(runs.fine_tune_input(context.settings), nominal=nominal, cluster_set=cluster_set)
+    raise typer.Exit(wait_for(_run(context, request, f"fine-tune-{nominal:%Y-%m-%d}", wait, json)))
 
 
 @app.command("rag-refresh")
@@ -49,33 +45,23 @@ def rag_refresh(
     at: At = None, wait: Wait = False, cluster_set: ClusterSet = None, settings: Set = None, json: Json = False
 ) -> None:
     """Let the newest approved model answer every pair again with fresh retrieved clusters, and publish."""
-    loaded = load_settings(settings)
-    nominal = nominal_or_end_of_log(loaded, at)
-    request = replace(rag_refresh_input(loaded), nominal=nominal, cluster_set=cluster_set)
-    raise typer.Exit(wait_for(_run(loaded, request, f"rag-refresh-{nominal:%Y-%m-%d}", wait, json)))
+    context = load(settings)
+    nominal = runs.nominal_or_end_of_log(context.settings, at)
+    request = replace(runs.rag_refresh_input(context.settings), nominal=nominal, cluster_set=cluster_set)
+    raise typer.Exit(wait_for(_run(context, request, f"rag-refresh-{nominal:%Y-%m-%d}", wait, json)))
 
 
-def nominal_or_end_of_log(settings: Settings, at: datetime | None) -> datetime:
-    """The asked midnight, else the first one after the log's last event."""
-    if at is not None:
-        return at.replace(tzinfo=UTC)
-    _, last = span(settings.source)
-    midnight = last.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return min(midnight, today)
-
-
-async def _run(settings: Settings, request: FineTuneInput | RagRefreshInput, name: str, wait: bool, json: bool) -> int:
+async def _run(context: Context, request: FineTuneInput | RagRefreshInput, name: str, wait: bool, json: bool) -> int:
     try:
-        handle = await start(await connect(settings), request, name)
+        handle = await runs.start(context, request, name)
     except WorkflowAlreadyStartedError:
         raise ValueError(
             f"{name} is already under way with the settings it was started with: see `driftline status`; "
             "decide on its candidate (`driftline review list`) or let it end first"
         ) from None
-    warn_without_worker(settings)
+    warn_without_worker(context)
     if wait:
-        return await finish(settings, handle, json)
+        return await finish(context, handle, json)
     if json:
         print_json({"workflow_id": handle.id, "run_id": handle.first_execution_run_id, "outcome": None})
     else:
@@ -83,26 +69,11 @@ async def _run(settings: Settings, request: FineTuneInput | RagRefreshInput, nam
     return DONE
 
 
-def warn_without_worker(settings: Settings) -> None:
-    if not settings.temporal_address and embedded.status(settings.home).worker is None:
-        errors.print("[yellow]no worker runs here, so nothing will happen until `driftline up`[/]")
-
-
-async def start(client: Client, request: FineTuneInput | RagRefreshInput, name: str) -> WorkflowHandle[Any, RunOutcome]:
-    """Start the run.
-
-    Raises:
-        WorkflowAlreadyStartedError: one of this name is still under way.
-    """
-    workflow = "FineTune" if isinstance(request, FineTuneInput) else "RagRefresh"
-    return await client.start_workflow(workflow, request, id=name, task_queue=policies.WORKFLOWS, result_type=RunOutcome)
-
-
-async def finish(settings: Settings, handle: WorkflowHandle[Any, RunOutcome], json: bool = False) -> int:
+async def finish(context: Context, handle: RunHandle, json: bool = False) -> int:
     """Draw the run until it ends or waits for review, and say how. Returns the exit code."""
     ended = await follow(handle, quiet=json)
     if not ended:
-        status = await handle.query("status", result_type=RunStatus)
+        status = await runs.status(handle)
         if json:
             print_json({"workflow_id": handle.id, "outcome": "review", **both_names(status.review_id), "table": status.table})
         else:
@@ -113,15 +84,14 @@ async def finish(settings: Settings, handle: WorkflowHandle[Any, RunOutcome], js
             console.print(f"evidence: `driftline review show {status.review_id}`")
         return WAITING
     try:
-        outcome = await handle.result()
-    except WorkflowFailureError as error:
-        message = failure(error)
+        outcome = await runs.result(handle)
+    except RunFailed as error:
         if json:
-            print_json({"workflow_id": handle.id, "outcome": "failed", "error": message})
+            print_json({"workflow_id": handle.id, "outcome": "failed", "error": str(error)})
         else:
-            errors.print(f"[red]{handle.id} failed:[/] {cell(message)}", highlight=False)
+            errors.print(f"[red]{handle.id} failed:[/] {cell(str(error))}", highlight=False)
         return FAILED
-    return _report(settings, handle.id, outcome, json)
+    return _report(context, handle.id, outcome, json)
 
 
 def both_names(review_id: str | None) -> dict[str, str | None]:
@@ -129,21 +99,13 @@ def both_names(review_id: str | None) -> dict[str, str | None]:
     return {"review_id": review_id, "gate_id": review_id}
 
 
-def failure(error: BaseException) -> str:
-    """The root cause's own words."""
-    while error.__cause__ is not None or getattr(error, "cause", None) is not None:
-        error = getattr(error, "cause", None) or error.__cause__  # type: ignore[assignment]
-    return getattr(error, "message", None) or str(error)
-
-
-def _report(settings: Settings, workflow_id: str, result: RunOutcome, json: bool) -> int:
+def _report(context: Context, workflow_id: str, result: RunOutcome, json: bool) -> int:
     if json:
         print_json({"workflow_id": workflow_id, **vars(result)})
     else:
         colour = "green" if result.outcome == "published" else "yellow"
         console.print(f"[{colour}]{result.outcome}[/]: table {result.table}, model {result.model}, attempt {result.attempts}")
-        with engine(settings).connect() as connection:
-            draw_quality(db.tables.get(connection, result.table))
+        draw_quality(tables.get(context, result.table))
     return DONE if result.outcome in ("published", "superseded") else FAILED
 
 

@@ -3,12 +3,10 @@
 from contextlib import nullcontext
 from dataclasses import fields
 
-import db.logs
-from commands.context import Set, engine, load_settings
-from commands.output import Json, cell, console, grid, jsonable, print_json
-from contracts import Source
-from settings import Settings
-from sources.profile import Profile, profile
+from commands.context import Set, load
+from commands.output import Json, cell, console, grid, print_json
+from operations import logs
+from sources.profile import Profile
 
 
 def ingest(settings: Set = None, json: Json = False) -> None:
@@ -16,21 +14,13 @@ def ingest(settings: Set = None, json: Json = False) -> None:
 
     Runs read the log itself, one window at a time, so nothing is copied and a growing log needs no second ingest.
     """
-    loaded = load_settings(settings)
-    with nullcontext() if json else console.status(f"reading {cell(loaded.source.events)}"):
-        found = record(loaded, loaded.source)
+    context = load(settings)
+    with nullcontext() if json else console.status(f"reading {cell(context.settings.source.events)}"):
+        found = logs.ingest(context)
     if json:
         print_json(found)
     else:
         draw(found)
-
-
-def record(settings: Settings, source: Source) -> Profile:
-    """Profile the log and keep the report."""
-    found = profile(source)
-    with engine(settings).begin() as connection:
-        db.logs.add(connection, jsonable(source), jsonable(found))
-    return found
 
 
 def draw(found: Profile) -> None:

@@ -6,11 +6,9 @@ from typing import Annotated
 import typer
 from rich.tree import Tree
 
-import db.channels
-import db.clusters
-import db.tables
-from commands.context import engine, load_settings
+from commands.context import load
 from commands.output import FAILED, Json, cell, console, errors, grid, percent, print_json
+from operations import channels, tables
 
 app = typer.Typer(help="Transition tables: every version, its lineage, and which one a channel serves.", no_args_is_help=True)
 
@@ -29,8 +27,7 @@ def login() -> str:
 @app.command("list")
 def list_(json: Json = False) -> None:
     """Every version, oldest first."""
-    with engine(load_settings()).connect() as connection:
-        found = db.tables.list_tables(connection)
+    found = tables.list_tables(load())
     if json:
         print_json(found)
         return
@@ -62,8 +59,7 @@ def list_(json: Json = False) -> None:
 @app.command()
 def show(version: Version, json: Json = False) -> None:
     """One version with its whole lineage: model, adapter, counts, windows, cluster set, prompts, decoding, run, reviewer."""
-    with engine(load_settings()).connect() as connection:
-        lineage = db.tables.lineage(connection, version)
+    lineage = tables.lineage(load(), version)
     if json:
         print_json(lineage)
         return
@@ -86,8 +82,7 @@ def diff(
     json: Json = False,
 ) -> None:
     """The pairs whose answer differs between two versions."""
-    with engine(load_settings()).connect() as connection:
-        found = db.tables.diff(connection, a, b)
+    found = tables.diff(load(), a, b)
     rows = found.rows.to_pylist()
     if json:
         print_json({"a": a, "b": b, "pairs": found.pairs, "changed": found.changed, "share": found.share, "rows": rows})
@@ -109,9 +104,7 @@ def publish(
     force: Annotated[bool, typer.Option(help="Also over a table of a later nominal time.")] = False,
 ) -> None:
     """Serve a table that passed its gates, or was approved, on a channel."""
-    settings = load_settings()
-    with engine(settings).begin() as connection:
-        done = db.channels.publish(connection, version, channel or settings.channel, actor or login(), reason=reason, force=force)
+    done = channels.publish(load(), version, channel, actor or login(), reason=reason, force=force)
     if done.outcome == "superseded":
         errors.print(f"channel {done.channel} serves a table of a later nominal time: nothing changed (--force)")
         raise typer.Exit(FAILED)
@@ -126,17 +119,14 @@ def rollback(
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "rolled back by hand",
 ) -> None:
     """Serve an earlier table again. Nothing is deleted; the move is on record."""
-    settings = load_settings()
-    with engine(settings).begin() as connection:
-        done = db.channels.rollback(connection, channel or settings.channel, to, actor=actor or login(), reason=reason)
+    done = channels.roll_back(load(), channel, to, actor or login(), reason=reason)
     console.print(f"channel [bold]{done.channel}[/] serves table [bold]{done.table}[/]")
 
 
 @app.command()
 def history(channel: Channel = None, json: Json = False) -> None:
     """Every move of a channel (default: of all), newest first."""
-    with engine(load_settings()).connect() as connection:
-        moves = db.channels.history(connection, channel)
+    moves = channels.history(load(), channel)
     if json:
         print_json(moves)
         return
@@ -152,9 +142,7 @@ def lookup(
     json: Json = False,
 ) -> None:
     """The novel interest to explore after C1 and then C2, as serving would read it."""
-    settings = load_settings()
-    with engine(settings).connect() as connection:
-        answer = db.tables.lookup(connection, c1, c2, channel or settings.channel)
+    answer = tables.lookup(load(), c1, c2, channel)
     if json:
         print_json(answer)
         return

@@ -7,7 +7,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Connection as Connection
+from sqlalchemy import Engine as Engine
+from sqlalchemy import create_engine, event, make_url
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
@@ -35,6 +37,12 @@ def connect(url: str) -> Engine:
 def _prepare(connection: psycopg.Connection, _record: object) -> None:
     connection.execute("SET TIME ZONE 'UTC'")
     connection.commit()
+
+
+def without_password(url: str) -> str:
+    """A URL for screens and scripts. psql finds the embedded server's password in the home's `pgpass`."""
+    open_url = make_url(url)
+    return open_url._replace(password=None).difference_update_query(["password"]).render_as_string()
 
 
 def migrate(url: str) -> None:

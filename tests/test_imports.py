@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "transformers", "peft", "vllm", "sentence_transformers", "accelerate", "engines")
-ROOMS = ("activities", "commands", "db", "interests", "sources", "workflows")
+ROOMS = ("activities", "commands", "db", "interests", "operations", "report", "sources", "workflows")
 LOADED = "import sys; print([name for name in {heavy} if name in sys.modules])"
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from commands import output
-from commands.run import failure
+from operations.runs import failure
 
 MOMENT = datetime(2024, 5, 1, 12, 30, tzinfo=UTC)
 

@@ -37,10 +37,11 @@ from contracts import (
     Windows,
 )
 from embedded import temporal
+from operations.stack import add_search_attributes
 from tests.workflows.conftest import BAD, GOOD, Steps, running
 from tests.workflows.resetting import reset
 from tests.workflows.test_review import until, verdict, waiting
-from workflows import attributes, policies
+from workflows import policies
 from workflows.build_clusters import BuildClusters
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -221,7 +222,7 @@ async def record(names: list[str]) -> None:
         data_converter=pydantic_data_converter,
         identity="recorder",  # the default names this machine
     ) as environment:
-        await attributes.register(environment.client)
+        await add_search_attributes(environment.client)
         for name in names:
             handle = await asyncio.wait_for(STORIES[name](environment, name.replace("_", "-")), 30)
             history = await handle.fetch_history()

@@ -51,7 +51,8 @@ from contracts import (
     Verdict,
     WriteReport,
 )
-from workflows import attributes, policies
+from operations.stack import add_search_attributes
+from workflows import policies
 from workflows.evaluate_answers import EvaluateAnswers
 from workflows.evaluate_drift import EvaluateDrift
 from workflows.evaluate_refresh import EvaluateRefresh
@@ -226,7 +227,7 @@ async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
     async with await WorkflowEnvironment.start_time_skipping(
         test_server_existing_path=server, data_converter=pydantic_data_converter
     ) as environment:
-        await attributes.register(environment.client)
+        await add_search_attributes(environment.client)
         yield environment
 
 

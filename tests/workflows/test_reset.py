@@ -8,11 +8,11 @@ from temporalio.testing import WorkflowEnvironment
 
 from contracts import ClosedReview
 from embedded import temporal
+from operations.stack import add_search_attributes
 from tests.workflows.conftest import BAD, Steps, running
 from tests.workflows.resetting import reset
 from tests.workflows.test_review import by_update, verdict, waiting
 from tests.workflows.test_runs import FINE_TUNE, start
-from workflows import attributes
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ async def dev_server() -> AsyncIterator[WorkflowEnvironment]:
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=temporal.binary(), data_converter=pydantic_data_converter
     ) as environment:
-        await attributes.register(environment.client)
+        await add_search_attributes(environment.client)
         yield environment
 
 

@@ -1,0 +1,32 @@
+"""Channels: which table each one serves; publish, roll back, and every move so far."""
+
+import db.channels
+from contracts import Published
+from db.channels import Publication
+from operations.context import Context
+
+
+def publish(context: Context, table: int, channel: str | None, actor: str, *, reason: str, force: bool = False) -> Published:
+    """Serve a table that may be served; by default on the settings' channel. See `db.channels.publish`.
+
+    Raises:
+        ValueError: there is no such table, or it may not be served.
+    """
+    with context.engine.begin() as connection:
+        return db.channels.publish(connection, table, channel or context.settings.channel, actor, reason=reason, force=force)
+
+
+def roll_back(context: Context, channel: str | None, to: int | None, actor: str, *, reason: str) -> Published:
+    """Serve an earlier table again, by default the one before the current.
+
+    Raises:
+        ValueError: there is nothing to go back to, or the table was rejected since.
+    """
+    with context.engine.begin() as connection:
+        return db.channels.rollback(connection, channel or context.settings.channel, to, actor=actor, reason=reason)
+
+
+def history(context: Context, channel: str | None = None) -> list[Publication]:
+    """Every move of a channel (default: of all), newest first."""
+    with context.engine.connect() as connection:
+        return db.channels.history(connection, channel)

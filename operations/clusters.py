@@ -1,0 +1,80 @@
+"""Cluster sets: build one, bring one along, look at one."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from temporalio.client import WorkflowHandle
+from temporalio.common import WorkflowIDConflictPolicy
+
+import db.clusters
+from contracts import BuildClustersInput, ClusterSetRef
+from db.clusters import ClusterSet
+from interests.imported import imported_table
+from operations.context import Context
+from sources.profile import traffic
+from sources.table import read_table
+from workflows import policies
+
+
+async def build(context: Context, workflow_id: str = "build-clusters") -> WorkflowHandle[Any, ClusterSetRef]:
+    """Start the build of a set from the catalogue's texts. One of this id that is under way is joined."""
+    client = await context.temporal()
+    return await client.start_workflow(
+        "BuildClusters",
+        BuildClustersInput(context.settings.source, context.settings.clusters),
+        id=workflow_id,
+        task_queue=policies.WORKFLOWS,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        result_type=ClusterSetRef,
+    )
+
+
+@dataclass(frozen=True)
+class Imported:
+    """
+    Attributes:
+        items: how many of the log's `logged` items have an interest.
+        traffic: their share of the log's events.
+    """
+
+    version: int
+    items: int
+    logged: int
+    traffic: float
+
+
+def import_(context: Context, path: str, item: str, name: str) -> Imported:
+    """Store a set that says item by item which interest it belongs to.
+
+    Args:
+        path: Parquet or CSV with a row per item.
+        item, name: its columns of the item's id and of the interest's name.
+
+    Raises:
+        ValueError: no item is in the log, or a row is not usable.
+    """
+    source = context.settings.source
+    assigned = read_table(path, {"item": item, "name": name}, source.setup)
+    clusters, items = imported_table(assigned, logged := traffic(source))
+    known = logged.filter(pc.is_in(logged["item"], items["item"]))
+    if not known.num_rows:
+        raise ValueError(f"no item of {path} is in the log: check --item and source.item")
+    with context.engine.begin() as connection:
+        made = db.clusters.add(connection, clusters, items, {"imported": path, "item": item, "name": name})
+    share = pc.sum(known["traffic"]).as_py() / pc.sum(logged["traffic"]).as_py()
+    return Imported(made.version, known.num_rows, logged.num_rows, share)
+
+
+def get(context: Context, version: int | None = None) -> tuple[ClusterSet, pa.Table]:
+    """A set and its clusters (see `db.clusters.get`); by default the newest.
+
+    Raises:
+        ValueError: there is none.
+    """
+    with context.engine.connect() as connection:
+        wanted = db.clusters.newest(connection) if version is None else version
+        if wanted is None:
+            raise ValueError("there is no cluster set yet: run `driftline clusters build` or `driftline clusters import`")
+        return db.clusters.describe(connection, wanted), db.clusters.get(connection, wanted)

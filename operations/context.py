@@ -1,0 +1,80 @@
+"""Settings, Postgres and Temporal of one command or request, each resolved once, when it is first needed."""
+
+import asyncio
+from functools import cache, cached_property
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.runtime import Runtime, TelemetryConfig
+from temporalio.service import RPCError
+
+import db.connection
+import embedded
+from db.connection import Engine
+from settings import Settings
+
+CONNECT_SECONDS = 10.0
+
+
+class Unreachable(RuntimeError):
+    """A server that the use case needs does not answer."""
+
+
+class Context:
+    """What every use case is given.
+
+    Attributes:
+        settings: as they were read; `addressed` has the embedded servers' addresses, too.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._client: Client | None = None
+
+    @cached_property
+    def addressed(self) -> Settings:
+        """The settings with the addresses of the servers that run here where no other is set.
+
+        Raises:
+            RuntimeError: nothing was started here yet.
+        """
+        return embedded.addressed(self.settings)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Postgres, its schema checked."""
+        engine = db.connection.connect(self.addressed.postgres_url)
+        db.connection.require_schema(engine)
+        return engine
+
+    async def temporal(self) -> Client:
+        """Temporal.
+
+        Raises:
+            Unreachable: nothing answers at the address.
+        """
+        if self._client is None:
+            self._client = await _connect(self.addressed)
+        return self._client
+
+    @property
+    def lacks_worker(self) -> bool:
+        """Whether the embedded worker is needed and does not run; of a Temporal that runs elsewhere nothing is known."""
+        return not self.settings.temporal_address and embedded.status(self.settings.home).worker is None
+
+
+async def _connect(settings: Settings) -> Client:
+    try:
+        return await asyncio.wait_for(
+            Client.connect(**settings.temporal(), data_converter=pydantic_data_converter, runtime=_quiet()), CONNECT_SECONDS
+        )
+    except (RuntimeError, RPCError, TimeoutError) as error:
+        raise Unreachable(
+            f"Temporal does not answer at {settings.temporal_address}: start it with `driftline up` ({error})"
+        ) from None
+
+
+@cache
+def _quiet() -> Runtime:
+    """Without the SDK's own log lines on standard output: the caller says itself what is wrong."""
+    return Runtime(telemetry=TelemetryConfig(logging=None))

@@ -1,0 +1,108 @@
+"""Measurements on one's own log: which days, the durable run that measures, and its numbers."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from temporalio.client import WorkflowHandle
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+import db.measurements
+import db.models
+from contracts import EvaluateInput, EvaluateOutcome, Window
+from db.measurements import Measurement
+from operations.context import Context
+from operations.runs import RunFailed, nominal_or_end_of_log, result
+from sources.log import span
+from workflows import policies
+
+EvaluateHandle = WorkflowHandle[Any, EvaluateOutcome]
+
+WORKFLOWS = {
+    "drift": "EvaluateDrift",
+    "refresh": "EvaluateRefresh",
+    "answers": "EvaluateAnswers",
+    "retrieval": "EvaluateRetrieval",
+}
+
+
+def request(
+    context: Context,
+    begin: datetime | None,
+    to: datetime | None,
+    every: timedelta | None = None,
+    cluster_set: int | None = None,
+    model: int | None = None,
+) -> EvaluateInput:
+    """The same days for every evaluation, unless told otherwise; with `model`, of that one and its cluster set.
+
+    Raises:
+        ValueError: the period is empty, or the log has no event.
+    """
+    settings = context.settings
+    end = nominal_or_end_of_log(settings, to)
+    first, _ = span(settings.source)
+    start = begin.replace(tzinfo=UTC) if begin else _held_out(context, end, cluster_set, model)
+    if start >= end:
+        raise ValueError(
+            f"no held-out period: it would begin on {start:%Y-%m-%d} and end on {end:%Y-%m-%d}; choose --from and --to"
+        )
+    measures = replace(settings.measures, every=every) if every else settings.measures
+    return EvaluateInput(
+        source=settings.source,
+        windows=settings.rag_refresh,
+        period=Window(start, end),
+        log_start=first.replace(hour=0, minute=0, second=0, microsecond=0),
+        sequences=settings.sequences,
+        counting=settings.counting,
+        retrieval=settings.retrieval,
+        generation=settings.generation,
+        measures=measures,
+        cluster_set=cluster_set,
+        model=model,
+    )
+
+
+def _held_out(context: Context, end: datetime, cluster_set: int | None, model: int | None) -> datetime:
+    """So many days before the end as the settings say; fewer where the model has learned from some of them."""
+    wanted = end - timedelta(days=context.settings.measures.held_out_days)
+    with context.engine.connect() as connection:
+        if model is None:
+            if db.models.newest_trained_before(connection, wanted, cluster_set):
+                return wanted
+            latest = db.models.newest_trained_before(connection, end - timedelta(days=1), cluster_set)
+            model = latest.version if latest else None
+        ended = db.models.trained_until(connection, model) if model else wanted
+    return max(wanted, ended) if ended < end else wanted
+
+
+async def start(context: Context, what: str, asked: EvaluateInput) -> EvaluateHandle:
+    """Start a measurement, or join the one of the same days that is under way."""
+    client = await context.temporal()
+    name = f"evaluate-{what}-{asked.period.start:%Y-%m-%d}-{asked.period.end:%Y-%m-%d}" + (
+        f"-model-{asked.model}" if asked.model else ""
+    )
+    try:
+        return await client.start_workflow(
+            WORKFLOWS[what], asked, id=name, task_queue=policies.WORKFLOWS, result_type=EvaluateOutcome
+        )
+    except WorkflowAlreadyStartedError:
+        return client.get_workflow_handle(name, result_type=EvaluateOutcome)
+
+
+async def outcome(handle: EvaluateHandle) -> EvaluateOutcome:
+    """What was measured; waits for it.
+
+    Raises:
+        RunFailed: nothing was; the run's name and its own words.
+    """
+    try:
+        return await result(handle)
+    except RunFailed as error:
+        raise RunFailed(f"{handle.id}: {error}") from None
+
+
+def read(context: Context, outcome: EvaluateOutcome) -> list[Measurement]:
+    """The numbers that a run put on record."""
+    with context.engine.connect() as connection:
+        return [db.measurements.get(connection, ref.version) for ref in outcome.measurements]

@@ -1,0 +1,50 @@
+"""Reports: what is known of a table, what is still to be measured, and the page."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from contracts import EvaluateInput, ReportRef
+from interests.windows import consecutive
+from operations import measurements
+from operations.context import Context
+from report import stored
+from report.content import Content
+
+
+def known(context: Context, table: int) -> Content:
+    """Everything that is on record about a table.
+
+    Raises:
+        ValueError: there is no such table.
+    """
+    with context.engine.connect() as connection:
+        return stored.content(connection, table, context.settings.gates)
+
+
+def request(context: Context, content: Content) -> EvaluateInput:
+    """The measurement that this table's report rests on: of its own cluster set and model.
+
+    Raises:
+        ValueError: see `measurements.request`.
+    """
+    return measurements.request(context, None, None, cluster_set=content.cluster_set, model=content.model)
+
+
+def lacking(content: Content, asked: EvaluateInput, wanted: Collection[str]) -> list[str]:
+    """Those of the wanted measurements that were not made at all or, of drift, not up to the newest whole window."""
+    windows = consecutive(asked.log_start, asked.period.end, asked.measures)
+    measured = content.drift.windows[-1].end if content.drift and content.drift.windows else None
+    fresh = windows and measured and measured >= windows[-1].end
+    there = {"drift": fresh, "refresh": content.refresh, "answers": content.answers, "retrieval": content.retrieval}
+    return [what for what in wanted if not there[what]]
+
+
+def write(context: Context, table: int, page: Path) -> tuple[ReportRef, Content]:
+    """Store the newest report of a table and write its page, one self-contained HTML file. Returns what is on it, too."""
+    from report.page import render  # matplotlib takes a second to load, which no other use case should wait for
+
+    with context.engine.begin() as connection:
+        content = stored.content(connection, table, context.settings.gates)
+        ref = stored.write(connection, content)
+    page.write_text(render(content), encoding="utf-8")
+    return ref, content

@@ -1,0 +1,149 @@
+"""When the two updates start by themselves: declared here, applied idempotently (design §4)."""
+
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from temporalio.client import (
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleBackfill,
+    ScheduleCalendarSpec,
+    ScheduleHandle,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleRange,
+    ScheduleSpec,
+    ScheduleUpdate,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+from operations.context import Context
+from operations.runs import fine_tune_input, rag_refresh_input
+from settings import Settings
+from workflows import policies
+from workflows.fine_tune import FineTune
+from workflows.rag_refresh import RagRefresh
+
+FINE_TUNE = "driftline-fine-tune"
+RAG_REFRESH = "driftline-rag-refresh"
+IDS = {"fine-tune": FINE_TUNE, "rag-refresh": RAG_REFRESH}
+"""Ids in Temporal, by what the user calls them."""
+
+
+def declared(settings: Settings) -> dict[str, Schedule]:
+    """Both schedules, by id. All times are UTC; overlap is skipped; only a short outage is caught up."""
+    when = settings.schedule
+    policy = SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=when.catchup)
+    monthly = ScheduleCalendarSpec(
+        day_of_month=[ScheduleRange(when.fine_tune_day)], hour=[ScheduleRange(when.hour)], comment="monthly fine-tune"
+    )
+    return {
+        FINE_TUNE: Schedule(
+            action=ScheduleActionStartWorkflow(
+                FineTune.run, fine_tune_input(settings), id=FINE_TUNE, task_queue=policies.WORKFLOWS
+            ),
+            spec=ScheduleSpec(calendars=[monthly]),
+            policy=policy,
+        ),
+        RAG_REFRESH: Schedule(
+            action=ScheduleActionStartWorkflow(
+                RagRefresh.run, rag_refresh_input(settings), id=RAG_REFRESH, task_queue=policies.WORKFLOWS
+            ),
+            spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=when.rag_refresh_every, offset=timedelta(hours=when.hour))]),
+            policy=policy,
+        ),
+    }
+
+
+async def apply(context: Context) -> dict[str, str]:
+    """Create or update both schedules. Returns what happened to each; pausing by hand survives an update."""
+    client, done = await context.temporal(), {}
+    for name, wanted in declared(context.settings).items():
+        try:
+            await client.create_schedule(name, wanted)
+            done[name] = "created"
+        except ScheduleAlreadyRunningError:
+
+            def update(current: object, wanted: Schedule = wanted) -> ScheduleUpdate:
+                wanted.state = current.description.schedule.state  # type: ignore[attr-defined]
+                return ScheduleUpdate(wanted)
+
+            await client.get_schedule_handle(name).update(update)
+            done[name] = "updated"
+    return done
+
+
+@dataclass(frozen=True)
+class ScheduleState:
+    id: str
+    paused: bool
+    note: str | None
+    next_starts: list[str]
+    running: list[str]
+    """Ids of workflows."""
+    last_started: datetime | None
+
+
+async def list_schedules(context: Context) -> list[ScheduleState]:
+    """Those of the two schedules that are there."""
+    client, states = await context.temporal(), []
+    for name in IDS.values():
+        try:
+            found = await client.get_schedule_handle(name).describe()
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
+            continue
+        actions = found.info.recent_actions
+        states.append(
+            ScheduleState(
+                id=name,
+                paused=found.schedule.state.paused,
+                note=found.schedule.state.note,
+                next_starts=[f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in found.info.next_action_times[:5]],
+                running=[action.workflow_id for action in found.info.running_actions],  # type: ignore[attr-defined]
+                last_started=actions[-1].scheduled_at if actions else None,
+            )
+        )
+    return states
+
+
+async def pause(context: Context, names: Collection[str], note: str) -> list[str]:
+    """Start no more runs; those under way go on. Returns the ids of the schedules.
+
+    Raises:
+        ValueError: a schedule is not there.
+    """
+    return await _each(context, names, lambda handle: handle.pause(note=note))
+
+
+async def resume(context: Context, names: Collection[str]) -> list[str]:
+    """Start runs again; what was missed is not made up for. Raises like `pause`."""
+    return await _each(context, names, lambda handle: handle.unpause(note=""))
+
+
+async def backfill(context: Context, name: str, start: datetime, end: datetime) -> list[str]:
+    """Start the runs whose nominal dates (UTC) lie from `start` to `end`, one after another. Raises like `pause`."""
+    span = ScheduleBackfill(
+        start_at=start.replace(tzinfo=UTC) - timedelta(seconds=1),  # Temporal leaves the start itself out
+        end_at=end.replace(tzinfo=UTC, hour=23, minute=59, second=59),
+        overlap=ScheduleOverlapPolicy.BUFFER_ALL,
+    )
+    return await _each(context, [name], lambda handle: handle.backfill(span))
+
+
+async def _each(context: Context, names: Collection[str], act: Callable[[ScheduleHandle], Awaitable[Any]]) -> list[str]:
+    client, done = await context.temporal(), []
+    for schedule in (IDS[name] for name in names):
+        try:
+            await act(client.get_schedule_handle(schedule))
+        except RPCError as error:
+            if error.status == RPCStatusCode.NOT_FOUND:
+                raise ValueError(f"there is no schedule {schedule}: run `driftline schedule apply` first") from None
+            raise
+        done.append(schedule)
+    return done

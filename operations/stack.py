@@ -1,0 +1,174 @@
+"""The servers, the schema and a worker: bring them up, and say what runs."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.enums.v1 import IndexedValueType, TaskQueueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import (
+    DescribeNamespaceRequest,
+    DescribeTaskQueueRequest,
+    RegisterNamespaceRequest,
+)
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+import db.channels
+import db.connection
+import db.reviews
+import embedded
+from db.reviews import Review
+from operations import runs
+from operations.context import Context, Unreachable
+from operations.runs import RunSummary
+from settings import Settings
+from workflows import attributes, policies
+
+WORKER_SECONDS = 60
+FIRST_CONNECTION_SECONDS = 30
+
+_types = {
+    attributes.STAGE.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+    attributes.TABLE.name: IndexedValueType.INDEXED_VALUE_TYPE_INT,
+}
+
+Part = Literal["external", "running", "stopped"]
+
+
+async def start(context: Context, worker: bool = True) -> None:
+    """Bring everything up that is not configured elsewhere; returns when the worker polls."""
+    settings = context.settings
+    home = settings.home.absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    if not (settings.postgres_url and settings.temporal_address):
+        embedded.up(home, postgres=not settings.postgres_url, temporal=not settings.temporal_address)
+    db.connection.migrate(context.addressed.postgres_url)
+    await _prepare(await _first_connection(context))
+    if worker:
+        embedded.start_worker(home, {})
+        await _await_worker(context)
+
+
+def stop(settings: Settings) -> None:
+    """Stop the worker (it drains and checkpoints first), Temporal and Postgres. Data stays."""
+    embedded.stop(settings.home, drain_seconds=settings.drain.total_seconds() + 30)
+
+
+async def _prepare(client: Client) -> None:
+    """The namespace and the search attributes, where they are missing."""
+    try:
+        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
+        keep = Duration(seconds=int(timedelta(days=90).total_seconds()))
+        await client.workflow_service.register_namespace(
+            RegisterNamespaceRequest(namespace=client.namespace, workflow_execution_retention_period=keep)
+        )
+    for patience in range(30, -1, -1):  # a new namespace is known everywhere only after some seconds
+        try:
+            return await add_search_attributes(client)
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND or not patience:
+                raise
+        await asyncio.sleep(1)
+
+
+async def add_search_attributes(client: Client) -> None:
+    """Those that the namespace does not have yet."""
+    for name, kind in _types.items():
+        try:
+            await client.operator_service.add_search_attributes(
+                AddSearchAttributesRequest(namespace=client.namespace, search_attributes={name: kind})
+            )
+        except RPCError as error:
+            if error.status != RPCStatusCode.ALREADY_EXISTS:
+                raise
+
+
+async def _first_connection(context: Context) -> Client:
+    deadline = time.monotonic() + FIRST_CONNECTION_SECONDS
+    while True:
+        try:
+            return await context.temporal()
+        except Unreachable:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(1)
+
+
+async def _await_worker(context: Context) -> None:
+    """The last task queue that a worker polls is the sign that it serves; its process id is in the poller's name."""
+    client, home = await context.temporal(), context.settings.home
+    request = DescribeTaskQueueRequest(
+        namespace=client.namespace,
+        task_queue=TaskQueue(name=policies.GENERATE),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+    )
+    deadline = time.monotonic() + WORKER_SECONDS
+    while (process := embedded.status(home).worker) is not None and time.monotonic() < deadline:
+        queue = await client.workflow_service.describe_task_queue(request)
+        if any(poller.identity.startswith(f"{process.pid}@") for poller in queue.pollers):
+            return
+        await asyncio.sleep(0.5)
+    raise Unreachable(f"the worker did not start: see {home.absolute() / 'logs' / 'worker.log'}")
+
+
+@dataclass(frozen=True)
+class Serving:
+    """Where the servers are, what runs, what waits, and which table each channel serves."""
+
+    postgres_url: str
+    temporal_address: str
+    temporal_ui: str
+    open_doors: str
+    """Why every user of this machine reaches the embedded Temporal; empty if only its owner does."""
+    runs: list[RunSummary]
+    reviews: list[Review]
+    channels: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Status:
+    """`serving` is None while a server is stopped."""
+
+    home: str
+    postgres: Part
+    temporal: Part
+    worker: Part
+    serving: Serving | None = None
+
+
+async def status(context: Context) -> Status:
+    """What runs here. Starts nothing."""
+    settings, state = context.settings, embedded.status(context.settings.home)
+    postgres: Part = "external" if settings.postgres_url else _running(state.postgres)
+    temporal: Part = "external" if settings.temporal_address else _running(state.temporal)
+    open_doors = state.open_doors if temporal == "running" else ""
+    serving = await _serving(context, open_doors) if "stopped" not in (postgres, temporal) else None
+    return Status(str(settings.home.absolute()), postgres, temporal, _running(state.worker), serving)
+
+
+async def _serving(context: Context, open_doors: str) -> Serving:
+    addressed = context.addressed
+    newest = await runs.newest(context)
+    with context.engine.connect() as connection:
+        waiting, channels = db.reviews.waiting(connection), db.channels.list_channels(connection)
+    return Serving(
+        db.connection.without_password(addressed.postgres_url),
+        addressed.temporal_address,
+        addressed.temporal_ui,
+        open_doors,
+        newest,
+        waiting,
+        channels,
+    )
+
+
+def _running(process: object | None) -> Part:
+    return "running" if process else "stopped"

@@ -1,0 +1,53 @@
+"""Transition tables: list, trace, compare and look up."""
+
+from typing import Any
+
+import db.tables
+from db.tables import Answer, Difference, TransitionTable
+from operations.context import Context
+
+
+def list_tables(context: Context) -> list[TransitionTable]:
+    """Every version, oldest first."""
+    with context.engine.connect() as connection:
+        return db.tables.list_tables(connection)
+
+
+def get(context: Context, version: int | None = None) -> TransitionTable:
+    """One version, by default the newest.
+
+    Raises:
+        ValueError: there is none.
+    """
+    with context.engine.connect() as connection:
+        return db.tables.get(connection, db.tables.newest(connection) if version is None else version)
+
+
+def lineage(context: Context, version: int) -> dict[str, Any]:
+    """Everything that a version was made of, and everyone who had a say.
+
+    Raises:
+        ValueError: there is no such table.
+    """
+    with context.engine.connect() as connection:
+        return db.tables.lineage(connection, version)
+
+
+def diff(context: Context, a: int, b: int) -> Difference:
+    """The pairs whose answer differs between two versions.
+
+    Raises:
+        ValueError: there is no such table, or their cluster sets differ.
+    """
+    with context.engine.connect() as connection:
+        return db.tables.diff(connection, a, b)
+
+
+def lookup(context: Context, c1: int, c2: int, channel: str | None = None) -> Answer:
+    """The novel interest to explore after c1 and then c2, as serving reads it.
+
+    Raises:
+        ValueError: nothing is published on the channel, or there is no such pair.
+    """
+    with context.engine.connect() as connection:
+        return db.tables.lookup(connection, c1, c2, channel or context.settings.channel)

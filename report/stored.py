@@ -1,0 +1,60 @@
+"""What is on record about a table, gathered from Postgres for its report."""
+
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+import db.measurements
+import db.reports
+import db.tables
+from contracts import Gates, ReportRef, Window
+from db.connection import Connection
+from report.content import Content, CostRow, Measured
+from report.findings import findings
+
+
+def write(connection: Connection, found: Content) -> ReportRef:
+    """Store what is known of a table as its newest report."""
+    measured = [source.version for source in found.sources]
+    return db.reports.add(connection, found.table, measured, [asdict(finding) for finding in found.findings])
+
+
+def content(connection: Connection, table: int, gates: Gates) -> Content:
+    """Everything that is known of a table by now.
+
+    Raises:
+        BadInput: there is no such table.
+    """
+    about = db.tables.get(connection, table)
+    measured = db.measurements.about(connection, about.cluster_set, about.model_version)
+    newest: dict[str, Any] = {m.kind: m.result for m in measured if m.kind != "quality"}
+    costs = tuple(_cost(row) for row in db.reports.costs(connection, about.cluster_set))
+    qualities = tuple(m.result for m in measured if m.kind == "quality")
+    made = Content(
+        table=table,
+        kind=about.kind,
+        nominal=about.nominal,
+        model=about.model_version,
+        cluster_set=about.cluster_set,
+        clusters=about.clusters,
+        pairs=about.rows,
+        window=Window(about.window_start, about.window_end),
+        written_at=max([about.created_at, *(m.created_at for m in measured)]),
+        channels=tuple(about.channels),
+        test_window=Window(about.window_end, about.nominal),
+        min_exact_match_rate=gates.min_exact_match_rate,
+        qualities=qualities,
+        costs=costs,
+        sources=tuple(Measured(m.kind, m.version, m.inputs) for m in measured),
+        **newest,
+    )
+    said = findings(
+        quality=next((quality for quality in qualities if quality.table == table), None),
+        cost=next((cost for cost in costs if cost.table == table), None),
+        min_exact_match_rate=gates.min_exact_match_rate,
+        **newest,
+    )
+    return replace(made, findings=said)
+
+
+def _cost(row: dict[str, Any]) -> CostRow:
+    return CostRow(table=row["version"], **{f.name: row[f.name] for f in fields(CostRow) if f.name != "table"})
