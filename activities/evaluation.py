@@ -1,6 +1,6 @@
 """Step: judge a candidate on the window that neither training nor retrieval has seen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow.compute as pc
 from temporalio import activity
@@ -29,7 +29,6 @@ class EvaluationActivities:
             test_counts = db.counts.read(connection, request.test_counts)
         mapping = rows.append_column("exact", pc.equal(rows["decoding"], "exact"))
         measured = evaluate(mapping, counts, test_counts, table.clusters, request.gates.confidence)
-        evaluation = judge(measured, request.gates)
+        judged = replace(judge(measured, request.gates), review_required=request.gates.review == "always")
         with self.resources.engine.begin() as connection:
-            db.evaluations.add(connection, request.table, request.test_counts, evaluation)
-        return evaluation
+            return db.evaluations.add(connection, request.table, request.test_counts, judged)

@@ -1,6 +1,6 @@
 """The stop where a person decides about a candidate: how it opens, what a verdict is, how it ends."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -41,18 +41,22 @@ ReviewId = Annotated[Line, StringConstraints(min_length=1, max_length=ID_LENGTH)
 """Written as `gate_id`, its name when the stop was called a gate; both are read."""
 MaybeReviewId = Annotated[str | None, _both_names]
 
-Decision = Literal["approve", "rerun", "abort"]
-Closing = Literal["approve", "rerun", "abort", "expired"]
+Decision = Literal["approve", "rerun", "abort", "revoke"]
+"""`revoke` takes back an approval, a person's or that of the gates; the others close a review."""
+Closing = Literal["approve", "rerun", "abort", "expired", "superseded"]
+KnownBy = Literal["login", "oidc", "proxy", "principal", "claimed", "system"]
+"""How a reviewer's name is known; `claimed`: whoever sent the verdict says so."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A person's decision on the candidate that `review_id` names."""
+    """A person's decision on the candidate that `review_id` names; the newest about a table counts."""
 
     review_id: ReviewId
     decision: Decision
     reviewer: Annotated[Line, StringConstraints(min_length=1, max_length=NAME_LENGTH)]
     reason: Annotated[Line, StringConstraints(max_length=REASON_LENGTH)] = ""
+    known_by: KnownBy = "claimed"
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class OpenReview:
     evaluation: Evaluation
     run: RunIds
     expires_at: datetime
+    channel: str | None = None
+    """Where the candidate would be published."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ class FindReview:
 
 @dataclass(frozen=True)
 class ClosedReview:
-    """How a review ended: a person's decision, or `expired`."""
+    """How a review ended: a person's decision, or `expired` or `superseded` by Driftline itself."""
 
     decision: Closing
     reviewer: str
@@ -95,7 +101,7 @@ class _LooseVerdict:
     """A verdict by the rule of before: any text."""
 
     gate_id: str
-    decision: Decision
+    decision: Literal["approve", "rerun", "abort"]
     reviewer: Annotated[str, Field(min_length=1)]
     reason: str = ""
 
@@ -110,10 +116,12 @@ def parse_verdict(raw: Any, strict: bool = True) -> Verdict | str:
         strict: False takes what was a verdict before there were limits, and mends its text, for runs that began before them.
     """
     try:
-        return _verdict.validate_python(raw) if strict else _mended(_loose_verdict.validate_python(raw))
+        if not strict:
+            return _mended(_loose_verdict.validate_python(raw))
+        return replace(_verdict.validate_python(raw), known_by="claimed")
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'verdict'}: {e['msg']}" for e in error.errors())
-        expected = '{"gate_id": "…", "decision": "approve" | "rerun" | "abort", "reviewer": "…", "reason": "…"}'
+        expected = '{"gate_id": "…", "decision": "approve" | "rerun" | "abort" | "revoke", "reviewer": "…", "reason": "…"}'
         return f"malformed verdict ({note(problems)}); expected {expected}"
 
 

@@ -89,7 +89,7 @@ class EvaluateOutcome:
     model: int | None = None
 
 
-Outcome = Literal["published", "superseded", "aborted", "expired"]
+Outcome = Literal["published", "superseded", "revoked", "aborted", "expired"]
 
 
 @dataclass(frozen=True)

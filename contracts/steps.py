@@ -130,9 +130,10 @@ class Publish:
 
 @dataclass(frozen=True)
 class Published:
-    """`superseded` when the channel already points at a table of a later nominal time."""
+    """`superseded` when the channel already points at a table of a later nominal time; `revoked` when a person's newest verdict
+    is against the table."""
 
-    outcome: Literal["published", "superseded"]
+    outcome: Literal["published", "superseded", "revoked"]
     channel: str
     table: int
 

@@ -150,6 +150,8 @@ class Evaluation:
     failed_gates: tuple[str, ...] = ()
     """Names of failed gates, each a key of `reasons`."""
     reasons: dict[str, str] = Field(default_factory=dict)
+    review_required: bool = False
+    """A person has to decide, also where every gate passed."""
 
 
 @dataclass(frozen=True)

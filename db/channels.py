@@ -1,7 +1,7 @@
 """Channels: what serving reads, and every move of them (design §5)."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import Enum
 from typing import Any, Final, Literal
@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import Connection, func, insert, select, text, update
 
 from contracts import BadInput, Published, RunIds
-from db import tables
+from db import reviews, tables
 from db.keys import lock
 from db.schema import channel as channels
 from db.schema import publication, review, verdict
@@ -20,6 +20,10 @@ NOTIFICATION = "driftline_publication"
 
 class NotPublishable(ValueError):
     """The table may not be served; the message says what is missing."""
+
+
+class Refused(NotPublishable):
+    """A person's newest verdict is against the table."""
 
 
 class Conflict(RuntimeError):
@@ -62,6 +66,42 @@ def current(conn: Connection, channel: str) -> int | None:
 def list_channels(conn: Connection) -> dict[str, int]:
     """Every channel and the table it points at."""
     return {row.name: row.table_version for row in conn.execute(select(channels).order_by(channels.c.name))}
+
+
+@dataclass(frozen=True)
+class ServedTable:
+    """What a channel serves. `verdict` … `decided_at`: a person's newest verdict about that table."""
+
+    channel: str
+    version: int
+    kind: str
+    nominal: datetime
+    since: datetime
+    actor: str
+    approved: bool
+    verdict: str | None
+    reviewer: str | None
+    known_by: str | None
+    verdict_reason: str | None
+    decided_at: datetime | None
+    rollback_to: int | None
+    """The newest table that the channel served before and that is still approved."""
+
+    @property
+    def warning(self) -> str | None:
+        """One sentence if the table is no longer approved: since when, by whom, and what to do."""
+        if self.approved:
+            return None
+        why = f" ({self.verdict} by {self.reviewer}, {self.decided_at:%Y-%m-%d %H:%M} UTC)" if self.verdict else ""
+        back = f" --to {self.rollback_to}" if self.rollback_to else ""
+        advice = f"`driftline tables rollback --channel {self.channel}{back}`" if back else "it served no other that is"
+        return f"channel {self.channel} serves table {self.version}, which is not approved{why}: {advice}"
+
+
+def served(conn: Connection) -> list[ServedTable]:
+    """Every channel with the table that it serves: the rows of `channel_overview`."""
+    rows = conn.execute(text("SELECT * FROM channel_overview ORDER BY channel")).mappings()
+    return [ServedTable(**{field.name: row[field.name] for field in fields(ServedTable)}) for row in rows]
 
 
 def publish(
@@ -140,6 +180,9 @@ def _require_publishable(conn: Connection, table: int, review_id: str | None) ->
     if candidate.failed_gates is None:
         raise NotPublishable(f"table {table} was not evaluated: run its workflow to the end")
     if not candidate.approved:
+        against = reviews.newest_verdict(conn, table)
+        if against is not None and against.decision != "approve":
+            raise Refused(f"table {table} cannot be published: {against}")
         failed = ", ".join(candidate.failed_gates) or "review"
         raise NotPublishable(f"table {table} is stopped ({failed}) and nobody approved it: see `driftline review list`")
     if review_id is not None:

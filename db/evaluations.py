@@ -1,27 +1,33 @@
 """What the gates judged a table by. A table's newest evaluation counts."""
 
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select
 
 from contracts import Evaluation
+from db import reviews
 from db.keys import lock
 from db.schema import evaluation as evaluations
 
 
-def add(conn: Connection, table: int, test_counts: int, evaluation: Evaluation) -> int:
-    """Store an evaluation of a table unless its newest one says the same; returns its id.
+def add(conn: Connection, table: int, test_counts: int, judged: Evaluation) -> Evaluation:
+    """Store an evaluation of a table unless its newest one says the same.
 
-    A second one arises when a run is repeated with other thresholds or another test window; gates belong to one evaluation.
+    A second one arises when a run is repeated with other thresholds or another test window; reviews belong to one evaluation.
+    What the gates let pass against a person's newest verdict requires a review: the returned evaluation says so.
     """
-    values = {**asdict(evaluation), "failed_gates": list(evaluation.failed_gates)}
     lock(conn, f"evaluation:{table}")
+    against = reviews.newest_verdict(conn, table)
+    refused = against is not None and against.decision != "approve" and not judged.failed_gates
+    evaluation = replace(judged, review_required=judged.review_required or refused)
+    values = {**asdict(evaluation), "failed_gates": list(evaluation.failed_gates)}
     newest = _newest(conn, table)
     if newest is not None and newest.counts_version == test_counts and _evaluation(newest) == evaluation:
-        return int(newest.id)
+        return evaluation
     row = {"table_version": table, "counts_version": test_counts, **values}
-    return int(conn.execute(insert(evaluations).values(row).returning(evaluations.c.id)).scalar_one())
+    conn.execute(insert(evaluations).values(row))
+    return evaluation
 
 
 def get(conn: Connection, table: int) -> Evaluation | None:

@@ -1,19 +1,21 @@
 """Reviews: candidates that wait for a person, and how each was decided."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from contracts import BadInput, ClosedReview, OpenReview, Verdict
+from contracts import BadInput, ClosedReview, Closing, Decision, KnownBy, OpenReview, Verdict
+from db import tables
+from db.keys import lock
 from db.schema import evaluation, review, verdict
 
 
 @dataclass(frozen=True)
 class Review:
-    """`decision` ("approve" | "rerun" | "abort" | "expired"), `reviewer`, `reason`, `decided_at` are `None` while it waits."""
+    """`decision`, `reviewer`, `known_by`, `reason` and `decided_at` are `None` while it waits."""
 
     review_id: str
     candidate: int
@@ -26,8 +28,26 @@ class Review:
     expires_at: datetime
     decision: str | None
     reviewer: str | None
+    known_by: KnownBy | None
     reason: str | None
     decided_at: datetime | None
+
+
+@dataclass(frozen=True)
+class TableVerdict:
+    """A decision about a table; `review_id` is the review that it closed, `None` for `revoke`."""
+
+    version: int
+    decision: Decision | Closing
+    reviewer: str
+    known_by: KnownBy
+    reason: str
+    decided_at: datetime
+    review_id: str | None
+
+    def __str__(self) -> str:
+        said = f"{self.decision} by {self.reviewer}, {self.decided_at:%Y-%m-%d %H:%M} UTC"
+        return f"{said}: {self.reason}" if self.reason else said
 
 
 def open(conn: Connection, request: OpenReview) -> None:
@@ -49,6 +69,7 @@ def open(conn: Connection, request: OpenReview) -> None:
         "workflow_id": request.run.workflow_id,
         "run_id": request.run.run_id,
         "expires_at": request.expires_at,
+        "channel": request.channel,
     }
     conn.execute(insert(review).values(row).on_conflict_do_nothing())
 
@@ -57,9 +78,41 @@ def record_verdict(conn: Connection, given: Verdict) -> bool:
     """Store a person's decision. True if it stands (also when it stood already), False if the review has another one.
 
     Raises:
-        BadInput: there is no such review.
+        BadInput: there is no such review, or nothing to revoke.
     """
-    return _close(conn, given.review_id, given.decision, given.reviewer, given.reason)
+    if given.decision == "revoke":
+        return revoke(conn, get(conn, given.review_id).candidate, given.reviewer, given.reason, given.known_by)
+    return _close(conn, given.review_id, given.decision, given.reviewer, given.reason, given.known_by)
+
+
+def revoke(conn: Connection, table: int, reviewer: str, reason: str, known_by: KnownBy) -> bool:
+    """Take back that a table may be served, whoever or whatever approved it. The same revoke again changes nothing.
+
+    Raises:
+        BadInput: there is no such table, or it is not approved.
+    """
+    lock(conn, f"verdict:{table}")
+    if not tables.get(conn, table).approved:
+        newest = newest_verdict(conn, table)
+        if newest is not None and (newest.decision, newest.reviewer, newest.reason) == ("revoke", reviewer, reason):
+            return True
+        raise BadInput(f"table {table} is not approved{f' ({newest})' if newest else ''}: there is nothing to revoke")
+    row = {"table_version": table, "decision": "revoke", "reviewer": reviewer, "reason": reason, "known_by": known_by}
+    conn.execute(insert(verdict).values(row))
+    return True
+
+
+def newest_verdict(conn: Connection, table: int) -> TableVerdict | None:
+    """A person's newest verdict about a table: it decides whether the table may be served."""
+    row = conn.execute(text("SELECT * FROM table_verdict WHERE version = :table"), {"table": table}).mappings().one_or_none()
+    return None if row is None else TableVerdict(**{field.name: row[field.name] for field in fields(TableVerdict)})
+
+
+def verdicts_about(conn: Connection, table: int) -> list[TableVerdict]:
+    """Everything that was decided about a table, oldest first; also what Driftline itself closed."""
+    query = select(verdict, verdict.c.table_version.label("version"), verdict.c.gate_id.label("review_id"))
+    rows = conn.execute(query.where(verdict.c.table_version == table).order_by(verdict.c.id)).mappings()
+    return [TableVerdict(**{field.name: row[field.name] for field in fields(TableVerdict)}) for row in rows]
 
 
 def expire(conn: Connection, review_id: str, reason: str = "no verdict in time") -> bool:
@@ -68,7 +121,7 @@ def expire(conn: Connection, review_id: str, reason: str = "no verdict in time")
     Raises:
         BadInput: there is no such review.
     """
-    return _close(conn, review_id, "expired", "driftline", reason)
+    return _close(conn, review_id, "expired", "driftline", reason, "system")
 
 
 def waiting(conn: Connection) -> list[Review]:
@@ -95,9 +148,10 @@ def closed(conn: Connection, review_id: str) -> ClosedReview | None:
     return ClosedReview(found.decision, found.reviewer) if found.decision and found.reviewer else None  # type: ignore[arg-type]
 
 
-def _close(conn: Connection, review_id: str, decision: str, reviewer: str, reason: str) -> bool:
-    get(conn, review_id)
-    row = {"gate_id": review_id, "decision": decision, "reviewer": reviewer, "reason": reason}
+def _close(conn: Connection, review_id: str, decision: str, reviewer: str, reason: str, known_by: KnownBy) -> bool:
+    about = get(conn, review_id).candidate
+    row = {"gate_id": review_id, "table_version": about, "decision": decision, "reviewer": reviewer}
+    row |= {"reason": reason, "known_by": known_by}
     conn.execute(insert(verdict).values(row).on_conflict_do_nothing())
     stands = get(conn, review_id)
     return (stands.decision, stands.reviewer, stands.reason) == (decision, reviewer, reason)
@@ -107,5 +161,5 @@ def _reviews() -> Select[Any]:
     columns: list[Any] = [review.c.gate_id.label("review_id"), review.c.table_version.label("candidate")]
     columns += [review.c.failed_gates, review.c.evidence, review.c.workflow_id, review.c.run_id]
     columns += [review.c.opened_at.label("waiting_since"), review.c.expires_at]
-    columns += [verdict.c.decision, verdict.c.reviewer, verdict.c.reason, verdict.c.decided_at]
+    columns += [verdict.c.decision, verdict.c.reviewer, verdict.c.known_by, verdict.c.reason, verdict.c.decided_at]
     return select(*columns).join(verdict, verdict.c.gate_id == review.c.gate_id, isouter=True)

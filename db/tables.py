@@ -73,6 +73,8 @@ class Answer:
     version: int
     channel: str
     decoding: str
+    approved: bool
+    """Whether the table may still be served."""
 
 
 @dataclass(frozen=True)
@@ -190,13 +192,16 @@ def before(conn: Connection, version: int) -> int | None:
 
 
 def lineage(conn: Connection, version: int) -> dict[str, Any]:
-    """Everything a table was made of and everyone who had a say: the row of `table_lineage`, with JSON values inside.
+    """Everything a table was made of and everyone who had a say: the row of `table_lineage`, with JSON values inside, whether the
+    table is approved, and every verdict about it, oldest first.
 
     Raises:
         BadInput: there is no such table.
     """
-    get(conn, version)
-    return dict(conn.execute(text("SELECT * FROM table_lineage WHERE version = :version"), {"version": version}).mappings().one())
+    found = conn.execute(text("SELECT * FROM table_lineage WHERE version = :version"), {"version": version}).mappings()
+    verdicts = "SELECT to_jsonb(v) - 'table_version' FROM verdict v WHERE table_version = :version ORDER BY id"
+    said = conn.execute(text(verdicts), {"version": version}).scalars().all()
+    return {"approved": get(conn, version).approved, **found.one(), "verdicts": list(said)}
 
 
 def lookup(conn: Connection, c1: int, c2: int, channel: str = "default") -> Answer:
@@ -207,7 +212,8 @@ def lookup(conn: Connection, c1: int, c2: int, channel: str = "default") -> Answ
     """
     query = text(
         """
-        SELECT n.c_next, n.name AS c_next_name, n.version, n.decoding, a.name AS c1_name, b.name AS c2_name
+        SELECT n.c_next, n.name AS c_next_name, n.version, n.decoding, a.name AS c1_name, b.name AS c2_name,
+            table_approved(n.version) AS approved
         FROM next_cluster(:c1, :c2, :channel) n
         JOIN transition_table t ON t.version = n.version
         JOIN cluster a ON a.cluster_set = t.cluster_set AND a.cluster = :c1

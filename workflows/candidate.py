@@ -151,8 +151,8 @@ class CandidateWorkflow(Stages):
         self.status_now = replace(self.status_now, evaluation=evaluation)
         attempt = self.status_now.attempt
         review = None
-        if evaluation.failed_gates or gates.review == "always":
-            review = self._review(table, evaluation, gates)
+        if evaluation.failed_gates or evaluation.review_required or gates.review == "always":
+            review = self._review(table, evaluation, gates, channel)
             await self.review.open(review)
             self.enter("review")
             decision = await self.review.decide(review, gates)
@@ -160,7 +160,7 @@ class CandidateWorkflow(Stages):
                 self.status_now = RunStatus(stage="rerun", attempt=attempt + 1, nominal=self.status_now.nominal)
                 return None
             if decision != "approve":
-                outcome: Outcome = "aborted" if decision == "abort" else "expired"
+                outcome: Outcome = "aborted" if decision == "abort" else decision
                 self.enter(outcome)
                 return RunOutcome(outcome, table.version, model.version, attempt)
         self.enter("publishing")
@@ -169,8 +169,8 @@ class CandidateWorkflow(Stages):
         self.enter(published.outcome)
         return RunOutcome(published.outcome, table.version, model.version, attempt)
 
-    def _review(self, table: TableRef, evaluation: Evaluation, gates: Gates) -> OpenReview:
+    def _review(self, table: TableRef, evaluation: Evaluation, gates: Gates, channel: str) -> OpenReview:
         info = workflow.info()
         run = RunIds(info.workflow_id, info.original_execution_run_id)  # a reset does not change it
         name = review_id(run, self.status_now.attempt, table.version, evaluation)
-        return OpenReview(name, table.version, evaluation, run, workflow.now() + gates.expire_after)
+        return OpenReview(name, table.version, evaluation, run, workflow.now() + gates.expire_after, channel)

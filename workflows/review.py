@@ -81,6 +81,8 @@ class Review:
         reason = verdicts.refusal(verdict, waits.review_id if waits else None, self._closed, self._taken)
         if reason:
             return self._ignore(reason)
+        if verdict.decision == "revoke":
+            return await self._revoke(verdict)
         self._taken = verdict
         try:
             stored = await workflow.execute_activity_method(ReviewActivities.record_verdict, verdict, **policies.verdict)
@@ -120,6 +122,14 @@ class Review:
         expiry = ExpireReview(review.review_id)
         closed = await workflow.execute_activity_method(ReviewActivities.expire_review, expiry, **policies.record)
         return closed.decision if closed else "expired"
+
+    async def _revoke(self, verdict: Verdict) -> VerdictReply:
+        """On record; publishing asks for it."""
+        try:
+            await workflow.execute_activity_method(ReviewActivities.record_verdict, verdict, **policies.verdict)
+        except ActivityError as error:
+            return self._ignore(f"the revoke could not be stored: {error.cause}")
+        return VerdictReply(accepted=True, message=f"revoke by {verdict.reviewer}")
 
     async def _look(self) -> None:
         """Obey what Postgres has on the open review, if it has something."""

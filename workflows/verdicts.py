@@ -12,6 +12,9 @@ def refusal(verdict: Verdict, waits: str | None, closed: set[str], taken: Verdic
         closed: reviews of this run that were decided or expired before.
         taken: the verdict already accepted for the open review.
     """
+    if verdict.decision == "revoke":
+        decided = verdict.review_id in closed
+        return None if decided else f"nothing to revoke: review {verdict.review_id} approved nothing in this run"
     if verdict.review_id in closed:
         return f"stale: review {verdict.review_id} of this run is already closed"
     if waits is None:

@@ -76,8 +76,11 @@ def test_nobody_gets_around_it_with_sql(conn: Connection) -> None:
         conn.execute(text(insert), {"v": version})
     good = world.add_good_table(conn, day=1)
     channels.publish(conn, good, "default", "test")
-    with pytest.raises(IntegrityError, match="foreign key"), conn.begin_nested():
+    with pytest.raises(IntegrityError, match="cannot serve it"), conn.begin_nested():
         conn.execute(text("UPDATE channel SET table_version = :v"), {"v": version})
+    another = world.add_good_table(conn, day=2)
+    with pytest.raises(IntegrityError, match="foreign key"), conn.begin_nested():
+        conn.execute(text("UPDATE channel SET table_version = :v"), {"v": another})
 
 
 def test_the_pointer_moves_from_where_it_was_seen(conn: Connection) -> None:

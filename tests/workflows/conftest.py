@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from temporalio import activity
@@ -87,6 +87,8 @@ class Steps:
     hold_verdict: asyncio.Event | None = None
     no_evidence: bool = False
     refuse_verdict: Exception | None = None
+    hold_publication: asyncio.Event | None = None
+    publication: Literal["published", "superseded", "revoked"] = "published"
     closed: ClosedReview | None = None
     """What Postgres has on the review."""
 
@@ -214,7 +216,9 @@ class Steps:
         @activity.defn
         async def publish(request: Publish) -> Published:
             note("publish", request)
-            return Published("published", request.channel, request.table)
+            if self.hold_publication:
+                await self.hold_publication.wait()
+            return Published(self.publication, request.channel, request.table)
 
         return [step for step in locals().values() if hasattr(step, "__temporal_activity_definition")]
 

@@ -105,6 +105,35 @@ async def test_wrong_verdicts_change_nothing_and_are_visible(time_skipping: Work
     assert "publish" not in steps.names()
 
 
+async def test_a_candidate_that_the_record_holds_back_is_reviewed_though_every_gate_passed(
+    time_skipping: WorkflowEnvironment,
+) -> None:
+    """A person's newest verdict is against the table: gates that pass do not overrule it."""
+    steps = Steps(evaluations=[replace(GOOD, review_required=True)])
+    async with running(time_skipping, steps):
+        handle = await start(time_skipping, FINE_TUNE)
+        await by_update(handle, verdict((await waiting(handle)).review_id, "abort"))
+        assert (await handle.result()).outcome == "aborted"
+    assert "publish" not in steps.names()
+
+
+async def test_an_approval_is_revoked_before_it_is_published(time_skipping: WorkflowEnvironment) -> None:
+    steps = Steps(evaluations=[BAD], hold_publication=asyncio.Event())
+    async with running(time_skipping, steps):
+        handle = await start(time_skipping, FINE_TUNE)
+        gate = (await waiting(handle)).review_id
+        assert "nothing to revoke" in (await by_update(handle, verdict(gate, "revoke"))).message
+        assert (await by_update(handle, verdict(gate, "approve"))).accepted
+        await until(handle, lambda _: "publish" in steps.names())
+        await handle.signal("verdict", verdict(gate, "revoke", "ben"))
+        await until(handle, lambda _: len(steps.of("record_verdict")) == 2)
+        steps.publication = "revoked"  # as Postgres answers then
+        assert steps.hold_publication
+        steps.hold_publication.set()
+        assert (await handle.result()).outcome == "revoked"
+    assert [(v.decision, v.reviewer) for v in steps.of("record_verdict")] == [("approve", "ana"), ("revoke", "ben")]
+
+
 async def test_of_two_verdicts_at_once_the_first_counts(time_skipping: WorkflowEnvironment) -> None:
     steps = Steps(evaluations=[BAD], hold_verdict=asyncio.Event())
     async with running(time_skipping, steps):
