@@ -35,7 +35,8 @@ class TrainingActivities:
         key = hashlib.sha256(json.dumps([request.samples.hash, recipe], sort_keys=True).encode()).hexdigest()
         work = self.resources.work("train", key[:16])
         adapter = work / "adapter"
-        job = TrainJob(str(local_path(request.samples.uri) / "samples.parquet"), request.training, str(work), str(adapter))
+        samples = local_path(request.samples.uri) / "samples.parquet"
+        job = TrainJob(str(samples), request.training, str(work), str(adapter), request.engine)
         await run_child("engines.train", job, work, self.resources.home)
         return await asyncio.to_thread(self._register, request, recipe, work, adapter)
 

@@ -2,7 +2,7 @@
 
 from pydantic.dataclasses import dataclass
 
-from contracts.knobs import Generation, Training
+from contracts.knobs import EngineName, Generation, Training
 from contracts.steps import Sampling
 
 
@@ -17,12 +17,15 @@ class EmbedJob:
 
 @dataclass(frozen=True)
 class TrainJob:
-    """`samples`: Parquet of prompts and labels. `work`: checkpoints. `out`: folder of the peft adapter, made at once."""
+    """`samples`: Parquet of prompts and labels. `work`: checkpoints. `out`: folder of the peft adapter, made at once. `engine`:
+    what is to answer with the adapter; a base model that it cannot ask is refused before training.
+    """
 
     samples: str
     training: Training
     work: str
     out: str
+    engine: EngineName | None = None
 
 
 @dataclass(frozen=True)

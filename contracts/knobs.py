@@ -129,6 +129,7 @@ class Training:
         return self
 
 
+EngineName = Literal["trie", "vllm"]
 Similarity = Literal["frequency", "trend"]
 
 
@@ -149,7 +150,7 @@ class Retrieval:
 class Generation:
     """Bulk inference over every ordered pair."""
 
-    engine: Literal["trie", "vllm"] = "trie"
+    engine: EngineName = "trie"
     """`trie`: this project's own, on transformers; `vllm`: vLLM, to be installed on the workers that generate."""
     batch_size: PositiveInt = 64
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -6,7 +6,19 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from contracts.knobs import Clusters, Counting, Gates, Generation, Measures, Retrieval, Samples, Sequences, Source, Training
+from contracts.knobs import (
+    Clusters,
+    Counting,
+    EngineName,
+    Gates,
+    Generation,
+    Measures,
+    Retrieval,
+    Samples,
+    Sequences,
+    Source,
+    Training,
+)
 from contracts.reviews import MaybeReviewId
 from contracts.versions import (
     CatalogueRef,
@@ -68,6 +80,8 @@ class Train:
     curated: CurateSamples
     """What the samples were curated from, and how."""
     run: RunIds
+    engine: EngineName | None = None
+    """What is to answer with the model."""
 
 
 @dataclass(frozen=True)

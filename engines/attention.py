@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from contracts import BadInput
+
+Rows = TypeVar("Rows")
 
 
 @contextmanager
@@ -14,13 +17,20 @@ def exchanged(model, name: str) -> Iterator[None]:
         BadInput: its attention cannot be exchanged.
     """
     if not getattr(model, "_supports_attention_backend", False):
-        raise BadInput(f"the attention of {type(model).__name__} cannot be exchanged: choose another training.base_model")
+        raise BadInput("its attention cannot be exchanged")
     config = model.config
     own, config._attn_implementation = config._attn_implementation, name
     try:
         yield
     finally:
         config._attn_implementation = own
+
+
+def handed(rows: Rows | None) -> Rows:
+    """What the model was asked with. Raises BadInput: it does not hand it on to its attention."""
+    if rows is None:
+        raise BadInput("it does not hand on to its attention which rows its tokens belong to")
+    return rows
 
 
 def check_plain(
@@ -32,8 +42,6 @@ def check_plain(
         BadInput: the model caps scores or has sinks, or it does not see all of the tokens.
     """
     if softcap is not None or s_aux is not None:
-        raise BadInput("the base model caps the scores of its attention, or has sinks: choose another training.base_model")
+        raise BadInput("it caps the scores of its attention, or has sinks")
     if sliding_window and seen > sliding_window:
-        raise BadInput(
-            f"the base model sees {sliding_window} tokens and the prompt has {seen}: choose another training.base_model"
-        )
+        raise BadInput(f"it sees {sliding_window} tokens and the longest prompt has {seen}")

@@ -21,12 +21,13 @@ import torch
 from peft import PeftModel
 
 from contracts import BadInput, GenerateJob
-from engines import weights
+from engines import suits, weights
 from engines.cost import Account
 from engines.engine import Answer, Engine
 from engines.files import atomic_file, atomic_folder, sha256
 from engines.precision import precision
-from engines.prompts import ANSWER, Prompts, known_answers, read_prompts
+from engines.prompts import ANSWER, Prompts, known_answers, longest, read_prompts
+from engines.tokens import Segments
 from engines.trie_engine import TrieEngine
 
 MAPPING = pa.schema(
@@ -107,6 +108,7 @@ def trie_engine(job: GenerateJob, prompts: Prompts) -> Engine:
     model, tokenizer = weights.load_causal_lm(job.base_model)
     if job.adapter is not None:
         model = PeftModel.from_pretrained(model, job.adapter).merge_and_unload()
+    suits.check(model, longest(prompts, Segments(tokenizer)), inference=True)
     model.to(getattr(torch, precision(job.generation.precision)))  # once the adapter is in, which may be small beside the weights
     return TrieEngine(model, tokenizer, prompts.shared, prompts.labels, job.generation.batch_size, job.sampling)
 

@@ -7,7 +7,7 @@ import torch
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from engines.attention import check_plain, exchanged
+from engines.attention import check_plain, exchanged, handed
 
 ATTENTION = "driftline_prefix_tree"
 
@@ -64,8 +64,9 @@ def logits(model, tree: PrefixTree, nodes: torch.Tensor) -> torch.Tensor:
         ).logits[0]
 
 
-def _attend(module, query, key, value, attention_mask, prefix_tree: PrefixTree, **options):
+def _attend(module, query, key, value, attention_mask, prefix_tree: PrefixTree | None = None, **options):
     """Attention over each row by itself; query, key, value: [1, heads, nodes, width]. What pads a row is last: unseen."""
+    prefix_tree = handed(prefix_tree)
     check_plain(prefix_tree.rows.shape[1], **options)
     query, key, value = (heads[0].transpose(0, 1)[prefix_tree.rows].transpose(1, 2) for heads in (query, key, value))
     mixed, _ = sdpa_attention_forward(module, query, key, value, None, **options)

@@ -12,9 +12,12 @@ import pyarrow.parquet as pq
 
 from contracts import BadInput
 from engines.engine import Block
+from engines.tokens import Segments
 from interests.prompts import completion
 
 ANSWER = ("c_next", "exact", "free")
+LONG = 100
+"""Prompts of the most characters, among which the one of the most tokens is looked for: to tokenise all takes too long."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,15 @@ def known_answers(folders: Sequence[Path], prompts: Prompts) -> pa.Table:
             pc.if_else(take, theirs[name], ours) for name, ours in zip(ANSWER, (c_next, exact, free), strict=True)
         )
     return pa.table([c_next, exact, free], names=ANSWER)
+
+
+def longest(prompts: Prompts, segments: Segments) -> int:
+    """Tokens of the longest prompt, looked for among those of the most characters, and of the longest label together."""
+    lengths = pc.add(pc.utf8_length(prompts.pairs["first"]), pc.utf8_length(prompts.pairs["rest"])).combine_chunks()
+    most = prompts.pairs.take(pc.select_k_unstable(lengths, LONG, [("", "descending")]))
+    texts = zip(most["first"].to_pylist(), most["rest"].to_pylist(), strict=True)
+    own = max(len(segments.of(first)) + len(segments.of(rest)) for first, rest in texts)
+    return len(segments.start(prompts.shared)) + own + max(len(segments.label(label)) for label in prompts.labels)
 
 
 def _identities(shared: str, pairs: pa.Table) -> pa.Array:

@@ -5,17 +5,17 @@ attends to the prefix and to its own row. Both are softmaxes over a part of the 
 to the softmax over all, so the prefix's keys and values exist once and are never copied to the rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
 import torch
 from transformers import AttentionInterface, PreTrainedModel
 
-from contracts import BadInput
-from engines.attention import check_plain, exchanged
+from engines.attention import check_plain, exchanged, handed
 
-UNSUITED = "{} cannot be asked with a shared prefix ({}): choose generation.engine = 'vllm', or another training.base_model"
+Layers = Mapping[int, tuple[torch.Tensor, torch.Tensor]]
+"""Keys and values by the number of the layer. Layers without attention have none; values may be narrower than keys."""
 NAME = "driftline_shared_prefix"
 QUERIES = 256
 """Queries on a CPU that meet the prefix at a time: their scores stay in the cache."""
@@ -23,13 +23,10 @@ QUERIES = 256
 
 @dataclass(frozen=True)
 class Prefix:
-    """What all rows begin with: keys and values [key/value heads, length, head size] of every layer."""
+    """What all rows begin with: keys and values [key/value heads, length, head size]."""
 
-    layers: tuple[tuple[torch.Tensor, torch.Tensor], ...] = ()
-
-    @property
-    def length(self) -> int:
-        return self.layers[0][0].shape[1] if self.layers else 0
+    length: int = 0
+    layers: Layers = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,8 +57,8 @@ class Rows:
     room: int
     lengths: list[int] = field(init=False)
     """Tokens that each row has had."""
-    layers: list[tuple[torch.Tensor, torch.Tensor]] = field(init=False, default_factory=list)
-    """Keys and values [rows, key/value heads, room, head size] of every layer."""
+    layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = field(init=False, default_factory=dict)
+    """Keys and values [rows, key/value heads, room, head size]."""
     step: _Step | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -74,11 +71,8 @@ class Rows:
             All that the busy rows have, [busy rows, key/value heads, places, head size].
         """
         step = self.step
-        if layer == len(self.layers):
-            heads, _, size = keys.shape
-            self.layers.append(
-                (keys.new_zeros(self.count, heads, self.room, size), values.new_zeros(self.count, heads, self.room, size))
-            )
+        if layer not in self.layers:
+            self.layers[layer] = (self._empty(keys), self._empty(values))
         found = []
         for kept, new in zip(self.layers[layer], (keys, values), strict=True):
             kept[step.rows[step.row], :, step.place] = new.transpose(0, 1)
@@ -86,30 +80,17 @@ class Rows:
             found.append(busy[:, :, : step.hidden.shape[-1]])
         return found[0], found[1]
 
+    def _empty(self, new: torch.Tensor) -> torch.Tensor:
+        heads, _, size = new.shape
+        return new.new_zeros(self.count, heads, self.room, size)
+
 
 class SharedPrefixModel:
-    """A causal LM of transformers with this attention.
-
-    Raises:
-        BadInput: the model's own attention does something that this one does not.
-    """
+    """A causal LM of transformers with this attention. Whether it suits is asked before (`suits.check`)."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._model = model.eval()
         self._device = model.device
-        probe = torch.arange(1, 9)
-        expected = self._plain(probe)
-        try:
-            half = self.extend(Prefix(), probe[:4].tolist())
-            found = self.forward(Rows(half, 1, 4), [0], [probe[4:].tolist()], [1])[0]
-        except (ValueError, KeyError, TypeError) as error:
-            raise BadInput(UNSUITED.format(type(model).__name__, error)) from error
-        if (found - expected).abs().max() > 0.1 * expected.std():  # bfloat16 rounds to within a tenth of that
-            raise BadInput(UNSUITED.format(type(model).__name__, "it gives other logits"))
-
-    @torch.inference_mode()
-    def _plain(self, tokens: torch.Tensor) -> torch.Tensor:
-        return self._model(input_ids=tokens[None].to(self._device), use_cache=False, logits_to_keep=1).logits[0, -1]
 
     def extend(self, prefix: Prefix, tokens: Sequence[int]) -> Prefix:
         """The prefix with `tokens` after it."""
@@ -117,17 +98,15 @@ class SharedPrefixModel:
             return prefix
         rows = Rows(prefix, 1, len(tokens))
         self.forward(rows, [0], [tokens], [1])
-        new = [(keys[0], values[0]) for keys, values in rows.layers]
-        if not prefix.layers:
-            return Prefix(tuple(new))
-        return Prefix(
-            tuple(
-                tuple(torch.cat(both, dim=1) for both in zip(*layers, strict=True))
-                for layers in zip(prefix.layers, new, strict=True)
-            )
-        )
+        new = {layer: (keys[0], values[0]) for layer, (keys, values) in rows.layers.items()}
+        if prefix.length:
+            new = {
+                layer: tuple(torch.cat(both, dim=1) for both in zip(prefix.layers[layer], kept, strict=True))
+                for layer, kept in new.items()
+            }
+        return Prefix(prefix.length + len(tokens), new)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def forward(self, rows: Rows, busy: Sequence[int], feed: Sequence[Sequence[int]], scores: Sequence[int]) -> torch.Tensor:
         """Feeds `feed[i]`, which is not empty, to row `busy[i]`.
 
@@ -171,10 +150,11 @@ def _attention(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     scaling: float,
-    rows: Rows,
+    rows: Rows | None = None,
     **options: object,
 ) -> tuple[torch.Tensor, None]:
     """From query, key and value [1, heads, tokens, head size] to [1, tokens, heads, head size], as transformers asks for it."""
+    rows = handed(rows)
     step = rows.step
     check_plain(rows.prefix.length + step.hidden.shape[-1], **options)
     keys, values = rows.add(module.layer_idx, key[0], value[0])

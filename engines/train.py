@@ -23,7 +23,7 @@ from accelerate import Accelerator
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
 from contracts import Training, TrainJob
-from engines import checkpoints, weights
+from engines import checkpoints, suits, weights
 from engines.cost import Account
 from engines.examples import Example, label_loss, read_examples
 from engines.files import atomic_folder, sha256
@@ -33,7 +33,7 @@ def train(job: TrainJob) -> None:
     """Trains an adapter on the job's samples.
 
     Raises:
-        BadInput: there is no sample, the base model cannot be used, or there are fewer GPUs than processes.
+        BadInput: there is no sample, the base model does not suit, or there are fewer GPUs than processes.
         child.Stopped: on SIGTERM, after a checkpoint.
     """
     training, out, work = job.training, Path(job.out), Path(job.work)
@@ -51,6 +51,8 @@ def train(job: TrainJob) -> None:
     ranks.take_gpu(training.processes)
     base, tokenizer = weights.load_causal_lm(training.base_model)
     shared, examples = read_examples(Path(job.samples), tokenizer)
+    longest = len(shared) + max(len(example.prompt) + len(example.label) for example in examples)
+    suits.check(base, longest, training=True, inference=job.engine == "trie")
     model = with_lora(base, training)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=training.learning_rate, weight_decay=0.0)

@@ -41,9 +41,8 @@ class FineTune(CandidateWorkflow):
             self.enter("training")
             # Another attempt with the same seed would make the same adapter again.
             recipe = replace(request.training, seed=request.training.seed + attempt - 1)
-            model = await workflow.execute_activity_method(
-                TrainingActivities.train, Train(samples, recipe, curated, self.run_ids()), **policies.train
-            )
+            train = Train(samples, recipe, curated, self.run_ids(), request.generation.engine)
+            model = await workflow.execute_activity_method(TrainingActivities.train, train, **policies.train)
             table = await self.make_table("fine_tune", nominal, counts.version, model, prompts, request.generation)
             await self.measure(table, test_counts.version, request.source, request.sequences, window, test_window, request.gates)
             outcome = await self.settle(table, model, test_counts.version, request.gates, request.channel)

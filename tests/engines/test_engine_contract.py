@@ -35,6 +35,8 @@ ADAPTERS: dict[str, Callable[[int, int], int]] = {
 }
 """What the adapters are trained to write; sometimes it is c1 or c2, and so never an answer."""
 
+FLOAT32 = Generation(batch_size=4, precision="float32")
+
 Name = Literal["trie", "vllm"]
 Answers = dict[tuple[int, int], Answer]
 
@@ -54,7 +56,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> GenerateJob:
     return GenerateJob(
         prompts=str(write_prompts(folder / "prompts", DESCRIPTIONS)),
         base_model=str(make_tiny_llm(folder / "llm", head=32)),
-        generation=Generation(batch_size=4),
+        generation=FLOAT32,
         work=str(folder / "work"),
         out=str(folder / "out"),
     )
@@ -133,6 +135,48 @@ def test_answers_are_those_of_generate(found: Answers, asked: GenerateJob) -> No
             assert answer.free == tokenizer.decode(free[: until + 1])
 
 
+def test_in_bfloat16_answers_are_those_of_float32_but_for_its_rounding(engine: Name, asked: GenerateJob) -> None:
+    """A token that differs had a logit as near to the best as bfloat16 moves the model's own logits, by itself."""
+    precision: Literal["bfloat16"] = "bfloat16"
+    found = answers(engine, dataclasses.replace(asked, generation=dataclasses.replace(FLOAT32, precision=precision)))
+    model, tokenizer = weights.load_causal_lm(asked.base_model)
+    if asked.adapter is not None:
+        model = PeftModel.from_pretrained(model, asked.adapter).merge_and_unload()
+    segments = Segments(tokenizer)
+    labels = [segments.label(label) for label in LABELS]
+    written = {pair: labels[answer.c_next] for pair, answer in found.items()}
+    texts = {
+        (c1, c2): segments.start(SHARED) + segments.of(first(c1)) + segments.of(rest(c2)) + written[c1, c2] for c1, c2 in PAIRS
+    }
+    exact = {pair: logits_of(model, texts[pair], len(written[pair])) for pair in PAIRS}
+    model.to(torch.bfloat16)
+    rounding = max(float((logits_of(model, texts[pair], len(written[pair])) - exact[pair]).abs().max()) for pair in PAIRS)
+
+    alone = total = 0
+    for pair, answer in found.items():
+        near = [(row >= row.max() - 2 * rounding).nonzero().flatten().tolist() for row in exact[pair]]
+        label, novel = written[pair], [label for cluster, label in enumerate(labels) if cluster not in pair]
+        for i, logits in enumerate(exact[pair]):
+            allowed = [other[i] for other in novel if other[:i] == label[:i]]
+            assert logits[label[i]] >= logits[allowed].max() - 2 * rounding
+        agreed = next((i for i, token in enumerate(label) if token not in near[i]), len(label))
+        if answer.exact:
+            assert agreed == len(label)
+        else:
+            assert answer.free in {
+                tokenizer.decode([*label[:i], token]) for i in range(len(label)) if i <= agreed for token in near[i]
+            }
+        alone, total = alone + sum(len(tokens) == 1 for tokens in near), total + len(near)
+    assert alone > total / 3  # else any answer would do
+
+
+def logits_of(model: Any, text: list[int], count: int) -> torch.Tensor:
+    """What the model predicts for the last `count` tokens: float32 [count, vocabulary]."""
+    with torch.inference_mode():
+        logits: torch.Tensor = model(torch.tensor([text], device=model.device)).logits[0, -count - 1 : -1].float().cpu()
+    return logits
+
+
 def generated(model: Any, prompt: list[int], **options: Any) -> list[int]:
     tokens = torch.tensor([prompt], device=model.device)
     mask = torch.ones_like(tokens)
@@ -161,12 +205,15 @@ def test_a_block_may_ask_some_pairs_only(engine: Name, asked: GenerateJob, found
 
 
 def test_batches_change_nothing(engine: Name, asked: GenerateJob, found: Answers) -> None:
-    assert answers(engine, dataclasses.replace(asked, generation=Generation(batch_size=64))) == found
+    assert answers(engine, dataclasses.replace(asked, generation=dataclasses.replace(FLOAT32, batch_size=64))) == found
 
 
 def test_draws_depend_on_the_seed_alone(engine: Name, job: GenerateJob) -> None:
     once, again, other = (
-        answers(engine, dataclasses.replace(job, sampling=Sampling(2.0, seed), generation=Generation(batch_size=size)))
+        answers(
+            engine,
+            dataclasses.replace(job, sampling=Sampling(2.0, seed), generation=dataclasses.replace(FLOAT32, batch_size=size)),
+        )
         for seed, size in ((5, 4), (5, 64), (6, 4))
     )
     assert once == again
@@ -178,7 +225,7 @@ def test_draws_depend_on_the_seed_alone(engine: Name, job: GenerateJob) -> None:
 def test_a_child_writes_the_mapping_and_says_nothing_but_progress(
     engine: Name, job: GenerateJob, adapters: dict[str, str], tmp_path: Path
 ) -> None:
-    generation, adapter = Generation(engine, batch_size=4), adapters["sums"]
+    generation, adapter = dataclasses.replace(FLOAT32, engine=engine), adapters["sums"]
     job = dataclasses.replace(job, adapter=adapter, generation=generation, work=str(tmp_path / "work"), out=str(tmp_path / "out"))
     with start("generate", job, tmp_path) as process:
         said, log = process.communicate()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, Gemma2Config, GPT2Config, LlamaConfig, MistralConfig, Qwen3Config, set_seed
+from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Qwen3Config, set_seed
 
 from engines.shared_prefix import Prefix, Rows, SharedPrefixModel
 
@@ -71,17 +71,3 @@ def test_bfloat16_is_as_near_as_bfloat16_is() -> None:
         own = torch.stack([model(torch.tensor([PREFIX[0] + rest])).logits[0, -1].float() for rest in ([5, 35], [9])])
         whole = torch.stack([exact(torch.tensor([PREFIX[0] + rest])).logits[0, -1] for rest in ([5, 35], [9])])
     assert (found - whole).abs().max() < 2 * (own - whole).abs().max()
-
-
-def test_a_prompt_longer_than_a_sliding_window_is_refused() -> None:
-    shared = SharedPrefixModel(make(MistralConfig(**SIZES, sliding_window=10)))
-    begun = shared.extend(Prefix(), [1, 2, 3, 4, 5, 6])
-    rows = Rows(begun, 1, 8)
-    shared.forward(rows, [0], [[7, 8, 9, 10]], [1])
-    with pytest.raises(ValueError, match="sees 10 tokens and the prompt has 11"):
-        shared.forward(rows, [0], [[11]], [1])
-
-
-def test_an_attention_that_differs_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"Gemma2ForCausalLM.*'vllm'"):
-        SharedPrefixModel(make(Gemma2Config(**SIZES)))
