@@ -1,6 +1,5 @@
 """Measured results, with what they were computed from."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,22 +10,9 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from contracts import BadInput, MeasurementKind, MeasurementRef, RunIds
 from db.keys import content_key, lock
+from db.results import Result, dump, load
 from db.schema import measurement as measurements
-from interests.metrics.answers import Answers
-from interests.metrics.drift import Drift
-from interests.metrics.hits import HitRates
 from interests.metrics.quality import Quality
-from interests.metrics.staleness import Staleness
-
-Result = Drift | Staleness | HitRates | Answers | Quality
-RESULTS: dict[MeasurementKind, type[Result]] = {
-    "drift": Drift,
-    "staleness": Staleness,
-    "refresh": HitRates,
-    "retrieval": HitRates,
-    "answers": Answers,
-    "quality": Quality,
-}
 
 
 @dataclass(frozen=True)
@@ -38,7 +24,7 @@ class Measurement:
     model_version: int | None
     inputs: dict[str, Any]
     result: Any
-    """Of the class that `RESULTS` names for its kind."""
+    """Of the class that `db.results.RESULTS` names for its kind."""
     workflow_id: str
     run_id: str
     created_at: datetime
@@ -63,8 +49,7 @@ def add(
     Raises:
         BadInput: a number of the result is not finite.
     """
-    numbers = TypeAdapter(type(result)).dump_python(result, mode="json")
-    json.dumps(numbers, allow_nan=False)
+    numbers = dump(result)
     inputs = TypeAdapter(dict[str, Any]).dump_python(inputs, mode="json")
     subject = {"kind": kind, "cluster_set": cluster_set, "table_version": table, "model_version": model}
     lock(conn, f"measurement:{content_key(subject)}")
@@ -114,4 +99,4 @@ def about(conn: Connection, cluster_set: int, model: int) -> list[Measurement]:
 
 def _measurement(row: Row[Any]) -> Measurement:
     values = {name: value for name, value in row._mapping.items() if name != "key"}
-    return Measurement(**values | {"result": TypeAdapter(RESULTS[row.kind]).validate_python(row.result)})
+    return Measurement(**values | {"result": load(row.kind, row.result)})

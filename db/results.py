@@ -1,0 +1,69 @@
+"""How a measured result is stored: JSON with a format number, so that tomorrow's code reads what was written today.
+
+Format 1 (results without a number) names arms by their English labels. Format 2 names them by ids, which never change: SQL and
+dashboards go by them. A field that is added to a result needs a default; another change of shape is another format here, and
+`tests/db/results/` keeps one stored result of each kind and format.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from contracts import MeasurementKind
+from interests.metrics.answers import Answers
+from interests.metrics.arms import arm_id, arm_label
+from interests.metrics.drift import Drift
+from interests.metrics.hits import HitRates
+from interests.metrics.quality import Quality
+from interests.metrics.staleness import Staleness
+
+FORMAT = 2
+
+Result = Drift | Staleness | HitRates | Answers | Quality
+RESULTS: dict[MeasurementKind, type[Result]] = {
+    "drift": Drift,
+    "staleness": Staleness,
+    "refresh": HitRates,
+    "retrieval": HitRates,
+    "answers": Answers,
+    "quality": Quality,
+}
+
+
+def dump(result: Result) -> dict[str, Any]:
+    """A result as JSON values of the newest format.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    raw: dict[str, Any] = TypeAdapter(type(result)).dump_python(result, mode="json")
+    json.dumps(raw, allow_nan=False)
+    return {"format": FORMAT, **_rename(raw, arm_id)}
+
+
+def load(kind: MeasurementKind, raw: dict[str, Any]) -> Any:
+    """A stored result of any format as the class that `RESULTS` names.
+
+    Raises:
+        RuntimeError: it was stored by a newer release.
+    """
+    stored = dict(raw)
+    number = stored.pop("format", 1)
+    if number > FORMAT:
+        raise RuntimeError(f"a {kind} measurement has format {number}, this release reads up to {FORMAT}: update it")
+    return TypeAdapter(RESULTS[kind]).validate_python(_rename(stored, arm_label) if number > 1 else stored)
+
+
+def _rename(raw: dict[str, Any], rename: Callable[[str], str]) -> dict[str, Any]:
+    """The result with its arms named anew: arms, the two sides of each difference and, of a quality, recalls and hits."""
+    renamed = dict(raw)
+    for field in ("arms", "recalls"):
+        if field in raw:
+            renamed[field] = [{**arm, "name": rename(arm["name"])} for arm in raw[field]]
+    if "differences" in raw:
+        renamed["differences"] = [{**d, "a": rename(d["a"]), "b": rename(d["b"])} for d in raw["differences"]]
+    if "hits" in raw:
+        renamed["hits"] = _rename(raw["hits"], rename)
+    return renamed

@@ -1,0 +1,111 @@
+"""Stored results are read by the code of after: one of each kind and format, as an earlier release stored it, is kept here."""
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from sqlalchemy import Connection, text
+
+from contracts import MeasurementKind, Retrieval
+from db import measurements, results, tables
+from interests.metrics import arms
+from tests.db import world
+
+STORED = sorted((Path(__file__).parent / "results").glob("format_*/*.json"))
+
+
+def read(path: Path) -> dict[str, Any]:
+    stored: dict[str, Any] = json.loads(path.read_text())
+    return stored
+
+
+@pytest.mark.parametrize("path", STORED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_stored_result_is_read_and_says_the_same_when_it_is_stored_again(path: Path) -> None:
+    kind: Any = path.stem
+    found = results.load(kind, read(path))
+    assert isinstance(found, results.RESULTS[kind])
+    again = results.dump(found)
+    assert again["format"] == results.FORMAT
+    assert results.load(kind, again) == found
+
+
+def test_every_kind_and_format_is_kept() -> None:
+    kept = {(path.parent.name, path.stem) for path in STORED}
+    assert kept == {(f"format_{n}", kind) for n in range(1, results.FORMAT + 1) for kind in get_args(MeasurementKind)}
+
+
+def test_an_arm_is_stored_by_its_id_and_read_by_its_label() -> None:
+    old = results.load("refresh", read(STORED[0].parents[1] / "format_1" / "refresh.json"))
+    stored = results.dump(old)
+    assert [arm["name"] for arm in stored["arms"]][:3] == ["no_rag", "rag_fixed", "rag_renewed"]
+    assert {d["a"] for d in stored["differences"]} == {"rag_renewed"}
+    assert [arm.name for arm in old.arms][:3] == [arms.NO_RAG, arms.RAG_FIXED, arms.RAG_RENEWED]
+
+
+def test_ids_and_labels_are_each_others_way_back() -> None:
+    retrievals = [Retrieval(), Retrieval(top_k=3, similarity="trend"), Retrieval(granularity="global")]
+    labels = [arms.TABLE, arms.NO_RAG, arms.FREQUENT, arms.FREQUENT_RENEWED, *map(arms.retrieval_arm, retrievals)]
+    assert [arms.arm_label(arms.arm_id(label)) for label in labels] == labels
+    assert [arms.arm_id(label) for label in labels[-3:]] == ["instance_frequency_1", "instance_trend_3", "global_frequency_100"]
+    assert arms.arm_id("blend") == arms.arm_label("blend") == "blend"
+
+
+def test_a_result_of_a_newer_release_is_refused_by_name() -> None:
+    with pytest.raises(RuntimeError, match=r"format 99, this release reads up to \d: update it"):
+        results.load("drift", {"format": 99})
+
+
+class TestViews:
+    @pytest.fixture
+    def conn(self, conn: Connection) -> Connection:
+        """A refresh of format 1, as a database of before has it, one of today, a drift and a quality."""
+        table = tables.get(conn, world.add_table(conn))
+        for kind in ("refresh", "drift", "quality"):
+            result = results.load(kind, read(STORED[0].parents[1] / "format_1" / f"{kind}.json"))  # type: ignore[arg-type]
+            of = {"table": table.version} if kind == "quality" else {}
+            measurements.add(
+                conn,
+                kind=kind,
+                cluster_set=table.cluster_set,
+                inputs={},
+                result=result,
+                run=world.RUN,
+                **of,  # type: ignore[arg-type]
+            )
+        old = {"set": table.cluster_set, "result": (STORED[0].parents[1] / "format_1" / "retrieval.json").read_text()}
+        conn.execute(
+            text(
+                "INSERT INTO measurement (key, kind, cluster_set, inputs, result, workflow_id, run_id) "
+                "VALUES ('old', 'retrieval', :set, '{}', cast(:result AS jsonb), 'w', 'r')"
+            ),
+            old,
+        )
+        return conn
+
+    def test_a_row_per_day_and_arm(self, conn: Connection) -> None:
+        rows = conn.execute(text("SELECT * FROM measured_day WHERE kind = 'refresh' AND arm = 'rag_renewed' ORDER BY day")).all()
+        stored = read(STORED[0].parents[1] / "format_1" / "refresh.json")
+        daily = next(arm["daily"] for arm in stored["arms"] if arm["name"] == arms.RAG_RENEWED)
+        assert [row.day.isoformat() for row in rows] == stored["days"]
+        assert [(row.hit_rate, row.low, row.high, row.users) for row in rows] == [tuple(day.values()) for day in daily]
+        assert [row.chance for row in rows] == stored["daily_chance"]
+
+    def test_labels_of_before_are_ids(self, conn: Connection) -> None:
+        found = conn.execute(text("SELECT arm FROM measured_arm WHERE kind = 'retrieval' ORDER BY arm")).scalars().all()
+        assert found == ["global_trend_100", "instance_frequency_1", "no_rag"]
+        labels = [arm["name"] for arm in read(STORED[0].parents[1] / "format_1" / "retrieval.json")["arms"]]
+        assert found == sorted(map(arms.arm_id, labels))
+
+    def test_a_row_per_arm_of_a_table(self, conn: Connection) -> None:
+        found = conn.execute(text("SELECT arm, hit_rate, chance FROM measured_arm WHERE table_version IS NOT NULL")).all()
+        hits = read(STORED[0].parents[1] / "format_1" / "quality.json")["hits"]
+        assert {row.arm for row in found} == {"table", "popular", "frequent"}
+        assert {row.chance for row in found} == {hits["chance"]}
+
+    def test_a_row_per_lag(self, conn: Connection) -> None:
+        rows = conn.execute(text("SELECT * FROM measured_lag WHERE ranking = 'frequency' ORDER BY lag")).all()
+        (curve,) = (c for c in read(STORED[0].parents[1] / "format_1" / "drift.json")["curves"] if c["ranking"] == "frequency")
+        assert [(row.lag, row.drift, row.low, row.high) for row in rows] == [
+            (lag["lag"], lag["drift"]["value"], lag["drift"]["low"], lag["drift"]["high"]) for lag in curve["lags"]
+        ]
