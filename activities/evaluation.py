@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-import pyarrow.compute as pc
 from temporalio import activity
 
 import db.counts
@@ -24,10 +23,9 @@ class EvaluationActivities:
     def evaluate(self, request: Evaluate) -> Evaluation:
         with self.resources.engine.connect() as connection:
             table = db.tables.get(connection, request.table)
-            rows = db.tables.rows(connection, request.table)
+            mapping = db.tables.answers(connection, request.table)
             counts = db.counts.read(connection, table.counts_version)
             test_counts = db.counts.read(connection, request.test_counts)
-        mapping = rows.append_column("exact", pc.equal(rows["decoding"], "exact"))
         measured = evaluate(mapping, counts, test_counts, table.clusters, request.gates.confidence)
         judged = replace(judge(measured, request.gates), review_required=request.gates.review == "always")
         with self.resources.engine.begin() as connection:

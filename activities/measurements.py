@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlalchemy import Connection
 from temporalio import activity
@@ -116,13 +115,12 @@ class MeasurementActivities:
         """A table's quality beside the counting baselines, on the window that judges it (design §3.8, §3.9)."""
         with self.resources.engine.connect() as connection:
             table = db.tables.get(connection, request.table)
-            rows = db.tables.rows(connection, request.table)
+            mapping = db.tables.answers(connection, request.table)
             previous = db.tables.before(connection, request.table)
-            rows_before = db.tables.rows(connection, previous) if previous else None
+            before = db.tables.answers(connection, previous) if previous else None
             counts = db.counts.read(connection, table.counts_version)
             test_counts = db.counts.read(connection, request.test_counts)
             steps = _Steps(connection, request.source, request.sequences, table.cluster_set)
-        mapping = rows.append_column("exact", pc.equal(rows["decoding"], "exact"))
         baselines = {
             POPULAR: metrics.most_popular(counts, table.clusters),
             FREQUENT: metrics.most_frequent(counts, table.clusters),
@@ -148,7 +146,7 @@ class MeasurementActivities:
             n_clusters=table.clusters,
             hits=hits,
             compared_with=previous,
-            before=rows_before,
+            before=before,
         )
         inputs = {
             "table": table.version,

@@ -34,7 +34,8 @@ from db import channels, tables
 from db.connection import connect, migrate
 from db.load import copy_rows
 from db.lookup import Snapshot
-from db.mappings import ROWS, checked, to_rows
+from db.mappings import COLUMNS as NAMES
+from db.mappings import checked, to_rows
 from interests.triples import pairs
 from tests.db import world
 
@@ -47,7 +48,7 @@ All 578,360 pairs of 761 clusters on an embedded Postgres. CPU-seconds are those
 OURS, EXECUTEMANY, BY_ROW = "add", "executemany", "copy-by-row"
 PEERS = {EXECUTEMANY: "executemany into a table with its key", BY_ROW: "COPY row by row into a table with its key"}
 TYPES = ["int8", "int4", "int4", "int4", "text", "text", "int4[]"]
-COLUMNS = ", ".join(ROWS.names)
+COLUMNS = ", ".join(NAMES)
 HELD_SECONDS = 1.0
 SWITCHES = 5
 LOOKUPS = 20_000

@@ -89,7 +89,7 @@ def draw(evidence: Evidence) -> None:
         ],
     )
     if evidence.inexact:
-        rows = [(x["c1_name"], x["c2_name"], x["c_next_name"], x["free"]) for x in evidence.inexact]
+        rows = [(x.c1_name, x.c2_name, x.c_next_name, x.free) for x in evidence.inexact]
         grid("answers that were not exact", ("interest 1", "interest 2", "constrained to", "freely wrote …"), rows)
     if report:
         console.print(f"[bold]report {report.version}[/]; the page: `driftline report {opened.candidate}`", highlight=False)

@@ -83,16 +83,17 @@ def diff(
 ) -> None:
     """The pairs whose answer differs between two versions."""
     found = tables.diff(load(), a, b)
-    rows = found.rows.to_pylist()
     if json:
-        print_json({"a": a, "b": b, "pairs": found.pairs, "changed": found.changed, "share": found.share, "rows": rows})
+        every = found.rows.to_pylist()
+        print_json({"a": a, "b": b, "pairs": found.pairs, "changed": found.changed, "share": found.share, "rows": every})
         return
     console.print(f"{found.changed} of {found.pairs} pairs changed ({percent(found.share)})")
-    if rows:
-        shown = [(r["c1_name"], r["c2_name"], r["a_name"], r["b_name"]) for r in rows[:limit]]
+    if found.changed:
+        rows = found.rows.slice(0, max(limit, 0)).to_pylist()
+        shown = [(r["c1_name"], r["c2_name"], r["a_name"], r["b_name"]) for r in rows]
         grid("", ("interest 1", "interest 2", f"next in {a}", f"next in {b}"), shown)
-    if len(rows) > limit:
-        console.print(f"… and {len(rows) - limit} more (--limit)")
+    if found.changed > limit:
+        console.print(f"… and {found.changed - limit} more (--limit)")
 
 
 @app.command()

@@ -15,16 +15,8 @@ MAPPING = pa.schema(
         ("retrieved", pa.list_(pa.int32())),
     ]
 )
-ROWS = pa.schema(
-    [
-        ("c1", pa.int32()),
-        ("c2", pa.int32()),
-        ("c_next", pa.int32()),
-        ("decoding", pa.string()),
-        ("free", pa.string()),
-        ("retrieved", pa.list_(pa.int32())),
-    ]
-)
+COLUMNS = ("c1", "c2", "c_next", "decoding", "free", "retrieved")
+"""Of `transition`, beside its version."""
 
 
 def checked(mapping: pa.Table, clusters: int) -> pa.Table:
@@ -56,4 +48,4 @@ def to_rows(version: int, mapping: pa.Table) -> pa.Table:
     versions = pa.array([version] * mapping.num_rows, pa.int64())
     decoding = pc.if_else(mapping["exact"], "exact", "constrained")
     columns = [mapping["c1"], mapping["c2"], mapping["c_next"], decoding, mapping["free"], mapping["retrieved"]]
-    return pa.table([versions, *columns], names=["version", *ROWS.names])
+    return pa.table([versions, *columns], names=["version", *COLUMNS])

@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, func, insert, select, text
 
+import db.clusters
 from contracts import BadInput, Kind, StoreTable, TableRef
 from db.keys import content_key, lock
-from db.load import add_partition, copy_rows
-from db.mappings import ROWS, checked, to_rows
+from db.load import add_partition, copy_rows, cursor, read_integers
+from db.mappings import checked, to_rows
 from db.schema import cluster_set, counts, model, transition, transition_table
 
 DIFFERENCES = pa.schema(
@@ -26,6 +27,10 @@ DIFFERENCES = pa.schema(
         ("b_name", pa.string()),
     ]
 )
+
+DIFFERING = pa.schema([DIFFERENCES.field(name) for name in ("c1", "c2", "a_next", "b_next")])
+ANSWERS = pa.schema([("c1", pa.int32()), ("c2", pa.int32()), ("c_next", pa.int32()), ("exact", pa.int32())])
+"""As they are read; `exact` becomes bool."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,19 @@ class Answer:
     decoding: str
     approved: bool
     """Whether the table may still be served."""
+
+
+@dataclass(frozen=True)
+class InexactAnswer:
+    """`free` is what the model wrote instead of exactly one description; the answer was then constrained to `c_next`."""
+
+    c1: int
+    c2: int
+    c_next: int
+    c1_name: str
+    c2_name: str
+    c_next_name: str
+    free: str | None
 
 
 @dataclass(frozen=True)
@@ -162,17 +180,41 @@ def get(conn: Connection, version: int) -> TransitionTable:
     return TransitionTable(**row)
 
 
-def rows(conn: Connection, version: int) -> pa.Table:
-    """c1, c2, c_next int32, decoding ("exact" | "constrained"), free str|null, retrieved list<int32>; sorted by (c1, c2).
+def answers(conn: Connection, version: int) -> pa.Table:
+    """c1, c2, c_next int32, exact bool; sorted by (c1, c2).
 
     Raises:
         BadInput: there is no such table.
     """
     get(conn, version)
-    wanted = [transition.c[name] for name in ROWS.names]
-    query = select(*wanted).where(transition.c.version == version).order_by(transition.c.c1, transition.c.c2)
-    columns = list(zip(*conn.execute(query).all(), strict=True)) or [()] * len(ROWS)
-    return pa.table([pa.array(column, field.type) for column, field in zip(columns, ROWS, strict=True)], schema=ROWS)
+    query = """
+        SELECT c1, c2, c_next, (decoding = 'exact')::int4 FROM transition WHERE version = %s ORDER BY c1, c2
+    """
+    found = read_integers(conn, query, [version], ANSWERS)
+    return found.set_column(3, "exact", found["exact"].cast(pa.bool_()))
+
+
+def inexact(conn: Connection, version: int, limit: int) -> list[InexactAnswer]:
+    """At most `limit` pairs whose free answer was not exactly a novel description, spread over the table, in order of (c1, c2).
+
+    Raises:
+        BadInput: there is no such table.
+    """
+    get(conn, version)
+    query = """
+        WITH missed AS (
+            SELECT c1, c2, c_next, free, row_number() OVER (ORDER BY c1, c2) - 1 AS place, count(*) OVER () AS n
+            FROM transition WHERE version = :version AND decoding = 'constrained'
+        )
+        SELECT m.c1, m.c2, m.c_next, a.name AS c1_name, b.name AS c2_name, c.name AS c_next_name, m.free
+        FROM (SELECT * FROM missed WHERE place % greatest(1, n / :limit) = 0 ORDER BY place LIMIT :limit) m
+        JOIN transition_table t ON t.version = :version
+        JOIN cluster a ON a.cluster_set = t.cluster_set AND a.cluster = m.c1
+        JOIN cluster b ON b.cluster_set = t.cluster_set AND b.cluster = m.c2
+        JOIN cluster c ON c.cluster_set = t.cluster_set AND c.cluster = m.c_next
+        ORDER BY m.place
+    """
+    return [InexactAnswer(**row) for row in conn.execute(text(query), {"version": version, "limit": limit}).mappings()]
 
 
 def before(conn: Connection, version: int) -> int | None:
@@ -239,11 +281,25 @@ def diff(conn: Connection, a: int, b: int) -> Difference:
     first, second = get(conn, a), get(conn, b)
     if first.cluster_set != second.cluster_set:
         raise BadInput(f"tables {a} and {b} have different cluster sets ({first.cluster_set} and {second.cluster_set})")
-    both = "SELECT count(*) FROM transition ta JOIN transition tb USING (c1, c2) WHERE ta.version = :a AND tb.version = :b"
-    pairs = conn.execute(text(both), {"a": a, "b": b}).scalar_one()
-    found = conn.execute(text("SELECT * FROM transition_diff(:a, :b)"), {"a": a, "b": b}).mappings().all()
-    changed = pa.Table.from_pylist([dict(row) for row in found], schema=DIFFERENCES)
+    both = "FROM transition ta JOIN transition tb ON (tb.version, tb.c1, tb.c2) = (%s, ta.c1, ta.c2) WHERE ta.version = %s"
+    with cursor(conn) as cur:
+        ((pairs,),) = cur.execute(f"SELECT count(*) {both}", [b, a]).fetchall()
+    query = f"SELECT ta.c1, ta.c2, ta.c_next, tb.c_next {both} AND ta.c_next <> tb.c_next ORDER BY ta.c1, ta.c2"
+    ids = read_integers(conn, query, [b, a], DIFFERING)
+    changed = _named(ids, db.clusters.get(conn, first.cluster_set)["name"])
     return Difference(pairs, changed.num_rows, changed.num_rows / pairs if pairs else 0.0, changed)
+
+
+def _named(ids: pa.Table, names: pa.ChunkedArray) -> pa.Table:
+    """The columns of `DIFFERENCES`, each id beside its cluster's name."""
+    columns = {
+        **{name: ids[name] for name in ids.column_names},
+        "c1_name": names.take(ids["c1"]),
+        "c2_name": names.take(ids["c2"]),
+        "a_name": names.take(ids["a_next"]),
+        "b_name": names.take(ids["b_next"]),
+    }
+    return pa.table([columns[name] for name in DIFFERENCES.names], schema=DIFFERENCES)
 
 
 def _cluster_set(conn: Connection, request: StoreTable) -> tuple[int, int]:

@@ -6,18 +6,19 @@ from typing import Any
 
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle, WorkflowUpdateFailedError
 
-import db.clusters
 import db.reports
 import db.reviews
 import db.tables
 from contracts import Decision, VerdictReply
-from db.connection import Connection
 from db.reports import Report
 from db.reviews import Review
+from db.tables import InexactAnswer
 from operations.context import Context, Unreachable
 from operations.runs import failure
 
 ANSWER_SECONDS = 60.0
+EXAMPLES = 8
+"""Answers that were not exact, shown to the reviewer."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Evidence:
     """
 
     review: Review
-    inexact: list[dict[str, Any]]
+    inexact: list[InexactAnswer]
     report: Report | None
 
 
@@ -50,20 +51,8 @@ def evidence(context: Context, review_id: str) -> Evidence:
     """Raises ValueError: there is no such review."""
     with context.engine.connect() as connection:
         review = db.reviews.get(connection, review_id)
-        return Evidence(review, inexact(connection, review.candidate), db.reports.newest_of(connection, review.candidate))
-
-
-def inexact(connection: Connection, table: int, limit: int = 8) -> list[dict[str, Any]]:
-    """Pairs whose free answer was not exactly a novel description, spread over the table, and what was written instead."""
-    missed = [row for row in db.tables.rows(connection, table).to_pylist() if row["decoding"] == "constrained"]
-    names = db.clusters.get(connection, db.tables.get(connection, table).cluster_set)["name"].to_pylist()
-    shown = missed[:: max(1, len(missed) // limit)][:limit]
-    return [
-        {name: row[name] for name in ("c1", "c2", "c_next")}
-        | {f"{name}_name": names[row[name]] for name in ("c1", "c2", "c_next")}
-        | {"free": row["free"]}
-        for row in shown
-    ]
+        inexact = db.tables.inexact(connection, review.candidate, EXAMPLES)
+        return Evidence(review, inexact, db.reports.newest_of(connection, review.candidate))
 
 
 async def is_running(context: Context, review: Review) -> bool:

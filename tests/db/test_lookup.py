@@ -41,7 +41,7 @@ def two_tables(engine: Engine) -> tuple[int, int]:
 
 def answers(engine: Engine, version: int) -> list[int]:
     with engine.connect() as conn:
-        return [int(c_next) for c_next in tables.rows(conn, version)["c_next"].to_pylist()]
+        return [int(c_next) for c_next in tables.answers(conn, version)["c_next"].to_pylist()]
 
 
 def test_it_answers_what_sql_answers(engine: Engine, postgres_url: str, two_tables: tuple[int, int]) -> None:

@@ -61,17 +61,12 @@ class TestViews:
     def conn(self, conn: Connection) -> Connection:
         """A refresh of format 1, as a database of before has it, one of today, a drift and a quality."""
         table = tables.get(conn, world.add_table(conn))
-        for kind in ("refresh", "drift", "quality"):
-            result = results.load(kind, read(STORED[0].parents[1] / "format_1" / f"{kind}.json"))  # type: ignore[arg-type]
-            of = {"table": table.version} if kind == "quality" else {}
+        kinds: tuple[MeasurementKind, ...] = ("refresh", "drift", "quality")
+        for kind in kinds:
+            result = results.load(kind, read(STORED[0].parents[1] / "format_1" / f"{kind}.json"))
+            subject = table.version if kind == "quality" else None
             measurements.add(
-                conn,
-                kind=kind,
-                cluster_set=table.cluster_set,
-                inputs={},
-                result=result,
-                run=world.RUN,
-                **of,  # type: ignore[arg-type]
+                conn, kind=kind, cluster_set=table.cluster_set, table=subject, inputs={}, result=result, run=world.RUN
             )
         old = {"set": table.cluster_set, "result": (STORED[0].parents[1] / "format_1" / "retrieval.json").read_text()}
         conn.execute(

@@ -1,35 +1,37 @@
+import time
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from contracts import Retrieval, Verdict
 from db import channels, evaluations, models, reviews, tables
-from db.mappings import ROWS
+from interests.triples import pairs
 from tests.db import world
 
 
 def test_every_answer_is_the_same_by_every_way(conn: Connection) -> None:
-    """rows == lookup == next_cluster == current_transition, for all pairs."""
+    """answers == lookup == next_cluster == current_transition, for all pairs."""
     version = world.add_good_table(conn)
     channels.publish(conn, version, "default", "test")
-    rows = tables.rows(conn, version)
-    assert rows.schema == ROWS
+    rows = tables.answers(conn, version)
+    assert [str(kind) for kind in rows.schema.types] == ["int32", "int32", "int32", "bool"]
     assert rows.num_rows == 12
     view = conn.execute(text("SELECT * FROM current_transition ORDER BY c1, c2")).mappings().all()
     for row, seen in zip(rows.to_pylist(), view, strict=True):
         answer = tables.lookup(conn, row["c1"], row["c2"])
-        assert (answer.c_next, answer.decoding, answer.version) == (row["c_next"], row["decoding"], version)
+        assert (answer.c_next, answer.version) == (row["c_next"], version)
+        assert answer.decoding == ("exact" if row["exact"] else "constrained")
         assert dict(seen) == {name: getattr(answer, name) for name in seen}
         assert answer.c_next_name == world.NAMES[row["c_next"]]
         by_sql = conn.execute(text("SELECT * FROM next_cluster(:c1, :c2)"), {"c1": row["c1"], "c2": row["c2"]}).one()
         assert tuple(by_sql) == (answer.c_next, answer.c_next_name, version, answer.decoding)
-    assert rows.filter(pc.equal(rows["decoding"], "constrained")).select(["c1", "c2", "free"]).to_pylist() == [
-        {"c1": 0, "c2": 1, "free": "tea and"}
-    ]
+    (missed,) = tables.inexact(conn, version, 8)
+    assert (missed.c1, missed.c2, missed.c1_name, missed.c2_name, missed.free) == (0, 1, "tea", "milk", "tea and")
+    assert missed.c_next_name == world.NAMES[missed.c_next]
 
 
 def test_a_lookup_says_why_there_is_no_answer(conn: Connection) -> None:
@@ -102,10 +104,9 @@ def test_retrieved_clusters_are_kept(conn: Connection) -> None:
     counted = world.add_counts(conn, cluster_set)
     model = world.add_model(conn, cluster_set, counted)
     retrieved = pa.array([[2, 3], *[[]] * 11], pa.list_(pa.int32()))
-    version = tables.add(
-        conn, world.request(model, counted, kind="rag"), world.mapping().append_column("retrieved", retrieved)
-    ).version
-    assert tables.rows(conn, version)["retrieved"].to_pylist() == retrieved.to_pylist()
+    tables.add(conn, world.request(model, counted, kind="rag"), world.mapping().append_column("retrieved", retrieved))
+    stored = conn.execute(text("SELECT retrieved FROM transition ORDER BY c1, c2")).scalars().all()
+    assert stored == retrieved.to_pylist()
 
 
 def test_diff(conn: Connection) -> None:
@@ -188,3 +189,40 @@ def test_retrieval_is_part_of_the_key(conn: Connection) -> None:
     about = world.request(world.add_model(conn, cluster_set, counted), counted, kind="rag")
     one = tables.add(conn, replace(about, retrieval=Retrieval()), world.mapping())
     assert tables.add(conn, replace(about, retrieval=Retrieval(top_k=2)), world.mapping()) != one
+
+
+def test_a_table_of_761_clusters_is_compared_and_shown_without_a_python_object_for_each_row(conn: Connection) -> None:
+    """578,360 pairs, of which a tenth is inexact and a quarter changes."""
+    size, step = 761, 10
+    names = [f"interest {n}" for n in range(size)]
+    cluster_set = world.add_clusters(conn, names)
+    counted = world.add_counts(conn, cluster_set)
+    model = world.add_model(conn, cluster_set, counted)
+    c1, c2 = pairs(size)
+    exact = np.arange(len(c1)) % step != 0
+
+    def store(shift: int, prompts: str) -> int:
+        """The answer of a pair is the next cluster that is novel; `shift` of four pairs take the one after it."""
+        answer = np.minimum(c1, c2) + 1
+        answer = np.where((answer == c1) | (answer == c2), np.maximum(c1, c2) + 1, answer) % size
+        other = (np.maximum(c1, c2) + 2) % size
+        moved = (np.arange(len(c1)) % 4 < shift) & (other != c1) & (other != c2)
+        answer = np.where(moved, other, answer)
+        novel = (answer != c1) & (answer != c2)
+        answer = np.where(novel, answer, (np.maximum(c1, c2) + 3) % size)
+        free = pa.array([None if yes else "freely" for yes in exact], pa.string())
+        columns = {"c1": c1, "c2": c2, "c_next": answer}
+        table = pa.table({name: pa.array(ids, pa.int32()) for name, ids in columns.items()})
+        mapping = table.append_column("exact", pa.array(exact)).append_column("free", free)
+        return tables.add(conn, world.request(model, counted, prompts=prompts), mapping).version
+
+    a, b = store(0, "a"), store(1, "b")
+    began = time.process_time()
+    shown, found = tables.inexact(conn, a, 8), tables.diff(conn, a, b)
+    assert time.process_time() - began < 1
+    every = len(c1) // step // 8 * step
+    assert [c1[place] * size + c2[place] for place in range(0, 8 * every, every)] == [x.c1 * size + x.c2 for x in shown]
+    assert found.pairs == len(c1)
+    assert found.rows.num_rows == found.changed > len(c1) // 5
+    first = found.rows.slice(0, 1).to_pylist()[0]
+    assert (first["c1_name"], first["b_name"]) == (names[first["c1"]], names[first["b_next"]])
