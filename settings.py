@@ -67,7 +67,9 @@ class Schedule:
 class Settings(BaseSettings):
     """Everything an engineer can set. Unknown keys are an error, so that a typo is not a default."""
 
-    model_config = SettingsConfigDict(env_prefix="DRIFTLINE_", env_nested_delimiter="__", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="DRIFTLINE_", env_nested_delimiter="__", frozen=True, extra="forbid", hide_input_in_errors=True
+    )
 
     home: Path = Path(".driftline")
     """Artifacts, logs and the embedded servers' state."""

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 from temporalio import activity
 
 import db.clusters
-from activities.artifacts import local_path
 from activities.beating import beating
 from activities.child import run_child
 from activities.resources import Resources
@@ -43,6 +42,7 @@ class ClusterActivities:
     @beating("reading")
     def read_catalogue(self, source: Source) -> CatalogueRef:
         """Read the catalogue with its traffic; each distinct text stands for the items that share it."""
+        self.resources.allowed.check_source(source)
         with self.resources.artifacts.folder() as folder:
             items = catalogue(source)
             texts = items.group_by("text").aggregate([("traffic", "sum")]).rename_columns(["text", "traffic"]).sort_by("text")
@@ -54,11 +54,12 @@ class ClusterActivities:
     @activity.defn
     async def embed_catalogue(self, request: EmbedCatalogue) -> EmbeddingsRef:
         """Embed each distinct item text once."""
+        self.resources.allowed.check_model(request.model)
         key = hashlib.sha256(f"{request.catalogue.hash}\0{request.model}".encode()).hexdigest()
         work = self.resources.work("embed", key[:16])
         out = work / "embeddings"
         out.mkdir(exist_ok=True)
-        texts = local_path(request.catalogue.uri) / "texts.parquet"
+        texts = self.resources.artifacts.find(request.catalogue.uri, request.catalogue.hash) / "texts.parquet"
         job = EmbedJob(str(texts), request.model, str(out / "embeddings.npy"))
         await run_child("engines.embed", job, work, self.resources.home)
         uri, digest = await asyncio.to_thread(self.resources.artifacts.store, "embeddings", out)
@@ -69,9 +70,9 @@ class ClusterActivities:
     @beating("clustering")
     def build_cluster_set(self, request: BuildClusterSet) -> ClusterSetRef:
         """Split the tree, name the interests, and store the set."""
-        folder = local_path(request.catalogue.uri)
+        folder = self.resources.artifacts.find(request.catalogue.uri, request.catalogue.hash)
         items, texts = pq.read_table(folder / "items.parquet"), pq.read_table(folder / "texts.parquet")
-        embeddings = np.load(local_path(request.embeddings.uri) / "embeddings.npy")
+        embeddings = np.load(self.resources.artifacts.find(request.embeddings.uri, request.embeddings.hash) / "embeddings.npy")
         traffic = texts["traffic"].to_numpy()
         of_text = clusters.build(embeddings, traffic, request.clusters)
         described = keywords.cluster_table(texts["text"].to_pylist(), of_text, traffic, request.clusters.keywords)

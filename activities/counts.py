@@ -19,6 +19,7 @@ class CountsActivities:
     @activity.defn
     @beating("counting")
     def count_triples(self, request: CountTriples) -> CountsRef:
+        self.resources.allowed.check_source(request.source, request.counting)
         with self.resources.engine.connect() as connection:
             assignment = db.clusters.items(connection, request.cluster_set)
         counted = count_triples(request.source, request.sequences, request.window, assignment, request.counting.engine)

@@ -9,7 +9,6 @@ from temporalio import activity
 
 import db.clusters
 import db.measurements
-from activities.artifacts import local_path
 from activities.beating import beating
 from activities.resources import Resources
 from contracts import ListSuccessors, MeasureDrift, MeasurementRef, MeasureStaleness, SuccessorsRef
@@ -26,6 +25,7 @@ class DriftActivities:
     @beating("counting")
     def list_successors(self, request: ListSuccessors) -> SuccessorsRef:
         """Rank the successors of every pair in one window, over all its users and over random halves of them."""
+        self.resources.allowed.check_source(request.source)
         with self.resources.engine.connect() as connection:
             clusters = db.clusters.describe(connection, request.cluster_set).clusters
             assignment = db.clusters.items(connection, request.cluster_set)
@@ -42,7 +42,7 @@ class DriftActivities:
         measures = request.measures
         with self.resources.engine.connect() as connection:
             clusters = db.clusters.describe(connection, request.cluster_set).clusters
-        windows = [read_sampled(found) for found in request.lists]
+        windows = [self._read(found) for found in request.lists]
         drift = metrics.drift(windows, clusters, measures.lags, measures.top_k, measures.min_support, measures.drift_margin)
         inputs = _inputs(request, request.lists) | _only(
             request, "lags", "window_days", "windows", "top_k", "min_support", "drift_margin"
@@ -57,9 +57,9 @@ class DriftActivities:
     def measure_staleness(self, request: MeasureStaleness) -> MeasurementRef:
         """Whether the lists of a retrieval date are still those of the days after it."""
         measures, at = request.measures, request.retrieved.window.end
-        later = [((found.window.end - at).days, read_sampled(found).whole) for found in request.later]
+        later = [((found.window.end - at).days, self._read(found).whole) for found in request.later]
         stale = metrics.staleness(
-            read_sampled(request.retrieved).whole,
+            self._read(request.retrieved).whole,
             later,
             measures.stale_top_k,
             measures.min_support,
@@ -76,6 +76,9 @@ class DriftActivities:
             return db.measurements.add(
                 connection, kind="staleness", cluster_set=request.cluster_set, inputs=inputs, result=stale, run=request.run
             )
+
+    def _read(self, ref: SuccessorsRef) -> Sampled:
+        return read_sampled(ref, self.resources.artifacts.find(ref.uri, ref.hash))
 
 
 def _write(sampled: Sampled, folder: Path) -> None:
@@ -94,9 +97,8 @@ def _write(sampled: Sampled, folder: Path) -> None:
     np.save(folder / "unevenness.npy", np.stack([sampled.unevenness[ranking] for ranking in RANKINGS]))
 
 
-def read_sampled(ref: SuccessorsRef) -> Sampled:
+def read_sampled(ref: SuccessorsRef, folder: Path) -> Sampled:
     """Mapped, not read: what a comparison does not touch costs no memory."""
-    folder = local_path(ref.uri)
     top, support = (np.load(folder / name, mmap_mode="r") for name in ("top.npy", "support.npy"))
     unevenness = np.load(folder / "unevenness.npy")
     whole, *halves = (Successors(dict(zip(RANKINGS, lists, strict=True)), n) for lists, n in zip(top, support, strict=True))

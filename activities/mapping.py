@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 from temporalio import activity
 
-from activities.artifacts import hash_folder, local_path
+import db.models
+from activities.artifacts import DIGEST, Artifacts, hash_folder
 from activities.child import run_child
 from activities.resources import Resources
-from contracts import Cost, GenerateJob, GenerateMapping, MappingRef
+from contracts import BadInput, Cost, GenerateJob, GenerateMapping, MappingRef, ModelRef
 
 KNOWN = 16
 """Earlier mappings whose answers are looked through, newest first: a month of refreshes every two days."""
@@ -35,27 +36,42 @@ class MappingActivities:
         Mappings of one model, decoding and wording of the clusters are kept side by side, by the hash of their prompts. A prompt
         that one of them has answered is not asked again.
         """
-        prompts = local_path(request.prompts.uri)
-        siblings = self.resources.artifacts.root.absolute() / "mappings" / await asyncio.to_thread(_family, request, prompts)
+        artifacts, model = self.resources.artifacts, request.model
+        await asyncio.to_thread(self._check_model, model)
+        prompts = await asyncio.to_thread(artifacts.find, request.prompts.uri)
+        siblings = artifacts.root.absolute() / "mappings" / await asyncio.to_thread(_family, request, prompts)
         folder = siblings / request.prompts.hash
-        if not folder.exists():
+        if not await asyncio.to_thread(artifacts.intact, folder):
             work = self.resources.work("mapping", hashlib.sha256(f"{siblings.name}/{folder.name}".encode()).hexdigest()[:16])
             new = work / "new"
             job = GenerateJob(
                 prompts=str(prompts),
-                base_model=request.model.base_model,
-                adapter=str(local_path(request.model.adapter_uri)),
+                base_model=model.base_model,
+                adapter=str(await asyncio.to_thread(artifacts.find, model.adapter_uri, model.adapter_hash)),
                 generation=request.generation,
                 work=str(work),
                 out=str(new),
                 sampling=request.sampling,
-                known=await asyncio.to_thread(_newest, siblings),
+                known=await asyncio.to_thread(_newest, artifacts, siblings),
             )
             await run_child("engines.generate", job, work, self.resources.home)
+            (new / DIGEST).write_text(await asyncio.to_thread(hash_folder, new))
             folder.parent.mkdir(parents=True, exist_ok=True)
             new.replace(folder)
             shutil.rmtree(work)
         return await asyncio.to_thread(_ref, folder)
+
+    def _check_model(self, model: ModelRef) -> None:
+        """
+        Raises:
+            BadInput: a base model that nobody allowed, and that is not the one on record for this version.
+        """
+        try:
+            self.resources.allowed.check_model(model.base_model)
+        except BadInput:
+            with self.resources.engine.connect() as connection:
+                if db.models.get(connection, model.version).base_model != model.base_model:
+                    raise
 
 
 def _family(request: GenerateMapping, prompts: Path) -> str:
@@ -67,9 +83,9 @@ def _family(request: GenerateMapping, prompts: Path) -> str:
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
-def _newest(siblings: Path) -> tuple[str, ...]:
+def _newest(artifacts: Artifacts, siblings: Path) -> tuple[str, ...]:
     finished = sorted(siblings.glob("*/mapping.parquet"), key=lambda path: path.stat().st_mtime, reverse=True)
-    return tuple(str(path.parent) for path in finished[:KNOWN])
+    return tuple(str(path.parent) for path in finished[:KNOWN] if artifacts.intact(path.parent))
 
 
 def _ref(folder: Path) -> MappingRef:

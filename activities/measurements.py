@@ -14,7 +14,6 @@ import db.clusters
 import db.counts
 import db.measurements
 import db.tables
-from activities.artifacts import local_path
 from activities.beating import beating
 from activities.resources import Resources
 from contracts import Arm, MappingRef, MeasureAnswers, MeasureHits, MeasurementRef, MeasureQuality, Sequences, Source, Window
@@ -32,10 +31,11 @@ class MeasurementActivities:
     @beating("measuring")
     def measure_hits(self, request: MeasureHits) -> MeasurementRef:
         """Hit rates of every arm on the held-out days (paper §3.1, Figure 3a)."""
+        self.resources.allowed.check_source(request.source)
         cluster_set = request.model.cluster_set
         with self.resources.engine.connect() as connection:
             clusters = db.clusters.describe(connection, cluster_set).clusters
-            arms = {arm.name: _versions(connection, arm, clusters) for arm in request.arms}
+            arms = {arm.name: self._versions(connection, arm, clusters) for arm in request.arms}
             steps = _Steps(connection, request.source, request.sequences, cluster_set)
         hits = metrics.hit_rates(
             steps.of(request.period),
@@ -76,15 +76,17 @@ class MeasurementActivities:
     @beating("measuring")
     def measure_answers(self, request: MeasureAnswers) -> MeasurementRef:
         """How much RAG changes the answers (paper §3.1)."""
-        told = pq.read_table(local_path(request.prompts.uri) / "prompts.parquet", columns=["c1", "c2", "retrieved"])
+        told = pq.read_table(
+            self.resources.artifacts.find(request.prompts.uri) / "prompts.parquet", columns=["c1", "c2", "retrieved"]
+        )
         told = told.sort_by([("c1", "ascending"), ("c2", "ascending")])
         with self.resources.engine.connect() as connection:
             clusters = db.clusters.describe(connection, request.model.cluster_set).clusters
-        once, again = (_answers(mapping, clusters) for mapping in request.sampled_without)
+        once, again = (self._answers(mapping, clusters) for mapping in request.sampled_without)
         compared = metrics.compare_answers(
-            greedy_with=_answers(request.greedy_with, clusters),
-            greedy_without=_answers(request.greedy_without, clusters),
-            sampled_with=_answers(request.sampled_with, clusters),
+            greedy_with=self._answers(request.greedy_with, clusters),
+            greedy_without=self._answers(request.greedy_without, clusters),
+            sampled_with=self._answers(request.sampled_with, clusters),
             sampled_without=(once, again),
             retrieved=None if request.retrieval.granularity == "global" else told["retrieved"],
             temperature=request.temperature,
@@ -113,6 +115,7 @@ class MeasurementActivities:
     @beating("measuring")
     def measure_quality(self, request: MeasureQuality) -> MeasurementRef:
         """A table's quality beside the counting baselines, on the window that judges it (design §3.8, §3.9)."""
+        self.resources.allowed.check_source(request.source)
         with self.resources.engine.connect() as connection:
             table = db.tables.get(connection, request.table)
             mapping = db.tables.answers(connection, request.table)
@@ -169,6 +172,18 @@ class MeasurementActivities:
                 run=request.run,
             )
 
+    def _versions(self, connection: Connection, arm: Arm, clusters: int) -> list[Version]:
+        if arm.kind == "llm":
+            mappings = [self._answers(mapping, clusters) for mapping in arm.mappings]
+            return [Version(since, answers) for since, answers in zip(arm.since, mappings, strict=True)]
+        baseline = metrics.most_popular if arm.kind == "popular" else metrics.most_frequent
+        tables = (baseline(db.counts.read(connection, counts), clusters) for counts in arm.counts)
+        return [_version(since, table, clusters) for since, table in zip(arm.since, tables, strict=True)]
+
+    def _answers(self, mapping: MappingRef, clusters: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        folder = self.resources.artifacts.find(mapping.uri, mapping.hash)
+        return metrics.answers_of(pq.read_table(folder / "mapping.parquet"), clusters)
+
 
 class _Steps:
     """Reads the sequences of a window: user, cluster, ts."""
@@ -185,17 +200,5 @@ class _Steps:
         return read_shown(self.source, window, self.assignment)
 
 
-def _versions(connection: Connection, arm: Arm, clusters: int) -> list[Version]:
-    if arm.kind == "llm":
-        return [Version(since, _answers(mapping, clusters)) for since, mapping in zip(arm.since, arm.mappings, strict=True)]
-    baseline = metrics.most_popular if arm.kind == "popular" else metrics.most_frequent
-    tables = (baseline(db.counts.read(connection, counts), clusters) for counts in arm.counts)
-    return [_version(since, table, clusters) for since, table in zip(arm.since, tables, strict=True)]
-
-
 def _version(since: datetime, mapping: pa.Table, clusters: int) -> Version:
     return Version(since, metrics.answers_of(mapping, clusters))
-
-
-def _answers(mapping: MappingRef, clusters: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    return metrics.answers_of(pq.read_table(local_path(mapping.uri) / "mapping.parquet"), clusters)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from activities.allowed import Allowed
 from activities.artifacts import Artifacts
 
 
@@ -22,6 +23,10 @@ class Resources:
     @property
     def artifacts(self) -> Artifacts:
         return Artifacts(self.home / "artifacts")
+
+    @property
+    def allowed(self) -> Allowed:
+        return Allowed(self.home)
 
     def work(self, step: str, key: str) -> Path:
         """The folder in which a step keeps what it has finished so far. The same key finds it again after a crash."""

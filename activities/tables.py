@@ -10,7 +10,6 @@ from temporalio import activity
 import db.clusters
 import db.counts
 import db.tables
-from activities.artifacts import local_path
 from activities.resources import Resources
 from contracts import BadInput, StoreTable, TableRef
 from interests.tables import check
@@ -25,8 +24,8 @@ class TableActivities:
     @activity.defn
     def store_table(self, request: StoreTable) -> TableRef:
         """Idempotent: the same mapping of the same run's time is the same version."""
-        mapping = _by_pair(local_path(request.mapping.uri) / "mapping.parquet")
-        prompts = _by_pair(local_path(request.prompts.uri) / "prompts.parquet")
+        mapping = _by_pair(self.resources.artifacts.find(request.mapping.uri, request.mapping.hash) / "mapping.parquet")
+        prompts = _by_pair(self.resources.artifacts.find(request.prompts.uri) / "prompts.parquet")
         if not all(mapping[name].equals(prompts[name]) for name in PAIR):
             raise BadInput("the mapping does not answer the pairs of its prompts: run the workflow again")
         mapping = mapping.append_column("retrieved", prompts["retrieved"])  # Arrow joins no lists

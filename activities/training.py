@@ -13,7 +13,6 @@ from temporalio import activity
 
 import db.counts
 import db.models
-from activities.artifacts import local_path
 from activities.child import run_child
 from activities.resources import Resources
 from contracts import BadInput, ModelRef, Train, TrainJob
@@ -28,6 +27,7 @@ class TrainingActivities:
     @activity.defn
     async def train(self, request: Train) -> ModelRef:
         """Idempotent: the same samples and recipe are the same model version, whoever asks."""
+        self.resources.allowed.check_model(request.training.base_model)
         recipe = _recipe(request)
         known = await asyncio.to_thread(self._known, request, recipe)
         if known:
@@ -35,17 +35,17 @@ class TrainingActivities:
         key = hashlib.sha256(json.dumps([request.samples.hash, recipe], sort_keys=True).encode()).hexdigest()
         work = self.resources.work("train", key[:16])
         adapter = work / "adapter"
-        samples = local_path(request.samples.uri) / "samples.parquet"
-        job = TrainJob(str(samples), request.training, str(work), str(adapter), request.engine)
+        samples = await asyncio.to_thread(self.resources.artifacts.find, request.samples.uri)
+        job = TrainJob(str(samples / "samples.parquet"), request.training, str(work), str(adapter), request.engine)
         await run_child("engines.train", job, work, self.resources.home)
         return await asyncio.to_thread(self._register, request, recipe, work, adapter)
 
     def _known(self, request: Train, recipe: dict[str, Any]) -> ModelRef | None:
-        """The model that this recipe made before, unless its adapter is lost: then it is made again, and is the same."""
+        """The model that this recipe made before; none if its adapter is lost or damaged, so that it is made again."""
         with self.resources.engine.connect() as connection:
             found = db.models.find(connection, request.curated.counts, request.samples.hash, recipe)
         try:
-            return found if found and local_path(found.adapter_uri) else None
+            return found if found and self.resources.artifacts.find(found.adapter_uri, found.adapter_hash) else None
         except BadInput:
             return None
 

@@ -20,6 +20,7 @@ from workflows import policies
 
 async def build(context: Context, workflow_id: str = "build-clusters") -> WorkflowHandle[Any, ClusterSetRef]:
     """Start the build of a set from the catalogue's texts. One of this id that is under way is joined."""
+    context.allow()
     client = await context.temporal()
     return await client.start_workflow(
         "BuildClusters",

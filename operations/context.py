@@ -10,6 +10,7 @@ from temporalio.service import RPCError
 
 import db.connection
 import embedded
+from activities.allowed import Allowed
 from db.connection import Engine
 from settings import Settings
 
@@ -56,6 +57,10 @@ class Context:
         if self._client is None:
             self._client = await _connect(self.addressed)
         return self._client
+
+    def allow(self) -> None:
+        """Let the workers that share this home read what these settings name. Whatever starts a run calls it first."""
+        Allowed(self.settings.home).add(self.settings)
 
     @property
     def lacks_worker(self) -> bool:

@@ -78,6 +78,7 @@ def _held_out(context: Context, end: datetime, cluster_set: int | None, model: i
 
 async def start(context: Context, what: str, asked: EvaluateInput) -> EvaluateHandle:
     """Start a measurement, or join the one of the same days that is under way."""
+    context.allow()
     client = await context.temporal()
     name = f"evaluate-{what}-{asked.period.start:%Y-%m-%d}-{asked.period.end:%Y-%m-%d}" + (
         f"-model-{asked.model}" if asked.model else ""

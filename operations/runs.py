@@ -73,6 +73,7 @@ async def start(context: Context, request: FineTuneInput | RagRefreshInput, work
         WorkflowAlreadyStartedError: one of this id is still under way.
     """
     workflow = "FineTune" if isinstance(request, FineTuneInput) else "RagRefresh"
+    context.allow()
     client = await context.temporal()
     return await client.start_workflow(workflow, request, id=workflow_id, task_queue=policies.WORKFLOWS, result_type=RunOutcome)
 

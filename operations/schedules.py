@@ -61,6 +61,7 @@ def declared(settings: Settings) -> dict[str, Schedule]:
 
 async def apply(context: Context) -> dict[str, str]:
     """Create or update both schedules. Returns what happened to each; pausing by hand survives an update."""
+    context.allow()
     client, done = await context.temporal(), {}
     for name, wanted in declared(context.settings).items():
         try:

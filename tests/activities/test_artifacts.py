@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.artifacts import Artifacts, hash_folder, local_path
+from activities.artifacts import Artifacts, hash_folder
 from contracts import BadInput
 
 
@@ -19,9 +19,9 @@ def stored(artifacts: Artifacts, files: dict[str, str]) -> tuple[str, str]:
 def test_the_address_is_the_content(tmp_path: Path) -> None:
     artifacts = Artifacts(tmp_path)
     uri, digest = stored(artifacts, {"a": "1", "sub/b": "2"})
-    assert hash_folder(local_path(uri)) == digest
+    assert hash_folder(artifacts.find(uri)) == digest
     assert uri.endswith(digest)
-    assert (local_path(uri) / "sub" / "b").read_text() == "2"
+    assert (artifacts.find(uri) / "sub" / "b").read_text() == "2"
     others = [{"a": "1", "sub/b": "3"}, {"a": "1", "sub/c": "2"}, {"a": "1"}, {"a": "12", "sub/b": ""}]
     assert len({digest} | {stored(artifacts, other)[1] for other in others}) == 1 + len(others)
 
@@ -29,9 +29,9 @@ def test_the_address_is_the_content(tmp_path: Path) -> None:
 def test_storing_the_same_again_keeps_the_first_and_leaves_no_scrap(tmp_path: Path) -> None:
     artifacts = Artifacts(tmp_path)
     uri, digest = stored(artifacts, {"a": "1"})
-    inode = (local_path(uri) / "a").stat().st_ino
+    inode = (artifacts.find(uri) / "a").stat().st_ino
     assert stored(artifacts, {"a": "1"}) == (uri, digest)
-    assert (local_path(uri) / "a").stat().st_ino == inode
+    assert (artifacts.find(uri) / "a").stat().st_ino == inode
     assert [path.name for path in tmp_path.iterdir()] == ["things"]
 
 
@@ -54,15 +54,50 @@ def test_a_failed_step_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_home_with_odd_characters_is_found_again(tmp_path: Path) -> None:
-    uri, _ = stored(Artifacts(tmp_path / "a home & ü%20"), {"a": "1"})
-    assert (local_path(uri) / "a").exists()
+    artifacts = Artifacts(tmp_path / "a home & ü%20")
+    uri, _ = stored(artifacts, {"a": "1"})
+    assert (artifacts.find(uri) / "a").exists()
 
 
 def test_a_lost_artifact_is_bad_input_and_one_out_of_sight_may_come_back(tmp_path: Path) -> None:
-    uri, _ = stored(Artifacts(tmp_path / "home"), {"a": "1"})
-    kept = local_path(uri)
+    artifacts = Artifacts(tmp_path / "home")
+    uri, _ = stored(artifacts, {"a": "1"})
     with pytest.raises(BadInput, match="is lost"):
-        local_path(kept.with_name("another").as_uri())
+        artifacts.find(artifacts.find(uri).with_name("another").as_uri())
     (tmp_path / "home").rename(tmp_path / "not mounted")
     with pytest.raises(FileNotFoundError, match="must share DRIFTLINE_HOME"):
-        local_path(uri)
+        artifacts.find(uri)
+
+
+def test_a_damaged_artifact_is_set_aside_and_made_again(tmp_path: Path) -> None:
+    artifacts = Artifacts(tmp_path)
+    uri, digest = stored(artifacts, {"a": "1", "b": "2"})
+    file = artifacts.find(uri, digest) / "a"
+    file.write_text("x")
+    with pytest.raises(BadInput, match="was damaged and is set aside"):
+        artifacts.find(uri, digest)
+    with pytest.raises(BadInput, match="is lost"):
+        artifacts.find(uri, digest)
+    assert [path.read_text() for path in (tmp_path / "damaged").rglob("a")] == ["x"]
+    assert stored(artifacts, {"a": "1", "b": "2"}) == (uri, digest)
+    file.unlink()  # storing it again heals it, too
+    assert stored(artifacts, {"a": "1", "b": "2"}) == (uri, digest)
+    assert (artifacts.find(uri, digest) / "a").read_text() == "1"
+
+
+def test_a_ref_that_lies_moves_nothing(tmp_path: Path) -> None:
+    artifacts = Artifacts(tmp_path)
+    uri, digest = stored(artifacts, {"a": "1"})
+    with pytest.raises(BadInput, match="another content"):
+        artifacts.find(uri, stored(artifacts, {"a": "2"})[1])
+    assert artifacts.find(uri, digest)
+
+
+@pytest.mark.parametrize("where", ["secret", "artifacts/../secret", "artifacts/link", "artifacts/%2e%2e/secret"])
+def test_nothing_outside_is_read_or_moved(tmp_path: Path, where: str) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "artifacts" / "link").symlink_to(tmp_path / "secret")
+    with pytest.raises(BadInput, match="is not in"):
+        Artifacts(tmp_path / "artifacts").find(f"file://{tmp_path}/{where}")
+    assert (tmp_path / "secret").is_dir()

@@ -11,11 +11,12 @@ from temporalio.testing import ActivityEnvironment
 
 import db.connection
 import db.measurements
-from activities.artifacts import hash_folder, local_path
+from activities.artifacts import hash_folder
 from activities.drift import DriftActivities, read_sampled
 from activities.resources import Resources
 from contracts import ListSuccessors, MeasureDrift, Measures, MeasureStaleness, Sequences, SuccessorsRef, Window
 from interests.metrics import RANKINGS
+from settings import Settings
 from sources.halves import sampled_successors
 from tests.db import world
 from tests.sources.logs import START, Event, write_log
@@ -29,7 +30,8 @@ class Steps:
 
     def __init__(self, url: str, folder: Path) -> None:
         self.engine = db.connection.connect(url)
-        self.activities = DriftActivities(Resources(self.engine, folder / "home"))
+        self.resources = Resources(self.engine, folder / "home")
+        self.activities = DriftActivities(self.resources)
         rng = random.Random(0)
         events = [
             Event(f"u{user}", f"item-{rng.randrange(6)}", 1440 * day + 10 * step)
@@ -38,6 +40,7 @@ class Steps:
             for step in range(12)
         ]
         source = write_log(folder / "events.parquet", events)
+        self.resources.allowed.add(Settings(source=source))
         with self.engine.begin() as connection:
             self.cluster_set = world.add_clusters(connection, [f"c{n}" for n in range(6)])
             self.assignment = db.clusters.items(connection, self.cluster_set)
@@ -62,10 +65,11 @@ def steps(postgres_url: str, tmp_path: Path) -> Steps:
 def test_what_is_listed_is_read_back_and_found_again(steps: Steps) -> None:
     ref = steps.listed(0)
     assert ref == steps.listed(0)
-    assert hash_folder(local_path(ref.uri)) == ref.hash
+    folder = steps.resources.artifacts.find(ref.uri, ref.hash)
+    assert hash_folder(folder) == ref.hash
 
     written = sampled_successors(steps.about.source, steps.about.sequences, ref.window, steps.assignment, 2, 6)
-    read = read_sampled(ref)
+    read = read_sampled(ref, folder)
     assert (ref.users, ref.triples) == (read.users, read.triples) == (60, written.triples)
     samples = [written.whole, *(half for halves in written.halves for half in halves)]
     again = [read.whole, *(half for halves in read.halves for half in halves)]

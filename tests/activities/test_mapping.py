@@ -7,10 +7,11 @@ import pytest
 import sqlalchemy
 from temporalio.testing import ActivityEnvironment
 
-from activities.artifacts import hash_folder, local_path
+from activities.artifacts import Artifacts
 from activities.mapping import MappingActivities
 from activities.resources import Resources
 from contracts import GenerateMapping, Generation, MappingRef, ModelRef, PromptsRef, Sampling, Training, TrainJob
+from settings import Settings
 from tests.engines.conftest import DESCRIPTIONS, write_prompts, write_samples
 from tests.tiny import make_tiny_llm
 
@@ -23,16 +24,19 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelRef:
     llm, samples, adapter = make_tiny_llm(tmp_path / "llm"), write_samples(tmp_path / "samples.parquet"), tmp_path / "adapter"
     recipe = Training(base_model=str(llm), rank=4, alpha=8, learning_rate=1e-2, steps=3, batch_size=4)
     train(TrainJob(str(samples), recipe, str(tmp_path / "checkpoints"), str(adapter)))
-    return ModelRef(1, 1, str(llm), adapter.as_uri(), hash_folder(adapter))
+    return ModelRef(1, 1, str(llm), *Artifacts(tmp_path / "home" / "artifacts").store("adapters", adapter))
 
 
 def prompts(folder: Path, descriptions: list[str], told: dict[tuple[int, int], str] | None = None) -> PromptsRef:
     write_prompts(folder, descriptions, told)
-    return PromptsRef(folder.as_uri(), hashlib.sha256((folder / "prompts.parquet").read_bytes()).hexdigest(), 30)
+    uri, _ = Artifacts(folder.parent / "home" / "artifacts").store("prompts", folder)
+    return PromptsRef(uri, hashlib.sha256((folder / "prompts.parquet").read_bytes()).hexdigest(), 30)
 
 
 async def test_a_refresh_asks_only_what_has_changed(model: ModelRef, tmp_path: Path) -> None:
-    activities = MappingActivities(Resources(sqlalchemy.create_engine("postgresql+psycopg://"), tmp_path / "home"))
+    resources = Resources(sqlalchemy.create_engine("postgresql+psycopg://"), tmp_path / "home")
+    resources.allowed.add(Settings(training=Training(base_model=model.base_model)))
+    activities, place = MappingActivities(resources), resources.artifacts.place
 
     async def mapped(of: PromptsRef, sampling: Sampling | None = None) -> MappingRef:
         request = GenerateMapping(of, model, Generation(batch_size=4), sampling)
@@ -55,15 +59,22 @@ async def test_a_refresh_asks_only_what_has_changed(model: ModelRef, tmp_path: P
     told = prompts(tmp_path / "told", DESCRIPTIONS, {(0, 1): "Often next: soft drinks\n", (5, 2): "Often next: bread, fresh\n"})
     refreshed = await mapped(told)
     assert asked(refreshed) == (2, 28)
-    assert local_path(refreshed.uri).parent == local_path(once.uri).parent
+    assert place(refreshed.uri).parent == place(once.uri).parent
 
     # Another decoding, and other words for the clusters, are other answers.
     sampled = await mapped(plain, Sampling(temperature=1.0, seed=1))
     renamed = await mapped(prompts(tmp_path / "renamed", [*DESCRIPTIONS[:5], "soft cheese"]))
     assert asked(sampled) == asked(renamed) == (30, 0)
-    assert len({local_path(ref.uri).parent for ref in (once, sampled, renamed)}) == 3
+    assert len({place(ref.uri).parent for ref in (once, sampled, renamed)}) == 3
 
     # A mapping made before costs were kept.
-    (local_path(once.uri) / "cost.json").unlink()
+    (place(once.uri) / "cost.json").unlink()
     older = await mapped(plain)
     assert (older.hash, older.cost) == (once.hash, None)
+
+    # One that is damaged is set aside: neither found again nor taken over from.
+    damaged = place(refreshed.uri) / "mapping.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-8] + b"DAMAGED!")
+    again = await mapped(told)
+    assert asked(again) == (2, 28)
+    assert again.hash == refreshed.hash

@@ -11,7 +11,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 import embedded
-from activities.artifacts import hash_folder, local_path
+from activities.artifacts import Artifacts
 from contracts import RunOutcome
 from tests.end_to_end.conftest import NOMINAL, SETTINGS
 from tests.end_to_end.shop import NAMES, USERS
@@ -61,7 +61,7 @@ def test_a_fine_tune_that_passes_its_gates_is_published(stack: Stack, fine_tuned
 
 def test_the_published_table_was_made_with_the_adapter_the_run_trained(stack: Stack, fine_tuned: Any) -> None:
     lineage = stack.json("tables", "show", str(fine_tuned["table"]))
-    assert lineage["adapter_hash"] == hash_folder(local_path(lineage["adapter_uri"]))
+    assert Artifacts(stack.home / "artifacts").find(lineage["adapter_uri"], lineage["adapter_hash"])
     assert lineage["recipe"]["steps"] == 300
     assert (lineage["base_model"], lineage["predicate"]) == (str(stack.folder / "llm"), "quantity > 0")
     assert lineage["model_workflow_id"] == lineage["workflow_id"] == fine_tuned["workflow_id"]

@@ -1,0 +1,51 @@
+"""Whoever reaches Temporal is still not the worker's user: no SQL, no file and no URL but those that the owner has named."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import embedded
+from embedded import temporal
+from tests.end_to_end.stack import Stack
+
+WINDOWS = {"days": 20, "test_days": 20}
+
+
+def start(stack: Stack, name: str, workflow: str, request: Any) -> str:
+    """Start a run past the command line, and wait; how it ended."""
+    address = embedded.status(stack.home).temporal_address
+    command = [temporal.binary(), "workflow", "execute", "--address", address, "--type", workflow, "--workflow-id", name]
+    command += ["--task-queue", "driftline-workflows", "--input", json.dumps(request), "--output", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return done.stdout + done.stderr
+
+
+def test_a_run_that_brings_its_own_log_is_refused(stack: Stack, cluster_set: Any, tmp_path: Path) -> None:
+    file = tmp_path / "written by a stranger"
+    setup = f"COPY (SELECT content FROM read_text('{stack.home}/state.json')) TO '{file}'"
+    honest = {"events": str(stack.folder / "events.csv"), "items": str(stack.folder / "items.csv"), "positive": "quantity > 0"}
+    for number, source in enumerate([honest | {"setup": setup}, honest | {"positive": "getenv('HOME') = ''"}]):
+        for workflow, more in (
+            ("FineTune", {"windows": WINDOWS, "nominal": "2024-04-01T00:00:00Z"}),
+            ("RagRefresh", {"windows": WINDOWS, "nominal": "2024-04-01T00:00:00Z", "cluster_set": cluster_set["version"]}),
+            ("BuildClusters", {}),
+        ):
+            said = start(stack, f"stranger-{workflow}-{number}", workflow, {"source": source, **more})
+            assert "refused" in said or "no approved model" in said, said
+    assert not file.exists()
+
+
+def test_so_is_one_that_brings_a_model_or_a_database_to_count_in(stack: Stack, cluster_set: Any, tmp_path: Path) -> None:
+    honest = {"events": str(stack.folder / "events.csv"), "items": str(stack.folder / "items.csv"), "positive": "quantity > 0"}
+    run = {"source": honest, "windows": {"days": 70, "test_days": 20}, "nominal": "2024-04-01T00:00:00Z"}
+    said = start(stack, "stranger-engine", "FineTune", run | {"counting": {"engine": "sql:postgresql+psycopg://evil.example/x"}})
+    assert "this counting.engine is refused" in said, said
+    said = start(
+        stack, "stranger-model", "FineTune", run | {"training": {"base_model": str(tmp_path)}, "samples": {"pairs_per_label": 4}}
+    )
+    assert "this model is refused" in said, said
+    said = start(
+        stack, "stranger-embeddings", "BuildClusters", {"source": honest, "clusters": {"embedding_model": str(tmp_path)}}
+    )
+    assert "this model is refused" in said, said
