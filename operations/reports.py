@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from contracts import EvaluateInput, ReportRef
+from contracts import BadInput, EvaluateInput, ReportRef
 from interests.windows import consecutive
 from operations import measurements
 from operations.context import Context
@@ -40,9 +40,15 @@ def lacking(content: Content, asked: EvaluateInput, wanted: Collection[str]) -> 
 
 
 def write(context: Context, table: int, page: Path) -> tuple[ReportRef, Content]:
-    """Store the newest report of a table and write its page, one self-contained HTML file. Returns what is on it, too."""
-    from report.page import render  # matplotlib takes a second to load, which no other use case should wait for
+    """Store the newest report of a table and write its page, one self-contained HTML file. Returns what is on it, too.
 
+    Raises:
+        BadInput: there is no such table, or the extra `report` is not installed.
+    """
+    try:
+        from report.page import render  # matplotlib takes a second to load, which no other use case should wait for
+    except ModuleNotFoundError as error:
+        raise BadInput(f"the page needs {error.name}: `pip install 'driftline[report]'`") from None
     with context.engine.begin() as connection:
         content = stored.content(connection, table, context.settings.gates)
         ref = stored.write(connection, content)

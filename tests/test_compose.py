@@ -16,13 +16,24 @@ from settings import Settings
 ROOT = Path(__file__).parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = {name: service for name, service in SERVICES.items() if service.get("build") == "."}
+OURS = {name: service for name, service in SERVICES.items() if service.get("build", {}).get("context") == "."}
 
 
 def test_every_role_has_one_worker() -> None:
     commands = [service["command"] for service in OURS.values() if service["command"][0] == "python"]
     assert all(command[1:3] == ["worker.py", "--role"] for command in commands)
     assert sorted(command[3] for command in commands) == sorted(worker.ROLES)
+
+
+def test_roles_that_do_not_compute_have_an_image_without_torch() -> None:
+    targets = {name: service["build"]["target"] for name, service in OURS.items()}
+    assert {name for name, target in targets.items() if target == "light"} == {"set-up", "worker-workflows", "worker-db"}
+    for name, service in OURS.items():
+        assert service["image"].endswith("-light") == (targets[name] == "light")
+    stages = re.findall(r"^FROM \S+ AS (\w+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert stages == ["light", "full"]
+    light, full = re.findall(r"^RUN pip install .*-e '\.\[(.*)\]'", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert (light, full) == ("report", "report,weights")
 
 
 def test_driftline_commands_and_their_options_exist() -> None:

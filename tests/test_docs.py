@@ -201,6 +201,16 @@ def test_promises_name_tests_that_exist() -> None:
             assert re.search(rf"def {test}\(", (ROOT / file).read_text()), f"{file}::{test}"
 
 
+def test_sections_of_the_design_that_are_cited_exist() -> None:
+    sections = set(re.findall(r"^#+ ([0-9.]*[0-9])\.? ", (ROOT / "docs" / "design.md").read_text(), re.MULTILINE))
+    files = [
+        f for kind in ("py", "sql", "md") for f in ROOT.rglob(f"*.{kind}") if not f.relative_to(ROOT).parts[0].startswith(".")
+    ]
+    cited = {(found, f.name) for f in files for found in re.findall(r"design §([0-9.]*[0-9])", f.read_text())}
+    assert len(cited) > 30
+    assert {found for found, _ in cited} <= sections
+
+
 def main() -> None:
     before, begin, rest = CONFIGURATION.read_text().partition(BEGIN)
     CONFIGURATION.write_text(before + begin + settings_table() + END + rest.partition(END)[2])

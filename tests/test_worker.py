@@ -79,3 +79,11 @@ def test_a_free_port_can_be_bound(host: str) -> None:
 
     with socket.create_server((host, worker.free_port(host))):
         pass
+
+
+@pytest.mark.parametrize("role", ["train", "generate", "all"])
+def test_a_role_that_computes_says_which_extra_it_needs(role: str) -> None:
+    code = f"import sys, worker; sys.modules['torch'] = None; sys.argv = ['worker.py', '--role', '{role}']; worker.main()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"role {role} needs torch: `pip install 'driftline[engines]'`" in done.stderr
