@@ -23,7 +23,8 @@ from bench.synthetic import WINDOW, Synthetic, assignment, write_log
 from contracts import Sequences, Source
 from sources import packed
 from sources.counting import count_triples
-from sources.sequences import REFERENCE, open_assigned, utc
+from sources.log import utc
+from sources.sequences import REFERENCE, open_assigned
 
 NAME = "counting"
 EVENTS = 50_000_000

@@ -1,12 +1,14 @@
 """`driftline ingest`: read the configured log once, and say what is in it and what is left out."""
 
 from contextlib import nullcontext
-from dataclasses import fields
+
+from rich.markup import escape
 
 from commands.context import Set, load
-from commands.output import Json, cell, console, grid, print_json
+from commands.output import Json, cell, console, grid, percent, print_json
 from operations import logs
 from sources.profile import Profile
+from sources.reading import Reading
 
 
 def ingest(settings: Set = None, json: Json = False) -> None:
@@ -24,6 +26,34 @@ def ingest(settings: Set = None, json: Json = False) -> None:
 
 
 def draw(found: Profile) -> None:
-    rows = [(f.name.replace("_", " "), getattr(found, f.name)) for f in fields(found) if f.name != "dropped"]
-    rows += [(f"dropped: {reason.replace('_', ' ')}", count) for reason, count in found.dropped.items()]
+    for name, reading in (("event log", found.log), ("catalogue", found.catalogue)):
+        if reading is not None:
+            grid(f"how the {name} was read", ("", ""), _read(reading))
+    facts = ("events", "positive", "users", "items", "first", "last", "catalogue_items", "unknown_items", "unknown_events")
+    rows = [(name.replace("_", " "), getattr(found, name)) for name in facts]
+    for noun, one in (("user", found.heaviest_user), ("item", found.heaviest_item)):
+        rows.append((f"heaviest {noun}", f"{one.id}: {percent(one.share)} of the events"))
+    for reason, count in found.dropped.items():
+        example = f"  (e.g. {found.examples[reason]})" if reason in found.examples else ""
+        rows.append((f"dropped: {reason.replace('_', ' ')}", f"{count:,}{example}"))
     grid("event log", ("", ""), [(name, f"{v:,}" if isinstance(v, int) else v) for name, v in rows])
+    for finding in found.findings:
+        colour = "red" if finding.level == "error" else "yellow"
+        console.print(f"[{colour}]{finding.level}:[/] {escape(finding.setting)}: {cell(finding.message)}", highlight=False)
+
+
+def _read(reading: Reading) -> list[tuple[str, str]]:
+    """Rows that say something of this kind of file."""
+    shown = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
+    rows = [
+        ("from", reading.where),
+        ("format", reading.format + (f", {reading.files:,} files" if reading.files > 1 else "")),
+        ("delimiter", shown.get(reading.delimiter, reading.delimiter)),
+        ("quoting", f"{reading.quote} escaped by {reading.escape}" if reading.quote else ""),
+        ("encoding", reading.encoding),
+        ("types", ", ".join(f"{name} {kind}" for name, kind in reading.columns.items())),
+        ("partitions", ", ".join(f"{name} {kind}" for name, kind in reading.partitions.items())),
+        ("times", ", ".join(reading.times)),
+        ("zone of times", reading.zone),
+    ]
+    return [row for row in rows if row[1]]

@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from contracts import BadInput
 from sources.session import quoted
@@ -29,8 +29,21 @@ class Rows(Protocol):
     def kind(self, sql: str) -> str:
         """DuckDB's name of the expression's type. Raises BadInput with the engine's words."""
 
+    @property
+    def strptime(self) -> bool:
+        """Whether the engine reads a time by the formats of DuckDB's `try_strptime`."""
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """The answer to a query over `sql`. Raises BadInput with the engine's words."""
+
     def example(self, sql: str, condition: str) -> str | None:
         """The expression in some row that meets the condition, as text. Raises BadInput with the engine's words."""
+
+    def trimmed(self, sql: str) -> str:
+        """SQL of a text without the blanks around it."""
+
+    def has_nul(self, sql: str) -> str:
+        """SQL that says whether a text has a byte 0x00 in it, which Postgres cannot hold."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,7 @@ def resolve(relation: Rows, knob: str, written: str) -> Column:
         BadInput: No such column, or a bad expression; names the setting, the columns and the closest one.
     """
     for name, kind in relation.columns.items():
-        if name.lower() == written.lower():
+        if name.strip().lower() == written.strip().lower():
             # Qualified, because DuckDB takes a bare `user` for a function.
             sql = f"raw.{quoted(name)}"
             return Column(knob, written, sql, kind or relation.kind(sql))
@@ -63,17 +76,6 @@ def resolve(relation: Rows, knob: str, written: str) -> Column:
         return Column(knob, written, sql, relation.kind(sql))
     except BadInput as error:
         raise _missing(relation, knob, written, str(error)) from error
-
-
-def identifier(relation: Rows, knob: str, written: str) -> str:
-    """SQL of an id as text. Floats are refused: `12346.0` in one file and `12346` in another would never meet."""
-    column = resolve(relation, knob, written)
-    if column.kind in ("DOUBLE", "FLOAT"):
-        raise BadInput(
-            f"{knob} = {written!r} is {column.kind} in {relation.where}; an id is text or a whole number: "
-            f"write an expression such as TRY_CAST({written} AS BIGINT)"
-        )
-    return f"CAST({column.sql} AS VARCHAR)"
 
 
 def predicate(relation: Rows, knob: str, written: str) -> str:

@@ -15,15 +15,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contracts import BadInput, Sequences, Source, Window
-from sources.log import SPAN, utc_span
+from sources.identity import Unclean
+from sources.log import SPAN, utc, utc_span
 from sources.packed import count_packed
-from sources.sequences import REFERENCE, check_assignment, open_assigned, over_sequences, parameters, sql_file, utc
+from sources.sequences import REFERENCE, check_assignment, open_assigned, over_sequences, parameters, sql_file
 from sources.session import Ask, arrow, explained
+from sources.times import possible
 
 COUNTS = pa.schema([("c1", pa.int32()), ("c2", pa.int32()), ("c_next", pa.int32()), ("n", pa.int64())])
 
 # Rows that cannot be placed in any window, so they are those of the whole log.
-UNDATED = "SELECT fault, count(*) AS n FROM driftline_log WHERE ts IS NULL GROUP BY fault ORDER BY fault"
+UNDATED = """
+SELECT fault, count(*) AS n FROM driftline_log WHERE ts IS NULL OR NOT ({}) GROUP BY fault ORDER BY fault"""
 
 
 @dataclass(frozen=True)
@@ -51,14 +54,12 @@ def count_triples(source: Source, sequences: Sequences, window: Window, assignme
     Raises:
         BadInput: The window has no event that counts; `source` or `assignment` is not as it should be; the engine is not there.
     """
-    with _opened(engine, source, assignment) as (ask, con):
-        counted = count_packed(con, source, sequences, window) if con and engine != REFERENCE else None
-        table, figures = counted or _count_by_sql(ask, sequences, window)
-        if not figures["events"]:
-            raise _nothing(ask, window, figures)
-        undated = ask(UNDATED, {}).to_pydict()
+    try:
+        table, figures, undated = _count(engine, source, sequences, window, assignment, plain=engine != REFERENCE)
+    except Unclean:
+        table, figures, undated = _count(engine, source, sequences, window, assignment, plain=False)
     dropped = {name: n for name, n in figures.items() if name.startswith(("events_", "unknown_"))}
-    dropped |= dict(zip(undated["fault"], undated["n"], strict=True))
+    dropped |= undated
     dropped["users_with_fewer_than_three_clusters"] = figures["users"] - figures["sequences"]
     return Counts(
         table=table.cast(COUNTS),
@@ -70,16 +71,37 @@ def count_triples(source: Source, sequences: Sequences, window: Window, assignme
     )
 
 
+def _count(
+    engine: str, source: Source, sequences: Sequences, window: Window, assignment: pa.Table, plain: bool
+) -> tuple[pa.Table, dict[str, int], dict[str, int]]:
+    """Counts, the figures around them, and faults of the whole log. `plain`: as if ids needed no care.
+
+    Raises:
+        Unclean: some do.
+    """
+    with _opened(engine, source, assignment, window, plain) as (ask, con):
+        counted = count_packed(con, source, sequences, window, plain) if con and engine != REFERENCE else None
+        if counted is None and con and plain:
+            raise Unclean
+        table, figures = counted or _count_by_sql(ask, sequences, window)
+        if not figures["events"]:
+            raise _nothing(ask, window, figures)
+        undated = ask(UNDATED.format(possible("ts")), {}).to_pydict()
+    return table, figures, dict(zip(undated["fault"], undated["n"], strict=True))
+
+
 @contextmanager
-def _opened(engine: str, source: Source, assignment: pa.Table) -> Iterator[tuple[Ask, duckdb.DuckDBPyConnection | None]]:
+def _opened(
+    engine: str, source: Source, assignment: pa.Table, window: Window, plain: bool
+) -> Iterator[tuple[Ask, duckdb.DuckDBPyConnection | None]]:
     """The log, and DuckDB's connection where it is DuckDB that reads it."""
     name, _, url = engine.partition(":")
     if name in ("spark", "sql"):
         check_assignment(assignment)
-        with _remote(name)(url, source, assignment) as ask:
+        with _remote(name)(url, source, assignment, window) as ask:
             yield ask, None
     else:
-        with open_assigned(source, assignment) as con:
+        with open_assigned(source, assignment, window, plain) as con:
             # One transaction, so that all scans of a live database see the same rows.
             con.begin()
             with explained("source"):
@@ -87,7 +109,7 @@ def _opened(engine: str, source: Source, assignment: pa.Table) -> Iterator[tuple
             con.rollback()
 
 
-def _remote(name: str) -> Callable[[str, Source, pa.Table], AbstractContextManager[Ask]]:
+def _remote(name: str) -> Callable[[str, Source, pa.Table, Window], AbstractContextManager[Ask]]:
     """Imported when it is asked for: not everybody has its packages, and Spark's take a second."""
     try:
         if name == "spark":
@@ -111,7 +133,7 @@ def _nothing(ask: Ask, window: Window, figures: dict[str, int]) -> BadInput:
     """Why no event counts: none at all, none usable, none positive, or none of a known item."""
     where = f"the window [{_text(window.start)}, {_text(window.end)})"
     if not figures["rows"]:
-        (found,) = ask(SPAN, {}).to_pylist()
+        (found,) = ask(SPAN.format(possible("ts")), {}).to_pylist()
         first, last = utc_span(**found)
         return BadInput(
             f"{where} has no events: the log goes from {_text(first)} to {_text(last)}. "

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError, NotSupportedError, ProgrammingError
 from sqlglot import exp
 
-from contracts import QUERY, BadInput, Source
+from contracts import QUERY, BadInput, Source, Window
 from sources.dialects import DIALECTS, Dialect, read, write
 from sources.remote import RAW, RemoteRows, ask_remotely
 from sources.session import Ask, expanded, hidden
@@ -34,7 +34,7 @@ ROWS = 5000
 
 
 @contextmanager
-def open_database(url: str, source: Source, assignment: pa.Table) -> Iterator[Ask]:
+def open_database(url: str, source: Source, assignment: pa.Table, window: Window | None = None) -> Iterator[Ask]:
     """`url`: SQLAlchemy's, with `${NAME}` from the environment.
 
     Raises:
@@ -56,7 +56,7 @@ def open_database(url: str, source: Source, assignment: pa.Table) -> Iterator[As
             given = {RAW: raw, "driftline_assignment": f"SELECT DISTINCT item, cluster FROM {table}"}
             columns = _columns(connection, raw)
             rows = RemoteRows(lambda sql: _table(connection, sql), dialect, given, columns, "the query")
-            yield ask_remotely(rows, source)
+            yield ask_remotely(rows, source, window)
     except DBAPIError as error:
         # Another attempt may heal what is left of them.
         raise ConnectionError(f"counting.engine: {hidden(str(error.orig).strip(), secrets)}") from None

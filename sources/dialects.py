@@ -34,6 +34,8 @@ class Dialect:
     md5: str = "MD5(x)"
     finite: str = "TRUE"
     """Whether a time is one."""
+    nul: str = "FALSE"
+    """Whether a text has a byte 0x00 in it, where the engine's texts can have one."""
     session: str = ""
     """A statement that makes UTC the zone of the session."""
     query: str = ""
@@ -51,6 +53,7 @@ DIALECTS = {
             zoned="CAST(x AS TIMESTAMP_NTZ)",
             text="CAST(TRY_CAST(x AS TIMESTAMP) AS TIMESTAMP_NTZ)",
             micros="UNIX_MICROS(CAST(x AS TIMESTAMP))",
+            nul="LOCATE(CHAR(0), x) > 0",
         ),
         Dialect(
             "postgres",
@@ -58,6 +61,8 @@ DIALECTS = {
             zoned="CAST(x AS TIMESTAMP)",
             text="CAST(CASE WHEN PG_INPUT_IS_VALID(x, 'timestamptz') THEN CAST(x AS TIMESTAMPTZ) END AS TIMESTAMP)",
             micros="CAST(EXTRACT(EPOCH FROM x) * 1000000 AS BIGINT)",
+            # Its texts are ordered by its collation, where md5 is one.
+            md5='MD5(x) COLLATE "C"',
             finite="ISFINITE(x)",
             session="SET TIME ZONE 'UTC'",
         ),
@@ -68,6 +73,7 @@ DIALECTS = {
             text="DATETIME(SAFE_CAST(x AS TIMESTAMP), 'UTC')",
             micros="DATETIME_DIFF(x, DATETIME '1970-01-01 00:00:00', MICROSECOND)",
             md5="TO_HEX(MD5(x))",
+            nul="STRPOS(x, CODE_POINTS_TO_STRING([0])) > 0",
         ),
         Dialect(
             # Without a precision, its times are cut to milliseconds; its date_diff has no microseconds, and to_unixtime rounds.
@@ -78,6 +84,7 @@ DIALECTS = {
             micros="DATE_DIFF('second', TIMESTAMP '1970-01-01 00:00:00', DATE_TRUNC('second', x)) * 1000000"
             " + CAST(SUBSTR(CAST(x AS VARCHAR), -6) AS BIGINT)",
             md5="LOWER(TO_HEX(MD5(TO_UTF8(x))))",
+            nul="STRPOS(x, CHR(0)) > 0",
             session="SET TIME ZONE 'UTC'",
         ),
         Dialect(
@@ -88,6 +95,7 @@ DIALECTS = {
             text="parseDateTime64BestEffortOrNull(x, 6, 'UTC')",
             micros="toUnixTimestamp64Micro(x)",
             md5="LOWER(HEX(MD5(x)))",
+            nul="position(x, char(0)) > 0",
             query="SETTINGS join_use_nulls = 1",
             table="ENGINE = MergeTree ORDER BY tuple()",
         ),
@@ -148,6 +156,8 @@ def _own_words(node: Tree, dialect: Dialect) -> Iterator[tuple[str, Tree]]:
         yield dialect.micros, node.this
     elif isinstance(node, exp.Anonymous) and node.name.lower() == "isfinite":
         yield dialect.finite, node.expressions[0]
+    elif isinstance(node, exp.Anonymous) and node.name.lower() == "driftline_nul":
+        yield dialect.nul, node.expressions[0]
 
 
 def _replaced(tree: Tree, node: Tree, template: str, x: Tree, dialect: Dialect) -> Tree:

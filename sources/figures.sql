@@ -25,6 +25,8 @@ users AS (
         SUM(CASE WHEN s.counts = 1 AND s.cluster IS NULL THEN 1 ELSE 0 END) AS unknown,
         SUM(CASE WHEN s.fault = 'events_without_user' THEN 1 ELSE 0 END) AS without_user,
         SUM(CASE WHEN s.fault = 'events_without_item' THEN 1 ELSE 0 END) AS without_item,
+        SUM(CASE WHEN s.fault = 'events_with_float_id' THEN 1 ELSE 0 END) AS float_id,
+        SUM(CASE WHEN s.fault = 'events_with_nul_in_id' THEN 1 ELSE 0 END) AS nul_in_id,
         COUNT(DISTINCT CASE WHEN s.counts = 1 THEN s.cluster END) AS clusters
     FROM seen AS s
     GROUP BY s."user"
@@ -43,6 +45,8 @@ SELECT
     SUM(u.unknown) AS events_of_unknown_items,
     MAX(i.n) AS unknown_items,
     SUM(u.without_user) AS events_without_user,
-    SUM(u.without_item) AS events_without_item
+    SUM(u.without_item) AS events_without_item,
+    SUM(u.float_id) AS events_with_float_id,
+    SUM(u.nul_in_id) AS events_with_nul_in_id
 FROM users AS u
 CROSS JOIN unknown_items AS i

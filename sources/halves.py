@@ -17,6 +17,7 @@ from interests.metrics.drift import Sampled
 from interests.metrics.successors import fill, no_successors, slices
 from interests.metrics.uneven import add_unevenness, no_unevenness
 from interests.triples import Ints, Triples, read
+from sources.identity import Unclean
 from sources.packed import count_quarters
 from sources.sequences import REFERENCE, open_assigned, over_sequences, parameters
 from sources.session import explained
@@ -57,9 +58,27 @@ def sampled_successors(
     Raises:
         BadInput: `source` or `assignment` is not as it should be.
     """
-    with open_assigned(source, assignment) as con:
+    asked = source, sequences, window, assignment, top_k, n_clusters, engine
+    try:
+        return _sampled(*asked, plain=engine != REFERENCE)
+    except Unclean:
+        return _sampled(*asked, plain=False)
+
+
+def _sampled(
+    source: Source,
+    sequences: Sequences,
+    window: Window,
+    assignment: pa.Table,
+    top_k: int,
+    n_clusters: int,
+    engine: str,
+    plain: bool,
+) -> Sampled:
+    """`plain`: as if ids needed no care. Raises Unclean where some do."""
+    with open_assigned(source, assignment, window, plain) as con:
         with explained("source"):
-            users = _count(con, source, sequences, window, engine)
+            users = _count(con, source, sequences, window, engine, plain)
         total = _totals(con, n_clusters)
         # Not before: what DuckDB needed for counting is free again.
         whole = no_successors(n_clusters, top_k)
@@ -80,7 +99,7 @@ def sampled_successors(
     return Sampled(window.start, window.end, users, int(total.sum()), whole, halves, unevenness)
 
 
-def _count(con: duckdb.DuckDBPyConnection, source: Source, sequences: Sequences, window: Window, engine: str) -> int:
+def _count(con: duckdb.DuckDBPyConnection, source: Source, sequences: Sequences, window: Window, engine: str, plain: bool) -> int:
     """Fills `driftline_halves` and returns the number of users. `MEMORY` may rise, for not everything can be spilled."""
     ((threads,),) = con.execute("SELECT current_setting('threads')").fetchall()
     least = max(MEMORY, MEMORY_PER_THREAD * threads)
@@ -89,8 +108,10 @@ def _count(con: duckdb.DuckDBPyConnection, source: Source, sequences: Sequences,
         con.begin()  # both scans of a live database see the same rows
         try:
             con.execute(TABLE)
-            users = count_quarters(con, source, sequences, window, partial(_add, con)) if engine != REFERENCE else None
+            users = count_quarters(con, source, sequences, window, partial(_add, con), plain) if engine != REFERENCE else None
             if users is None:
+                if plain:
+                    raise Unclean
                 asked = parameters(sequences, window)
                 ((users,),) = con.execute(USERS, {name: asked[name] for name in ("start", "end")}).fetchall()
                 con.execute(f"INSERT INTO driftline_halves\n{over_sequences('halves')}", asked)

@@ -8,54 +8,84 @@ Temporary views (names that no attached database is likely to have):
 - `driftline_items(item, text)`: items that have text, each once.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import duckdb
 
-from contracts import BadInput, Source
-from sources.columns import Column, Rows, identifier, predicate, resolve
-from sources.relations import find
-from sources.session import connect, explained
+from contracts import BadInput, Source, Window
+from sources.columns import Rows, predicate, resolve
+from sources.identity import BLOB, NONE, Identifier, Missing, badly_written, fields, identifier
+from sources.missing import find_missing
+from sources.reading import Reading
+from sources.relations import Relation, find
+from sources.session import connect, explained, literal
+from sources.times import Stamp, possible, timestamp
 
 EVENTS = 'SELECT l."user", l.item, l.ts, l.positive, l.basket FROM driftline_log AS l WHERE l.fault IS NULL'
-SPAN = "SELECT min(ts) AS first, max(ts) AS last FROM driftline_log WHERE isfinite(ts)"
+SPAN = "SELECT min(ts) AS first, max(ts) AS last FROM driftline_log WHERE {}"
 
-WHOLE_NUMBER = re.compile(r"\s*-?\d+\s*")
-TIME_OF_DAY = re.compile(r"\s*\d{1,2}:\d{2}")
+ID_FAULTS = ("events_without_user", "events_without_item", "events_with_float_id", "events_with_nul_in_id")
+"""Of events that have a time, so that they are counted by window."""
+IMPOSSIBLE = "events_with_impossible_timestamp"
+"""Outside of what `times.possible` says."""
+NO_TEXT = "('', 'nan', 'none', 'null', 'undefined', 'n/a', 'na', '-', '.', '?', '\\n')"
+"""What stands for no text in a catalogue, in lower case."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A source that is open: its connection, and how the files of the log and the catalogue are read."""
+
+    con: duckdb.DuckDBPyConnection
+    log: Reading
+    catalogue: Reading | None
+    missing: Missing
 
 
 @contextmanager
-def open_source(source: Source, items: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_source(
+    source: Source, items: bool = True, window: Window | None = None, plain: bool = False
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the views above, those of the catalogue only if `items` and there is one.
+
+    `window`: where ids are looked for that stand for none (`sources.missing`); without it, in all of the log. `plain`: as if ids
+    needed no care, for who looks at the distinct ones (`sources.identity.needs_care`).
 
     Raises:
         BadInput: A setting of `source` does not fit what is there; says which, and what there is.
     """
+    with describe_source(source, items, window, plain) as opened:
+        yield opened.con
+
+
+@contextmanager
+def describe_source(source: Source, items: bool = True, window: Window | None = None, plain: bool = False) -> Iterator[Opened]:
+    """As `open_source`, and how it was read."""
     with connect(source.setup) as con:
-        _define_log(con, source)
-        if items and source.items.strip():
-            _define_items(con, source)
-        yield con
+        log, missing = _define_log(con, source, window, plain)
+        catalogue = _define_items(con, source) if items and source.items.strip() else None
+        yield Opened(con, log, catalogue, missing)
 
 
 def span(source: Source) -> tuple[datetime, datetime]:
     """Times of the first and the last event, UTC. Reads one column."""
-    with open_source(source, items=False) as con:
+    with connect(source.setup) as con:
+        _define_log(con, source, None, plain=True)
         return log_span(con)
 
 
 def log_span(con: duckdb.DuckDBPyConnection) -> tuple[datetime, datetime]:
     with explained("source.events"):
-        ((first, last),) = con.execute(SPAN).fetchall()
+        ((first, last),) = con.execute(SPAN.format(possible("ts"))).fetchall()
     return utc_span(first, last)
 
 
 def utc_span(first: datetime | None, last: datetime | None) -> tuple[datetime, datetime]:
     if first is None or last is None:
-        raise BadInput("source.events: the log has no event with a date and time")
+        raise BadInput("source.events: the log has no event with a date and time since 1990: check source.timestamp")
     return first.replace(tzinfo=UTC), last.replace(tzinfo=UTC)
 
 
@@ -64,84 +94,105 @@ def ids(source: Source) -> list[str]:
     return [source.user, source.item, source.basket or source.user]
 
 
-def log_query(raw: Rows, source: Source) -> str:
-    """The definition of `driftline_log`, in DuckDB's SQL."""
-    user = identifier(raw, "source.user", source.user)
-    item = identifier(raw, "source.item", source.item)
-    basket = identifier(raw, "source.basket", source.basket) if source.basket else "CAST(NULL AS VARCHAR)"
+@dataclass(frozen=True)
+class LogQuery:
+    """The definition of `driftline_log`, in DuckDB's SQL, and what it needs to know of the columns."""
+
+    sql: str
+    user: Identifier
+    item: Identifier
+    stamp: Stamp
+
+
+def log_query(raw: Rows, source: Source, missing: Missing = NONE, plain: bool = False) -> LogQuery:
+    user = identifier(raw, "source.user", source.user, plain=plain)
+    item = identifier(raw, "source.item", source.item, plain=plain)
+    basket = (
+        identifier(raw, "source.basket", source.basket, day=True, plain=plain).sql if source.basket else "CAST(NULL AS VARCHAR)"
+    )
     positive = predicate(raw, "source.positive", source.positive)
-    stamp = resolve(raw, "source.timestamp", source.timestamp)
-    ts = _timestamp(raw, stamp)
-    return f"""
+    column = resolve(raw, "source.timestamp", source.timestamp)
+    stamp = timestamp(raw, column)
+    texts = [] if plain else [name for name, one in (('"user"', user), ("item", item)) if one.was_text]
+    float_id = " OR ".join(map(badly_written, texts)) or "false"
+    has_nul = " OR ".join(raw.has_nul(name) for name in texts) or "false"
+    sql = f"""
         SELECT "user", item, ts, positive, basket,
             CASE
                 WHEN no_stamp THEN 'events_without_timestamp'
                 WHEN ts IS NULL OR NOT isfinite(ts) THEN 'events_with_unreadable_timestamp'
-                WHEN "user" IS NULL THEN 'events_without_user'
-                WHEN item IS NULL THEN 'events_without_item'
+                WHEN NOT ({possible("ts")}) THEN '{IMPOSSIBLE}'
+                WHEN "user" IS NULL{_among('"user"', missing.users)} THEN 'events_without_user'
+                WHEN item IS NULL{_among("item", missing.items)} THEN 'events_without_item'
+                WHEN {float_id} THEN 'events_with_float_id'
+                WHEN {has_nul} THEN 'events_with_nul_in_id'
             END AS fault
         FROM (
-            SELECT {user} AS "user", {item} AS item, {ts} AS ts, {positive} AS positive, {basket} AS basket,
-                {stamp.sql} IS NULL AS no_stamp
+            SELECT {user.sql} AS "user", {item.sql} AS item, {stamp.sql} AS ts, {positive} AS positive, {basket} AS basket,
+                {column.sql} IS NULL AS no_stamp
             FROM {raw.sql}
         ) AS placed"""
+    return LogQuery(sql, user, item, stamp)
 
 
-def _define_log(con: duckdb.DuckDBPyConnection, source: Source) -> None:
-    raw = find(con, "source.events", source.events, ids(source))
-    con.execute(f"CREATE OR REPLACE TEMP VIEW driftline_log AS {log_query(raw, source)}")
+def look_for_missing(raw: Rows, query: LogQuery, window: Window | None) -> Missing:
+    """Ids of the window that stand for none; of items only without a window, for in it they are unknown items anyway."""
+    if window is None:
+        return find_missing(raw, query.user, query.item, "true")
+    ts = query.stamp.sql
+    return find_missing(
+        raw, query.user, None, f"{ts} >= TIMESTAMP '{utc(window.start)}' AND {ts} < TIMESTAMP '{utc(window.end)}'"
+    )
+
+
+def utc(time: datetime) -> datetime:
+    """Without a zone, in UTC, as the views have it."""
+    return time.replace(tzinfo=None) if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
+
+
+def _among(name: str, missing: tuple[str, ...]) -> str:
+    return f" OR {name} IN ({', '.join(map(literal, missing))})" if missing else ""
+
+
+def _define_log(con: duckdb.DuckDBPyConnection, source: Source, window: Window | None, plain: bool) -> tuple[Reading, Missing]:
+    settings = [source.user, source.item, source.timestamp, source.positive, source.basket or ""]
+    raw = find(con, "source.events", source.events, ids(source), settings)
+    query, missing = log_query(raw, source, plain=plain), NONE
+    with explained("source"):
+        if not plain and (missing := look_for_missing(raw, query, window)) != NONE:
+            query = log_query(raw, source, missing)
+        con.execute(f"CREATE OR REPLACE TEMP VIEW driftline_log AS {query.sql}")
     con.execute(f"CREATE OR REPLACE TEMP VIEW driftline_events AS {EVENTS}")
+    return replace(raw.reading, times=query.stamp.formats, zone=query.stamp.zone), missing
 
 
-def _define_items(con: duckdb.DuckDBPyConnection, source: Source) -> None:
-    raw = find(con, "source.items", source.items, [source.catalogue_item])
+def _define_items(con: duckdb.DuckDBPyConnection, source: Source) -> Reading:
+    raw = find(con, "source.items", source.items, [source.catalogue_item], [source.catalogue_item, source.text])
     item = identifier(raw, "source.catalogue_item", source.catalogue_item)
-    text = resolve(raw, "source.text", source.text).sql
+    text = _text(raw, source.text)
+    bad = f"{badly_written('item')} OR {raw.has_nul('item')}"
     con.execute(f"""
         CREATE OR REPLACE TEMP VIEW driftline_catalogue AS
-        SELECT {item} AS item, NULLIF(TRIM(CAST({text} AS VARCHAR)), '') AS text FROM {raw.sql}""")
+        SELECT item, CASE WHEN lower(text) NOT IN {NO_TEXT} THEN text END AS text, coalesce({bad}, false) AS bad
+        FROM (SELECT {item.sql} AS item, TRIM(replace({text}, chr(0), ' ')) AS text FROM {raw.sql}) AS placed""")
     # Of several texts of one item the alphabetically first: the same in every run, whatever the order of rows.
     con.execute("""
         CREATE OR REPLACE TEMP VIEW driftline_items AS
         SELECT item, MIN(text) AS text FROM driftline_catalogue
-        WHERE item IS NOT NULL AND text IS NOT NULL GROUP BY item""")
+        WHERE item IS NOT NULL AND text IS NOT NULL AND NOT bad GROUP BY item""")
+    return raw.reading
 
 
-def _timestamp(raw: Rows, stamp: Column) -> str:
-    """SQL of the event's time in UTC. Plain casts, because DuckDB pushes a window through them into a Parquet scan."""
-    if stamp.kind == "TIMESTAMP WITH TIME ZONE":
-        # Twice, so that other engines can tell; DuckDB drops the first.
-        return f"CAST(CAST({stamp.sql} AS TIMESTAMPTZ) AS TIMESTAMP)"
-    if stamp.kind.startswith("TIMESTAMP") or stamp.kind == "DATE":
-        return f"CAST({stamp.sql} AS TIMESTAMP)"
-    if stamp.kind == "VARCHAR":
-        # By way of TIMESTAMPTZ: a direct cast to TIMESTAMP ignores the zone that is written in the text.
-        ts = f"CAST(TRY_CAST({stamp.sql} AS TIMESTAMPTZ) AS TIMESTAMP)"
-        _check_readable(raw, stamp, ts)
-        return ts
-    raise _not_a_time(raw, stamp, "it is " + stamp.kind, stamp.kind)
-
-
-def _check_readable(raw: Rows, stamp: Column, ts: str) -> None:
-    """Single bad texts are counted, but when none can be read the setting is wrong."""
-    try:
-        text = raw.example(stamp.sql, f"{stamp.sql} IS NOT NULL")
-        if text is None or raw.example(stamp.sql, f"{ts} IS NOT NULL"):
-            return
-    except BadInput as error:
-        raise BadInput(f"{stamp.knob} = {stamp.written!r}: {error}") from error
-    kind = "BIGINT" if WHOLE_NUMBER.fullmatch(text) else "TIME" if TIME_OF_DAY.match(text) else "VARCHAR"
-    raise _not_a_time(raw, stamp, f"no row can be read, e.g. {text!r}", kind)
-
-
-def _not_a_time(raw: Rows, stamp: Column, why: str, kind: str) -> BadInput:
-    written = stamp.written
-    if kind.startswith("TIME"):
-        advice = "a time of day without a date puts nothing in order: write an expression that adds the date"
-    elif kind == "VARCHAR":
-        advice = f"write an expression such as strptime({written}, '%d/%m/%Y %H:%M')"
+def _text(raw: Relation, written: str) -> str:
+    """SQL of the item's text. Raises BadInput where a column holds values inside of its values; says how to name them."""
+    column = resolve(raw, "source.text", written)
+    kind = column.kind
+    if BLOB.fullmatch(kind):
+        return f"decode({column.sql})"
+    if kind.endswith("]"):
+        advice = f"write an expression such as array_to_string({written}, ' ')"
+    elif kind.startswith(("STRUCT", "MAP", "UNION")):
+        advice = f"name a field of it, e.g. {written}.{fields(kind).split(', ')[0]} (fields: {fields(kind)})"
     else:
-        advice = (
-            f"write an expression such as to_timestamp({written}) for seconds or epoch_ms({written}) for milliseconds since 1970"
-        )
-    return BadInput(f"{stamp.knob} = {written!r} is not a date and time in {raw.where}: {why}; {advice}")
+        return f"CAST({column.sql} AS VARCHAR)"
+    raise BadInput(f"source.text = {written!r} is {kind} in {raw.where}; a text is one value: {advice}")

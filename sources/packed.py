@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contracts import Sequences, Source, Window
-from sources.sequences import utc
+from sources.identity import Unclean, needs_care
+from sources.log import ID_FAULTS, IMPOSSIBLE, utc
 from sources.session import arrow
 from sources.shuffle import KEY_BITS, Shuffle, shuffle
 from sources.visits import Hashes, Ints, count, run_lengths
@@ -30,7 +31,7 @@ LONGEST = 63
 
 CHANGED = "the log changed while it was read: it has users that were not there before"
 
-LEFT_OUT = ("events_not_positive", "events_of_unknown_items", "events_without_user", "events_without_item")
+LEFT_OUT = ("events_not_positive", "events_of_unknown_items", *ID_FAULTS, IMPOSSIBLE)
 """Events that do not count have a visit of -1, -2, …"""
 
 # Clusters by number, in their order: ids may be far apart.
@@ -42,13 +43,12 @@ EVENTS = """
 SELECT
     {hash} AS "user",
     CASE
-        WHEN l.fault = 'events_without_user' THEN -3
-        WHEN l.fault IS NOT NULL THEN -4
+        WHEN l.fault IS NOT NULL THEN -list_position({left_out}, l.fault)
         WHEN NOT l.positive THEN -1
         WHEN c.number IS NULL THEN -2
         ELSE (epoch_us({time}) - epoch_us($start)) * {width} + c.number
     END AS visit,
-    CASE WHEN l.fault IS NULL AND l.positive AND c.number IS NULL THEN l.item END AS unknown
+    CASE WHEN c.number IS NULL THEN l.item END AS unknown
 FROM driftline_log AS l
 LEFT JOIN (
     SELECT a.item, k.number FROM driftline_assignment AS a INNER JOIN driftline_clusters AS k ON k.cluster = a.cluster
@@ -68,7 +68,7 @@ LEFT JOIN (
 USERS = """
 CREATE TEMP TABLE driftline_users AS
 SELECT u."user", {hash} AS hash
-FROM (SELECT DISTINCT e."user" FROM driftline_events AS e WHERE e.positive AND e.ts >= $start AND e.ts < $end) AS u
+FROM (SELECT DISTINCT l."user" FROM driftline_log AS l WHERE l.fault IS NULL AND l.ts >= $start AND l.ts < $end) AS u
 ORDER BY hash"""
 
 TIES = """
@@ -101,42 +101,56 @@ class Packing:
 
 
 def count_packed(
-    con: duckdb.DuckDBPyConnection, source: Source, sequences: Sequences, window: Window
+    con: duckdb.DuckDBPyConnection, source: Source, sequences: Sequences, window: Window, plain: bool = False
 ) -> tuple[pa.Table, dict[str, int]] | None:
     """The rows of `triples.sql` and the figures of `figures.sql`. `con`: from `open_assigned`, inside a transaction.
 
     Returns:
         None where time and cluster do not fit one integer, or two users share a hash: the SQL has to count.
+
+    Raises:
+        Unclean: `con` has a log that was opened as `plain`, and has ids that are not.
     """
-    packing = _packing(con, window, quarters=False)
+    packing = _packing(con, window, False, plain)
     if packing is None:
         return None
     with shuffle(1) as codes:
-        figures = _fill(codes, con, source, sequences, window, packing)
+        figures = _fill(codes, con, source, sequences, window, packing, plain)
         parts = [_rows(part, packing) for (part,) in codes.parts(PART)]
     return pa.concat_tables([_rows(np.empty(0, dtype=np.int64), packing), *parts]), figures
 
 
 def count_quarters(
-    con: duckdb.DuckDBPyConnection, source: Source, sequences: Sequences, window: Window, add: Callable[[pa.Table], object]
+    con: duckdb.DuckDBPyConnection,
+    source: Source,
+    sequences: Sequences,
+    window: Window,
+    add: Callable[[pa.Table], object],
+    plain: bool = False,
 ) -> int | None:
     """The rows of `halves.sql`: `add` is given them in order, part by part.
 
     Returns:
         The number of users, or None where the SQL has to count, as for `count_packed`.
     """
-    packing = _packing(con, window, quarters=True)
+    packing = _packing(con, window, True, plain)
     if packing is None:
         return None
     with shuffle(1) as codes:
-        figures = _fill(codes, con, source, sequences, window, packing)
+        figures = _fill(codes, con, source, sequences, window, packing, plain)
         for (part,) in codes.parts(PART):
             add(_rows(part, packing))
     return figures["users"]
 
 
 def _fill(
-    codes: Shuffle, con: duckdb.DuckDBPyConnection, source: Source, sequences: Sequences, window: Window, packing: Packing
+    codes: Shuffle,
+    con: duckdb.DuckDBPyConnection,
+    source: Source,
+    sequences: Sequences,
+    window: Window,
+    packing: Packing,
+    plain: bool,
 ) -> dict[str, int]:
     """Adds the code of every triple that occurred. Returns the figures of `figures.sql`."""
     asked = {"start": utc(window.start), "end": utc(window.end)}
@@ -145,11 +159,12 @@ def _fill(
         time="COALESCE(b.ts, l.ts)" if source.basket else "l.ts",
         width=1 << packing.bits,
         baskets=BASKETS if source.basket else "",
+        left_out=list(LEFT_OUT),
     )
     figures = {"rows": 0, "events": 0, "users": 0, "sequences": 0}
     digests = partial(_digests, con, packing)
     with shuffle(2) as events:
-        figures |= _read(con, query, asked, events)
+        figures |= _read(con, query, asked, events, plain)
         for part in events.parts(PART << QUARTER_BITS if packing.quarters else PART):
             for quarter, user, visit in _samples(con, part, packing):
                 counted = count(user, visit, packing.bits, sequences.dedup == "first", digests)
@@ -177,7 +192,7 @@ def _samples(con: duckdb.DuckDBPyConnection, part: Ints, packing: Packing) -> It
             yield number, user[own], visit[own]
 
 
-def _packing(con: duckdb.DuckDBPyConnection, window: Window, quarters: bool) -> Packing | None:
+def _packing(con: duckdb.DuckDBPyConnection, window: Window, quarters: bool, plain: bool) -> Packing | None:
     """Numbers the clusters, lists the users, and finds out whether all of it fits."""
     con.execute(CLUSTERS)
     ids = [cluster for (cluster,) in con.execute("SELECT cluster FROM driftline_clusters ORDER BY number").fetchall()]
@@ -186,28 +201,46 @@ def _packing(con: duckdb.DuckDBPyConnection, window: Window, quarters: bool) -> 
     if None in ids or 3 * bits + quarters * QUARTER_BITS > LONGEST or span.bit_length() + bits > LONGEST:
         return None
     con.execute(USERS.format(hash=HASH.format("u")), {"start": utc(window.start), "end": utc(window.end)})
+    if plain:
+        _check(con, con.sql('SELECT "user" AS id FROM driftline_users').to_arrow_table(), missing=True)
     if con.execute("SELECT count(*) - count(DISTINCT hash) FROM driftline_users").fetchall() != [(0,)]:
         return None
     start = (utc(window.start) - datetime(1970, 1, 1)) // timedelta(microseconds=1)
     return Packing(np.array(ids, dtype=np.int64), bits, start, quarters)
 
 
-def _read(con: duckdb.DuckDBPyConnection, query: str, asked: Mapping[str, object], events: Shuffle) -> dict[str, int]:
+def _read(
+    con: duckdb.DuckDBPyConnection, query: str, asked: Mapping[str, object], events: Shuffle, plain: bool
+) -> dict[str, int]:
     """Adds all events that count, by user. Returns the figures that need no user."""
     left_out = np.zeros(len(LEFT_OUT), dtype=np.int64)
     unknown: set[str] = set()
     n = 0
+    others: set[str] = set()
     for batch in _batches(con, query, asked):
         user, visit = batch["user"].to_numpy(), batch["visit"].to_numpy()
         left_out += np.bincount(-1 - visit[visit < 0], minlength=len(LEFT_OUT))
-        unknown.update(pc.unique(pc.drop_null(batch["unknown"])).to_pylist())
+        counted = pc.equal(batch["visit"], -1 - LEFT_OUT.index("events_of_unknown_items"))
+        unknown.update(pc.unique(batch["unknown"].filter(counted)).to_pylist())
+        others.update(pc.unique(pc.drop_null(batch["unknown"])).to_pylist())
         counts = visit >= 0
         user, visit = user[counts], visit[counts]
         # By the highest bits of the hash.
         events.add(user >> np.uint64(64 - KEY_BITS), user, visit)
         n += len(user)
+    if plain:
+        _check(con, pa.table({"id": pa.array(others, pa.string())}), missing=False)
     figures = dict(zip(LEFT_OUT, left_out.tolist(), strict=True))
     return {"rows": n + sum(figures.values()), "events": n, "unknown_items": len(unknown)} | figures
+
+
+def _check(con: duckdb.DuckDBPyConnection, ids: pa.Table, missing: bool) -> None:
+    """Distinct ids are few, so that all of them can be looked at. Raises Unclean."""
+    con.register("driftline_ids", ids)
+    found = con.execute(f"SELECT id FROM driftline_ids WHERE {needs_care('id', missing)} LIMIT 1").fetchall()
+    con.unregister("driftline_ids")
+    if found:
+        raise Unclean(found[0][0])
 
 
 def _batches(con: duckdb.DuckDBPyConnection, query: str, asked: Mapping[str, object]) -> Iterator[pa.RecordBatch]:

@@ -4,11 +4,16 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 import fsspec
 
 from contracts import QUERY, BadInput
+from sources.delimited import find_csv
+from sources.identity import BLANKS
+from sources.parquet import find_parquet
+from sources.reading import Reading
 from sources.session import BAD_INPUT, explained, literal, words
 
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.I)
@@ -31,6 +36,8 @@ class Relation:
     """The files or the query, for messages."""
     columns: dict[str, str]
     """DuckDB type by column name, in order."""
+    reading: Reading
+    strptime: bool = True
 
     def kind(self, sql: str) -> str:
         try:
@@ -41,46 +48,70 @@ class Relation:
 
     def example(self, sql: str, condition: str) -> str | None:
         try:
-            found = self.con.execute(f"SELECT {sql} FROM {self.sql} WHERE {condition} LIMIT 1").fetchone()
+            found = self.con.execute(f"SELECT CAST({sql} AS VARCHAR) FROM {self.sql} WHERE {condition} LIMIT 1").fetchone()
         except BAD_INPUT as error:
             raise BadInput(words(error)) from error
         return None if found is None else str(found[0])
 
+    def trimmed(self, sql: str) -> str:
+        """Where there is no blank, which is cheap to see, the text as it is."""
+        ends = " OR ".join(f"{sql} LIKE '%{blank}'" for blank in BLANKS)
+        blank = f"{sql} < '!' OR starts_with({sql}, {literal(BLANKS[-1])}) OR {ends}"
+        return f"CASE WHEN {blank} THEN TRIM({sql}, {literal(BLANKS)}) ELSE {sql} END"
 
-def find(con: duckdb.DuckDBPyConnection, knob: str, where: str, ids: Sequence[str] = ()) -> Relation:
+    def has_nul(self, sql: str) -> str:
+        return f"contains({sql}, chr(0))"
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        try:
+            return self.con.execute(query).fetchall()
+        except BAD_INPUT as error:
+            raise BadInput(words(error)) from error
+
+
+def find(con: duckdb.DuckDBPyConnection, knob: str, where: str, ids: Sequence[str] = (), used: Sequence[str] = ()) -> Relation:
     """What the setting `knob` says, `where`, for DuckDB.
 
-    `ids`: columns that are text in a CSV even if they look like numbers.
+    Args:
+        ids: columns that are text in a CSV, and in the folders' names, even if they look like numbers.
+        used: column settings; a CSV's other columns are left as they are written.
 
     Raises:
         BadInput: The setting is empty, no file matches, the format is unknown, or DuckDB does not accept it.
     """
     if not where.strip():
         raise BadInput(f"{knob} is not set: give Parquet or CSV files (a path, a glob or a URI), or a DuckDB query (SELECT …)")
-    is_query = QUERY.match(where) is not None
-    shown = "the query" if is_query else where
-    with explained(knob if is_query else f"{knob} = {where!r}"):
-        body = f"(\n{where.rstrip().rstrip(';')}\n)" if is_query else _files(con, knob, where, ids)
-        return Relation(con, f"{body} AS raw", shown, _columns(con, body))
+    if QUERY.match(where):
+        with explained(knob):
+            body = f"(\n{where.rstrip().rstrip(';')}\n)"
+            columns = _columns(con, body)
+            return Relation(con, f"{body} AS raw", "the query", columns, Reading(where, "query", columns=columns))
+    with explained(f"{knob} = {where!r}"):
+        files = _files(con, knob, where)
+        if file_format(knob, where, files) == "csv":
+            body, reading = find_csv(con, knob, where, files, ids, used)
+        else:
+            body, reading = find_parquet(con, knob, where, files, ids)
+        return Relation(con, f"{body} AS raw", where, _columns(con, body), reading)
 
 
 def _columns(con: duckdb.DuckDBPyConnection, body: str) -> dict[str, str]:
     return {name: kind for name, kind, *_ in con.execute(f"DESCRIBE FROM {body}").fetchall()}
 
 
-def _files(con: duckdb.DuckDBPyConnection, knob: str, pattern: str, ids: Sequence[str]) -> str:
+def _files(con: duckdb.DuckDBPyConnection, knob: str, pattern: str) -> list[str]:
     scheme = SCHEME.match(pattern)
     name = scheme.group(1).lower() if scheme else "file"
     if name != "file":
         _register(con, knob, name)
-    files = [pattern]
-    if name not in WITHOUT_GLOB:
-        files = [file for (file,) in con.execute("SELECT file FROM glob(?)", [pattern]).fetchall()]
+    if name in WITHOUT_GLOB:
+        return [pattern]
+    files = [file for (file,) in con.execute("SELECT file FROM glob(?) ORDER BY file", [pattern]).fetchall()]
     if not files:
         place = pattern if scheme else os.path.abspath(pattern)
         hint = f"; it is a folder: write {os.path.join(pattern, '*.parquet')!r}" if os.path.isdir(pattern) else ""
         raise BadInput(f"{knob}: no file matches {place!r}{hint}")
-    return _parquet(pattern) if file_format(knob, pattern, files) == "parquet" else _csv(con, pattern, ids)
+    return files
 
 
 def _register(con: duckdb.DuckDBPyConnection, knob: str, scheme: str) -> None:
@@ -97,24 +128,20 @@ def _register(con: duckdb.DuckDBPyConnection, knob: str, scheme: str) -> None:
 def file_format(knob: str, pattern: str, files: Sequence[str] = ()) -> str:
     """`parquet` or `csv`, by the ending of the pattern or else of all files."""
     for names in ([pattern], files):
-        endings = {re.sub(r"\.(gz|zst)$", "", name.split("?")[0].lower()).rpartition(".")[2] for name in names}
-        formats = {FORMATS.get(ending) for ending in endings}
+        formats = {FORMATS.get(_ending(name)) for name in names}
         if len(formats) == 1 and (found := formats.pop()):
             return found
+    if {"parquet", "csv"} & formats:
+        one = sorted(name for name in files if FORMATS.get(_ending(name)))[0]
+        other = sorted(name for name in files if FORMATS.get(_ending(name)) != FORMATS.get(_ending(one)))[0]
+        folder = pattern.rpartition("/")[0]
+        wanted = f"{folder}/*.{_ending(one)}" if folder else f"*.{_ending(one)}"
+        raise BadInput(f"{knob}: {pattern!r} names files of two kinds, e.g. {one} and {other}: write {wanted!r}")
     raise BadInput(
         f"{knob}: cannot tell the format of {pattern!r} by its ending: name .parquet or .csv files, "
         f"or write a query such as FROM read_json({literal(pattern)})"
     )
 
 
-def _parquet(pattern: str) -> str:
-    return f"read_parquet({literal(pattern)}, union_by_name = true)"
-
-
-def _csv(con: duckdb.DuckDBPyConnection, pattern: str, ids: Sequence[str]) -> str:
-    """Types are settled once, over all rows: a sample takes an id for a number, or misses the one bad date."""
-    wanted = {name.lower() for name in ids}
-    sniffed = _columns(con, f"read_csv({literal(pattern)}, union_by_name = true, header = true, sample_size = -1)")
-    types = {name: "VARCHAR" if name.lower() in wanted else kind for name, kind in sniffed.items()}
-    listed = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in types.items())
-    return f"read_csv({literal(pattern)}, union_by_name = true, header = true, types = {{{listed}}})"
+def _ending(name: str) -> str:
+    return re.sub(r"\.(gz|zst)$", "", name.split("?")[0].lower()).rpartition(".")[2]

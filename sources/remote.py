@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 from sqlglot import exp
 
-from contracts import BadInput, Source
+from contracts import BadInput, Source, Window
 from sources.dialects import Dialect, Tree, is_predicate, read, write
-from sources.log import EVENTS, log_query
-from sources.session import Ask
+from sources.identity import BLANKS, NONE
+from sources.log import EVENTS, log_query, look_for_missing
+from sources.session import Ask, literal
 
 Run = Callable[[str], pa.Table]
 """Runs a query. Raises BadInput with the engine's words where no retry would help."""
@@ -36,6 +38,7 @@ class RemoteRows:
     columns: Mapping[str, str]
     where: str
     sql: str = f"{RAW} AS raw"
+    strptime: bool = False
 
     def kind(self, sql: str) -> str:
         if is_predicate(sql):
@@ -48,6 +51,15 @@ class RemoteRows:
     def example(self, sql: str, condition: str) -> str | None:
         found = self._first(sql, condition)
         return str(found[0][0].as_py()) if found.num_rows else None
+
+    def trimmed(self, sql: str) -> str:
+        return f"TRIM({sql}, {literal(BLANKS)})"
+
+    def has_nul(self, sql: str) -> str:
+        return f"driftline_nul({sql})"
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        return [tuple(row.values()) for row in self.ask({}, query, {}).to_pylist()]
 
     def ask(self, views: Mapping[str, str], query: str, parameters: Mapping[str, object]) -> pa.Table:
         """Answers a query in DuckDB's SQL over some `views`, which are queries in DuckDB's SQL by name."""
@@ -91,9 +103,12 @@ class RemoteRows:
                         column.replace(exp.column(exp.to_identifier(name, quoted=True), table=exp.to_identifier("raw")))
 
 
-def ask_remotely(rows: RemoteRows, source: Source) -> Ask:
+def ask_remotely(rows: RemoteRows, source: Source, window: Window | None = None) -> Ask:
     """Raises BadInput where a setting of `source` does not fit the log."""
-    views = {"driftline_log": log_query(rows, source), "driftline_events": EVENTS}
+    query = log_query(rows, source)
+    if (missing := look_for_missing(rows, query, window)) != NONE:
+        query = log_query(rows, source, missing)
+    views = {"driftline_log": query.sql, "driftline_events": EVENTS}
 
     def ask(query: str, parameters: Mapping[str, object]) -> pa.Table:
         try:

@@ -5,7 +5,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from importlib import resources
 
 import duckdb
@@ -13,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contracts import BadInput, Sequences, Source, Window
-from sources.log import open_source
+from sources.log import open_source, utc
 from sources.session import arrow, explained
 
 REFERENCE = "reference"
@@ -31,14 +30,16 @@ GROUP BY e."user", a.cluster
 
 
 @contextmanager
-def open_assigned(source: Source, assignment: pa.Table) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_assigned(
+    source: Source, assignment: pa.Table, window: Window | None = None, plain: bool = False
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """The log as `driftline_events`, and `assignment` (item: str, cluster: int32; one row per item) as `driftline_assignment`.
 
     Raises:
         BadInput: `source` or `assignment` is not as it should be.
     """
     check_assignment(assignment)
-    with open_source(source, items=False) as con:
+    with open_source(source, items=False, window=window, plain=plain) as con:
         con.register("driftline_given", assignment)
         con.execute("""
             CREATE TEMP TABLE driftline_assignment AS
@@ -66,11 +67,6 @@ def parameters(sequences: Sequences, window: Window) -> dict[str, object]:
     return {"start": utc(window.start), "end": utc(window.end), "dedup": sequences.dedup}
 
 
-def utc(time: datetime) -> datetime:
-    """Without a zone, in UTC, as the views have it."""
-    return time.replace(tzinfo=None) if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
-
-
 def read_sequences(source: Source, sequences: Sequences, window: Window, assignment: pa.Table) -> pa.Table:
     """Every step of every sequence in `[window.start, window.end)`.
 
@@ -82,7 +78,7 @@ def read_sequences(source: Source, sequences: Sequences, window: Window, assignm
         BadInput: `source` or `assignment` is not as it should be.
     """
     query = 'SELECT s."user", s.cluster, s.ts FROM sequences AS s ORDER BY s."user", s.ts, s.tie'
-    with open_assigned(source, assignment) as con, explained("source"):
+    with open_assigned(source, assignment, window) as con, explained("source"):
         return arrow(con, over_sequences(query), parameters(sequences, window)).cast(STEPS)
 
 
@@ -95,7 +91,7 @@ def read_shown(source: Source, window: Window, assignment: pa.Table) -> pa.Table
         BadInput: `source` or `assignment` is not as it should be.
     """
     span = {"start": utc(window.start), "end": utc(window.end)}
-    with open_assigned(source, assignment) as con, explained("source"):
+    with open_assigned(source, assignment, window) as con, explained("source"):
         return arrow(con, SHOWN, span).cast(STEPS)
 
 

@@ -18,7 +18,7 @@ from pyspark.errors import (
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StringType, StructField, StructType
 
-from contracts import QUERY, BadInput, Source
+from contracts import QUERY, BadInput, Source, Window
 from sources.dialects import DIALECTS
 from sources.log import ids
 from sources.relations import file_format
@@ -43,7 +43,7 @@ _open = 0
 
 
 @contextmanager
-def open_spark(url: str, source: Source, assignment: pa.Table) -> Iterator[Ask]:
+def open_spark(url: str, source: Source, assignment: pa.Table, window: Window | None = None) -> Iterator[Ask]:
     """`url`: a master, a Spark Connect server (`sc://…`), or nothing: what Spark's own configuration says, else this machine.
 
     Raises:
@@ -66,7 +66,7 @@ def open_spark(url: str, source: Source, assignment: pa.Table) -> Iterator[Ask]:
         spark.createDataFrame(assignment).createOrReplaceTempView("driftline_assignment")
         columns = {name: KINDS.get(kind, kind.upper()) for name, kind in log.dtypes}
         shown = "the query" if QUERY.match(source.events) else source.events
-        yield ask_remotely(RemoteRows(run, DIALECTS["spark"], {}, columns, shown), source)
+        yield ask_remotely(RemoteRows(run, DIALECTS["spark"], {}, columns, shown), source, window)
 
 
 def _read(spark: SparkSession, source: Source) -> DataFrame:

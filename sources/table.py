@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from sources.columns import identifier
+from sources.identity import identifier
 from sources.relations import find
 from sources.session import arrow, connect, explained, quoted
 
@@ -18,9 +18,9 @@ def read_table(where: str, columns: Mapping[str, str], setup: str = "", knob: st
         BadInput: Nothing is there, or a column is missing; says what there is.
     """
     with connect(setup) as con:
-        raw = find(con, knob, where, list(columns.values()))
+        raw = find(con, knob, where, list(columns.values()), list(columns.values()))
         listed = ", ".join(
-            f"{identifier(raw, f'{knob}: {name}', written)} AS {quoted(name)}" for name, written in columns.items()
+            f"{identifier(raw, f'{knob}: {name}', written).sql} AS {quoted(name)}" for name, written in columns.items()
         )
         with explained(f"{knob} = {where!r}"):
             return arrow(con, f"SELECT {listed} FROM {raw.sql}")

@@ -96,7 +96,7 @@ def test_all_events_tie(tmp_path: Path, dedup: Dedup) -> None:
 def test_microseconds_and_text_that_hash_and_print_differently(tmp_path: Path) -> None:
     """The hash of a tie is that of the id's own bytes and of the time to the microsecond."""
     times = [START.replace(tzinfo=None) + timedelta(microseconds=n) for n in (1, 1, 1, 2, 999_999)]
-    rows = [(user, item, ts) for user in ("ü", "日本 1", "", " ", "u'") for item, ts in zip("dcbad", times, strict=True)]
+    rows = [(user, item, ts) for user in ("ü", "日本 1", "%s", "_", "u'") for item, ts in zip("dcbad", times, strict=True)]
     columns = [pa.array(column) for column in zip(*rows, strict=True)]
     pq.write_table(pa.table(dict(zip(("user", "item", "ts"), columns, strict=True))), tmp_path / "events.parquet")
     counted = both(Source(events=str(tmp_path / "events.parquet")), FIRST, DAY, assignment(LETTERS))

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from contracts import Source
-from sources.profile import Profile, catalogue, profile
+from sources.profile import Heaviest, catalogue, profile
 from sources.table import read_table
 from tests.sources.logs import START, Event, visits, write_log
 
@@ -44,25 +44,28 @@ def source(tmp_path: Path) -> Source:
 
 
 def test_profile_worked_by_hand(source: Source) -> None:
-    assert profile(source) == Profile(
-        events=8,
-        positive=7,
-        users=2,
-        items=5,
-        first=START,
-        last=START + timedelta(minutes=90),
-        catalogue_items=4,
-        unknown_items=2,
-        unknown_events=3,
-        dropped={
-            "events_without_user": 1,
-            "events_without_item": 1,
-            "events_without_timestamp": 1,
-            "catalogue_rows_without_item": 1,
-            "items_without_text": 1,
-            "items_with_several_texts": 1,
-        },
-    )
+    found = profile(source)
+    assert (found.events, found.positive, found.users, found.items) == (8, 7, 2, 5)
+    assert (found.first, found.last) == (START, START + timedelta(minutes=90))
+    assert (found.catalogue_items, found.unknown_items, found.unknown_events) == (4, 2, 3)
+    assert found.dropped == {
+        "events_without_user": 1,
+        "events_without_item": 1,
+        "events_without_timestamp": 1,
+        "catalogue_rows_without_item": 1,
+        "items_without_text": 1,
+        "items_with_several_texts": 1,
+    }
+    assert found.examples["events_without_user"] == "user (none), item a, time 2024-01-01 00:00:00"
+    assert (found.heaviest_user, found.heaviest_item) == (Heaviest("u", 4, 0.5), Heaviest("a", 3, 0.375))
+    assert (found.log.format, found.log.times) == ("parquet", ("TIMESTAMP",))
+    assert found.catalogue is not None
+    assert (found.catalogue.format, found.catalogue.delimiter) == ("csv", ",")
+    assert [(one.level, one.setting) for one in found.findings] == [
+        ("warning", "source.user"),
+        ("warning", "source.item"),
+        ("warning", "source.items"),
+    ]
 
 
 def test_profile_without_a_catalogue(source: Source) -> None:
@@ -71,7 +74,7 @@ def test_profile_without_a_catalogue(source: Source) -> None:
 
 
 def test_profile_of_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no event that can be used \(events_without_user: 1\)"):
+    with pytest.raises(ValueError, match=r"no event that can be used \(events_without_user: 1, e\.g\. user \(none\), item a"):
         profile(write_log(tmp_path / "events.parquet", [Event(None, "a", 0)]))
     with pytest.raises(ValueError, match="it is empty"):
         profile(write_log(tmp_path / "events.parquet", []))

@@ -1,0 +1,28 @@
+"""How the files of one setting are read: settled once, over all rows of all files, and the same for all of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was taken. Empty texts and dictionaries where there is nothing of the kind, e.g. no delimiter of a Parquet file."""
+
+    where: str
+    """The files or the query, as in the setting."""
+    format: str
+    """`parquet`, `csv` or `query`."""
+    files: int = 0
+    """None of a query."""
+    delimiter: str = ""
+    quote: str = ""
+    escape: str = ""
+    encoding: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """DuckDB type by the name of each column; of a CSV, those that a setting names."""
+    partitions: Mapping[str, str] = field(default_factory=dict)
+    """Those of the columns that are in the folders' names, `dt=2024-01-01`."""
+    times: tuple[str, ...] = ()
+    """Formats of the timestamp: a type, `ISO 8601`, or what `strptime` takes."""
+    zone: str = ""
+    """Where the timestamp's zone is from."""
