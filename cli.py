@@ -50,6 +50,12 @@ def main() -> None:
     except (ValueError, RuntimeError, TemporalError) as error:
         errors.print(f"[red]error:[/] {escape(str(error))}", highlight=False)
         leave(FAILED)
+    except BrokenPipeError:  # whoever read our output has enough
+        os._exit(DONE)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        errors.print(f"[red]error:[/] {escape(where)}{escape(error.strerror or str(error))}", highlight=False)
+        leave(FAILED)
     except OperationalError as error:
         why = escape(str(error.orig))
         errors.print(f"[red]error:[/] Postgres does not answer: start it with `driftline up` ({why})", highlight=False)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,12 +12,29 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+
+# Control characters and marks that change the direction of writing: a terminal would obey them. Lines and tabs are let through.
+UNSEEN = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069]")
 
 DONE, FAILED, USAGE, WAITING = 0, 1, 2, 3
 """Exit codes of every command."""
 
-console = Console(width=None if sys.stdout.isatty() else 130)
-errors = Console(stderr=True, soft_wrap=True)
+
+def seen(text: str) -> str:
+    """The text with what a terminal would obey written out, as `\\x1b`: logs, models and people write it."""
+    return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+class SafeConsole(Console):
+    """Prints no control character but its own."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(seen(text), **options)
+
+
+console = SafeConsole(width=None if sys.stdout.isatty() else 130)
+errors = SafeConsole(stderr=True, soft_wrap=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
@@ -35,7 +53,8 @@ def jsonable(value: Any) -> Any:
 
 
 def print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(jsonable(value), indent=2, ensure_ascii=False, default=str) + "\n")
+    written = json.dumps(jsonable(value), indent=2, ensure_ascii=False, default=str)
+    sys.stdout.write(UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", written) + "\n")
 
 
 def grid(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -58,10 +77,15 @@ def cell(value: Any) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}" if (value.hour or value.minute) else f"{value:%Y-%m-%d}"
     if isinstance(value, list | tuple):
-        return escape(", ".join(map(str, value)))
+        return escape(one_line(", ".join(map(str, value))))
     if isinstance(value, float):
         return f"{value:.4f}"
-    return escape(str(value))
+    return escape(one_line(str(value)))
+
+
+def one_line(text: str) -> str:
+    """So that no text of others' looks like a line of ours."""
+    return seen(" ⏎ ".join(text.splitlines()))
 
 
 def percent(share: float | None) -> str | None:

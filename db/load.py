@@ -79,11 +79,10 @@ def add_partition(conn: Connection, parent: str, version: int, primary_key: str,
     Readers of the parent are never blocked; the CHECK spares attaching a scan.
     """
     partition = f"{parent}_v{version}"
-    conn.execute(text(f"CREATE TABLE {partition} (LIKE {parent} INCLUDING ALL EXCLUDING INDEXES, CHECK (version = {version}))"))
+    named = {"parent": parent, "version": version, "primary_key": primary_key}
+    conn.execute(text("SELECT make_partition(:parent, :version)"), named)
     fill(partition)
-    conn.execute(text(f"ALTER TABLE {partition} ADD PRIMARY KEY ({primary_key})"))
-    conn.execute(text(f"ANALYZE {partition}"))
-    conn.execute(text(f"ALTER TABLE {parent} ATTACH PARTITION {partition} FOR VALUES IN ({version})"))
+    conn.execute(text("SELECT attach_partition(:parent, :version, :primary_key)"), named)
 
 
 def _copy_in(table: str, columns: Sequence[str], fresh: bool) -> sql.Composed:

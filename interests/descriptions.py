@@ -31,8 +31,13 @@ def describe(ranked: Sequence[Sequence[str]], count: int) -> list[str]:
 
 def _distinct(words: Sequence[str]) -> list[str]:
     """The keywords on one line each, without blanks and repetitions."""
-    tidy = (" ".join(word.split()) for word in words)
+    tidy = (" ".join("".join(filter(_visible, word)).split()) for word in words)
     return list({_comparable(word): word for word in reversed([word for word in tidy if word])}.values())[::-1]
+
+
+def _visible(character: str) -> bool:
+    """White space, or none of the control and format characters that a terminal or a reader of the prompt would obey."""
+    return character.isspace() or unicodedata.category(character) not in ("Cc", "Cf", "Cs")
 
 
 def _comparable(text: str) -> str:

@@ -85,3 +85,29 @@ def test_the_root_cause_speaks() -> None:
     )
     outer.__cause__.__cause__ = ApplicationError("the window is empty", type="ValueError")
     assert failure(outer) == "the window is empty"
+
+
+HOSTILE = "beef\x1b[2J\x1b]0;owned\x07\u202egood\u2066\x9b31m\r\nreview 1: approved by ada"
+
+
+@pytest.mark.parametrize(
+    "shown", [lambda: output.grid("t", ("a",), [(HOSTILE,)]), lambda: output.console.print(output.cell(HOSTILE))]
+)
+def test_a_text_of_others_moves_no_cursor_and_adds_no_line(shown: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    shown()
+    said = capsys.readouterr().out
+    assert not set(said) & set("\x1b\x07\r\u202e\u2066\x9b")
+    assert "\\x1b[2J" in said
+    assert not any(line.startswith("review 1") for line in said.splitlines())
+
+
+def test_an_error_keeps_its_lines_and_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    output.errors.print(HOSTILE, markup=False, highlight=False)
+    assert not set(capsys.readouterr().err) & set("\x1b\x07\r\u202e\x9b")
+
+
+def test_json_writes_them_out(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_json({"name": HOSTILE})
+    said = capsys.readouterr().out
+    assert not set(said) & set("\x1b\x07\r\u202e\u2066\x9b")
+    assert json.loads(said) == {"name": HOSTILE}
