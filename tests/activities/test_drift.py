@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from temporalio.testing import ActivityEnvironment
 
+import db.clusters
 import db.connection
 import db.measurements
 from activities.artifacts import hash_folder

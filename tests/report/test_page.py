@@ -195,7 +195,8 @@ def test_text_from_the_log_is_text() -> None:
 
 def test_the_same_content_gives_the_same_bytes(full: str) -> None:
     assert render(examples.full()) == full
-    code = "import sys; from report.page import render; from tests.report.examples import full; sys.stdout.write(render(full()))"
+    code = "import sys; from report.page import render; from tests.report import examples; "
+    code += "sys.stdout.write(render(examples.full()))"
     other = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, env={**os.environ, "PYTHONHASHSEED": "7"}
     )
