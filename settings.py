@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 from pydantic.dataclasses import dataclass
@@ -40,6 +40,8 @@ class FineTuneWindows(Windows):
     """Days of log to learn from."""
     test_days: Days = 28
     """Days after them, up to the run's nominal time, that judge the candidate and are never learned from."""
+    validation_days: Annotated[int, Field(ge=0, le=36_525)] = 14
+    """The newest of `days`: they decide when training stops and which checkpoint is kept, and are never learned from. 0: none."""
 
 
 @dataclass(frozen=True, config=STRICT)

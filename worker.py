@@ -79,6 +79,7 @@ def roles(resources: Resources) -> dict[str, Role]:
         clusters.build_cluster_set,
         CountsActivities(resources).count_triples,
         SampleActivities(resources).curate_samples,
+        SampleActivities(resources).curate_validation,
         PromptActivities(resources).render_prompts,
         EvaluationActivities(resources).evaluate,
         drift.list_successors,

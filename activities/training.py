@@ -35,8 +35,17 @@ class TrainingActivities:
         key = hashlib.sha256(json.dumps([request.samples.hash, recipe], sort_keys=True).encode()).hexdigest()
         work = self.resources.work("train", key[:16])
         adapter = work / "adapter"
-        samples = await asyncio.to_thread(self.resources.artifacts.find, request.samples.uri)
-        job = TrainJob(str(samples / "samples.parquet"), request.training, str(work), str(adapter), request.engine)
+        find = self.resources.artifacts.find
+        samples = await asyncio.to_thread(find, request.samples.uri)
+        validation = await asyncio.to_thread(find, request.validation.uri) if request.validation else None
+        job = TrainJob(
+            samples=str(samples / "samples.parquet"),
+            training=request.training,
+            work=str(work),
+            out=str(adapter),
+            engine=request.engine,
+            validation=str(validation) if validation else None,
+        )
         await run_child("engines.train", job, work, self.resources.home)
         return await asyncio.to_thread(self._register, request, recipe, work, adapter)
 
@@ -64,13 +73,18 @@ class TrainingActivities:
                 recipe=recipe,
                 metrics=json.loads((adapter / "train.json").read_text()),
                 run=request.run,
+                validation_counts=request.validation.counts if request.validation else None,
             )
         shutil.rmtree(work)
         return model
 
 
 def _recipe(request: Train) -> dict[str, Any]:
-    """Every knob that shaped the adapter, as it is kept in Postgres. How many processes shared the work did not."""
+    """Every knob that shaped the adapter, as it is kept in Postgres, and what it was validated on.
+
+    How many processes shared the work did not shape it, nor how often they kept a checkpoint.
+    """
     asked = _request.dump_python(request, mode="json")
-    del asked["training"]["processes"]
-    return {**asked["training"], "samples": asked["curated"]["samples"], "retrieval": asked["curated"]["retrieval"]}
+    recipe = {name: value for name, value in asked["training"].items() if name not in ("processes", "checkpoint_every")}
+    recipe |= {"samples": asked["curated"]["samples"], "retrieval": asked["curated"]["retrieval"]}
+    return recipe | {"validation": request.validation.hash if request.validation else None}

@@ -18,7 +18,8 @@ class EmbedJob:
 @dataclass(frozen=True)
 class TrainJob:
     """`samples`: Parquet of prompts and labels. `work`: checkpoints. `out`: folder of the peft adapter, made at once. `engine`:
-    what is to answer with the adapter; a base model that it cannot ask is refused before training.
+    what is to answer with the adapter; a base model that it cannot ask is refused before training. `validation`: folder of a
+    `ValidationRef`.
     """
 
     samples: str
@@ -26,6 +27,7 @@ class TrainJob:
     work: str
     out: str
     engine: EngineName | None = None
+    validation: str | None = None
 
 
 @dataclass(frozen=True)

@@ -87,10 +87,20 @@ class Counting:
 
 @dataclass(frozen=True, config=STRICT)
 class Windows:
-    """Days of log behind a run's nominal time. The test window is the newest part and is never trained on or retrieved from."""
+    """Days of log behind a run's nominal time: train | validation | test. Only the first part is trained on or retrieved from."""
 
     days: Days
     test_days: Days
+    validation_days: Annotated[int, Field(ge=0, le=36_525)] = 0
+    """The newest of `days` that nothing is learned from: they choose, for example where a training stops. 0: none."""
+
+    @model_validator(mode="after")
+    def _something_to_learn_from(self) -> "Windows":
+        if self.validation_days >= self.days:
+            raise ValueError(
+                f"validation_days is {self.validation_days} of {self.days} days: nothing would be left to learn from"
+            )
+        return self
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -101,6 +111,8 @@ class Samples:
     retrieved_share: Share = 0.2
     """Share of the samples whose prompt has the retrieved line of a RAG refresh, so that the model learns to read it. The paper's
     prompts have none (0): a model as large as its needs no lesson, a small one learns from them never to repeat its prompt."""
+    validation_size: PositiveInt = 128
+    """Pairs that the model is asked, and samples whose loss is measured, at each validation of a training."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -112,9 +124,16 @@ class Training:
     rank: PositiveInt = 16
     alpha: PositiveInt = 32
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
-    warmup: Share = 0.1
-    """Share of the steps over which the learning rate rises; it then falls along a cosine."""
-    steps: PositiveInt = 100
+    warmup: Share = 0.05
+    """Share of `steps` over which the learning rate rises to its peak, where it stays."""
+    cooldown: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Share of the steps made over which it falls to zero at the end."""
+    steps: PositiveInt = 200
+    """Optimizer steps at most. It cools down earlier when exact match and validation loss have stopped improving."""
+    validate_every: PositiveInt = 10
+    """Steps between two validations."""
+    patience: PositiveInt = 3
+    """Validations in a row without a better exact-match rate or a lower loss after which it cools down."""
     batch_size: PositiveInt = 16
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     checkpoint_every: PositiveInt = 10

@@ -29,6 +29,7 @@ from contracts.versions import (
     RunIds,
     SamplesRef,
     SuccessorsRef,
+    ValidationRef,
     Window,
 )
 
@@ -74,6 +75,14 @@ class CurateSamples:
 
 
 @dataclass(frozen=True)
+class CurateValidation:
+    counts: int
+    """Of the validation window."""
+    curated: CurateSamples
+    """How the samples were curated that the training learns from."""
+
+
+@dataclass(frozen=True)
 class Train:
     samples: SamplesRef
     training: Training
@@ -82,6 +91,8 @@ class Train:
     run: RunIds
     engine: EngineName | None = None
     """What is to answer with the model."""
+    validation: ValidationRef | None = None
+    """None: it trains to its last step."""
 
 
 @dataclass(frozen=True)

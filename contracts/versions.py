@@ -53,6 +53,18 @@ class SamplesRef:
 
 
 @dataclass(frozen=True)
+class ValidationRef:
+    """What a training is validated on. `uri`: a folder of `samples.parquet`, `pairs.parquet` and `labels.parquet`."""
+
+    uri: str
+    hash: str
+    counts: int
+    """Of the validation window."""
+    samples: int
+    pairs: int
+
+
+@dataclass(frozen=True)
 class PromptsRef:
     """One rendered prompt for every ordered pair; `hash` covers template, descriptions and retrieved lines."""
 

@@ -25,6 +25,7 @@ class Model:
     workflow_id: str
     run_id: str
     created_at: datetime
+    validation_counts: int | None
 
 
 def add(
@@ -39,8 +40,14 @@ def add(
     recipe: dict[str, Any],
     metrics: dict[str, Any],
     run: RunIds,
+    validation_counts: int | None = None,
 ) -> ModelRef:
-    """Store a model version, or find the one that was made of the same things (it then keeps its first run and metrics)."""
+    """Store a model version, or find the one that was made of the same things (it then keeps its first run and metrics).
+
+    Args:
+        recipe: every knob that shaped the adapter, and the hash of what it was validated on.
+        validation_counts: of the window that chose the checkpoint.
+    """
     key = content_key(cluster_set, counts, base_model, adapter_hash, samples_hash, recipe)
     lock(conn, f"model:{key}")
     found = conn.execute(select(model.c.version).where(model.c.key == key)).scalar_one_or_none()
@@ -58,6 +65,7 @@ def add(
         "metrics": metrics,
         "workflow_id": run.workflow_id,
         "run_id": run.run_id,
+        "validation_counts": validation_counts,
     }
     return get(conn, conn.execute(insert(model).values(row).returning(model.c.version)).scalar_one())
 
@@ -101,10 +109,10 @@ def newest_approved(conn: Connection, until: datetime | None = None, cluster_set
 
 
 def newest_trained_before(conn: Connection, until: datetime, cluster_set: int | None = None) -> ModelRef | None:
-    """The approved model with the newest training window that ends by `until`: whatever comes later is held out from it."""
+    """The approved model that has used the newest days before `until`: whatever comes later is held out from it."""
     query = """
         SELECT o.model_version FROM table_overview o JOIN model m ON m.version = o.model_version
-        JOIN counts c ON c.version = m.counts_version
+        JOIN counts c ON c.version = coalesce(m.validation_counts, m.counts_version)
         WHERE o.kind = 'fine_tune' AND o.complete AND o.approved AND o.cluster_set = coalesce(:cluster_set, o.cluster_set)
             AND c.window_end <= :until
         ORDER BY c.window_end DESC, o.version DESC LIMIT 1
@@ -114,11 +122,12 @@ def newest_trained_before(conn: Connection, until: datetime, cluster_set: int | 
 
 
 def trained_until(conn: Connection, version: int) -> datetime:
-    """Where the days end that a model has learned from.
+    """Where the days end that a model has learned from, or that chose its checkpoint.
 
     Raises:
         BadInput: there is no such version.
     """
-    query = select(counts.c.window_end).where(counts.c.version == describe(conn, version).counts_version)
+    found = describe(conn, version)
+    query = select(counts.c.window_end).where(counts.c.version == (found.validation_counts or found.counts_version))
     ended: datetime = conn.execute(query).scalar_one()
     return ended

@@ -143,6 +143,7 @@ model = Table(
     Column("workflow_id", Text, nullable=False, comment="Workflow that trained it"),
     Column("run_id", Text, nullable=False, comment="Run of that workflow"),
     _created(),
+    _reference("validation_counts", "counts.version", "Counts of the window that chose its checkpoint", nullable=True),
     comment="A model version: base model, LoRA adapter and everything needed to make it again",
 )
 

@@ -30,9 +30,13 @@ def clear(work: Path) -> None:
         shutil.rmtree(folder)
 
 
-def newest(work: Path, run: str) -> dict[str, Any] | None:
-    """The state of the newest complete checkpoint of this very run, or None. Removes what a killed writer left half-written."""
-    for aside in work.glob(".step-*"):
+def newest(work: Path, run: str, tidy: bool = True) -> dict[str, Any] | None:
+    """The state of the newest complete checkpoint of this very run, or None. Its tensors are on the CPU, wherever they were.
+
+    Args:
+        tidy: remove what a killed writer left half-written; one of several processes does.
+    """
+    for aside in work.glob(".step-*") if tidy else ():
         shutil.rmtree(aside)
     for folder in _newest_first(work):
         try:
@@ -41,7 +45,7 @@ def newest(work: Path, run: str) -> dict[str, Any] | None:
         except (OSError, ValueError):
             continue
         if manifest.get("run") == run and manifest.get("sha256") == sha256(folder / STATE):
-            return torch.load(io.BytesIO(data), weights_only=True)
+            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     return None
 
 

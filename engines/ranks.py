@@ -85,6 +85,7 @@ def _exit_code(ranks: list[subprocess.Popen[bytes]]) -> int:
             for rank in ranks:
                 rank.kill()
         time.sleep(POLL)
-    if told and set(codes) <= {child.STOPPED, -signal.SIGTERM}:  # a rank that had only begun to start
+    # A rank that had only begun to start ends by SIGTERM itself. The others, which wait for it in vain, are killed.
+    if told and set(codes) <= {child.STOPPED, -signal.SIGTERM, -signal.SIGKILL}:
         return child.STOPPED
     return next((code if code > 0 else 1 for code in codes if code not in (0, -signal.SIGKILL)), int(any(codes)))

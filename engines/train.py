@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once, when CUDA starts: what makes cuBLAS deterministic
 
@@ -22,91 +23,186 @@ import torch
 from accelerate import Accelerator
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
-from contracts import Training, TrainJob
+from contracts import BadInput, Training, TrainJob
 from engines import checkpoints, suits, weights
 from engines.cost import Account
 from engines.examples import Example, label_loss, read_examples
 from engines.files import atomic_folder, sha256
+from engines.schedule import Point, best_of, ends_at, rate
+from engines.validation import Validation
 
 
 def train(job: TrainJob) -> None:
     """Trains an adapter on the job's samples.
 
     Raises:
-        BadInput: there is no sample, the base model does not suit, or there are fewer GPUs than processes.
+        BadInput: there is no sample, the base model does not suit, a loss is not finite, or GPUs are fewer than processes.
         child.Stopped: on SIGTERM, after a checkpoint.
     """
-    training, out, work = job.training, Path(job.out), Path(job.work)
-    if out.exists():
+    if Path(job.out).exists():
         return
-    run = _run_hash(job)
-    account = Account(work / f"spent-{run[:16]}", alone=ranks.rank() == 0)
-    child.report("training", 0, training.steps, "loading")
-    begin = {"step": 0, "losses": [], "seconds": 0.0, "threads": child.threads(), "processes": training.processes}
-    state = begin | (checkpoints.newest(work, run) or {})
-    # Sums depend on how they are split among threads: a resumed run goes on with as many as it began with.
-    torch.set_num_threads(state["threads"] if state["processes"] == training.processes else child.threads())
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    run = Run(job)
+    while True:
+        run.validate_if_due()
+        if run.step == run.last_step:
+            break
+        run.stop_if_asked()
+        run.update()
+        if run.step % job.training.checkpoint_every == 0:
+            run.keep_checkpoint()
+    run.finish()
 
-    ranks.take_gpu(training.processes)
-    base, tokenizer = weights.load_causal_lm(training.base_model)
-    shared, examples = read_examples(Path(job.samples), tokenizer)
-    longest = len(shared) + max(len(example.prompt) + len(example.label) for example in examples)
-    suits.check(base, longest, training=True, inference=job.engine == "trie")
-    model = with_lora(base, training)
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=training.learning_rate, weight_decay=0.0)
-    if state["step"]:
-        begun = f" that {state['processes']} processes began" if state["processes"] != training.processes else ""
+
+class Run:
+    """A training between two of its steps: begun, or gone on with from the newest checkpoint.
+
+    Attributes:
+        step: optimizer steps done.
+        losses: of each step.
+        curve: the validations.
+        best: adapter of `best_of(curve)`.
+    """
+
+    def __init__(self, job: TrainJob) -> None:
+        self.job, training = job, job.training
+        self.work, self.key = Path(job.work), _run_hash(job)
+        self.account = Account(self.work / f"spent-{self.key[:16]}", alone=ranks.rank() == 0)
+        child.report("training", 0, training.steps, "loading")
+        state = checkpoints.newest(self.work, self.key, tidy=ranks.rank() == 0)
+        began = state or {"step": 0, "losses": [], "curve": [], "best": None, "seconds": 0.0}
+        began = {"threads": child.threads(), "processes": training.processes} | began
+        # Sums depend on how they are split among threads: a resumed run goes on with as many as it began with.
+        torch.set_num_threads(began["threads"] if began["processes"] == training.processes else child.threads())
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        ranks.take_gpu(training.processes)
+
+        base, tokenizer = weights.load_causal_lm(training.base_model)
+        self.shared, self.examples = read_examples(Path(job.samples), tokenizer)
+        longest = len(self.shared) + max(len(example.prompt) + len(example.label) for example in self.examples)
+        suits.check(base, longest, training=True, inference=job.engine == "trie")
+        asks = job.engine == "trie" or (job.validation is not None and _can_be_asked(base, longest))
+        self.validation = Validation(Path(job.validation), tokenizer, asks) if job.validation else None
+        self.model = with_lora(base, training).train()
+        self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=training.learning_rate, weight_decay=0.0)
+        self.step, self.losses, self.best = began["step"], began["losses"], began["best"]
+        self.curve = [Point(*point) for point in began["curve"]]
+        if state:
+            self._go_on_from(state)
+        self.began = time.monotonic() - began["seconds"]
+        # A barrier: no rank may still read a checkpoint that rank 0 is about to replace.
+        self.together = Accelerator(cpu=not torch.cuda.is_available())
+
+    def _go_on_from(self, state: dict[str, Any]) -> None:
+        processes = state["processes"]
+        begun = f" that {processes} processes began" if processes != self.job.training.processes else ""
         print(f"goes on after step {state['step']}{begun}", file=sys.stderr, flush=True)
-        set_peft_model_state_dict(model, state["adapter"])
-        optimizer.load_state_dict(state["optimizer"])
+        set_peft_model_state_dict(self.model, state["adapter"])
+        self.optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["rng"])
-        torch.cuda.set_rng_state_all(state["cuda_rng"])
-    together = Accelerator(cpu=not torch.cuda.is_available())  # here, where all have read what rank 0 may soon replace
+        for gpu, rng in zip(range(torch.cuda.device_count()), state["cuda_rng"], strict=False):  # it may be another machine
+            torch.cuda.set_rng_state(rng, gpu)
 
-    began = time.monotonic() - state["seconds"]
-    losses = list(state["losses"])
+    @property
+    def last_step(self) -> int:
+        """Where the training ends, as far as is known by now."""
+        return ends_at(self.curve, self.job.training) if self.validation else self.job.training.steps
 
-    def checkpoint(step: int) -> None:
-        if not together.is_main_process:
+    def validate_if_due(self) -> None:
+        """Adds a point to the curve, and keeps the adapter if it is the best by now."""
+        due = self.step and (self.step % self.job.training.validate_every == 0 or self.step == self.last_step)
+        if self.validation is None or not due or (self.curve and self.curve[-1].step == self.step):
             return
-        state = {"step": step, "losses": losses, "seconds": time.monotonic() - began, "threads": torch.get_num_threads()}
-        state |= {"processes": together.num_processes}
-        state |= {"adapter": get_peft_model_state_dict(model, save_embedding_layers=False)}
-        state |= {"optimizer": optimizer.state_dict()}
-        state |= {"rng": torch.get_rng_state(), "cuda_rng": torch.cuda.get_rng_state_all()}
-        checkpoints.save(work, step, run, state)
+        exact, loss = self.validation.measure(self.model, self.together, self._between)
+        self.curve.append(Point(self.step, exact, loss))
+        if best_of(self.curve, self.validation.pairs) is self.curve[-1]:
+            self.best = {name: weight.clone() for name, weight in self._adapter().items()}
+        self.keep_checkpoint()
+        self._report(f"validation loss {loss:.3f}" + (f", exact match {100 * exact:.1f} %" if exact is not None else ""))
 
-    model.train()
-    for step in range(state["step"], training.steps):
-        if together.reduce(torch.tensor(float(child.stopping()), device=together.device)) > 0:  # all stop at the same step
-            checkpoint(step)
-            account.close()
+    def update(self) -> None:
+        """One step of the optimizer.
+
+        Raises:
+            BadInput: the loss or its gradient is not finite.
+        """
+        training = self.job.training
+        for group in self.optimizer.param_groups:
+            group["lr"] = training.learning_rate * rate(self.step, self.curve, training)
+        batch = [self.examples[i] for i in batch_of(self.step, len(self.examples), training)]
+        loss = _backward(self.model, self.parameters, self.shared, batch, self.together).item()
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, training.max_grad_norm).item()
+        if not math.isfinite(loss) or not math.isfinite(norm):
+            raise BadInput(
+                f"the loss of step {self.step + 1} is {loss} and the norm of its gradient {norm}: lower training.learning_rate, "
+                "or choose another training.base_model"
+            )
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        self.losses.append(loss)
+        self._report(f"loss {loss:.3f}")
+        self.account.enter()
+
+    def stop_if_asked(self) -> None:
+        """Raises `child.Stopped` after a checkpoint, if SIGTERM came to any of the processes."""
+        if self.together.reduce(torch.tensor(float(child.stopping()), device=self.together.device)) > 0:
+            self.keep_checkpoint()
+            self.account.close()
             raise child.Stopped
-        for group in optimizer.param_groups:
-            group["lr"] = training.learning_rate * rate(step, training)
-        loss = _backward(model, parameters, shared, [examples[i] for i in batch_of(step, len(examples), training)], together)
-        torch.nn.utils.clip_grad_norm_(parameters, training.max_grad_norm)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        losses.append(loss.item())
-        child.report("training", step + 1, training.steps, f"loss {losses[-1]:.3f}")
-        if (step + 1) % training.checkpoint_every == 0 or step + 1 == training.steps:
-            checkpoint(step + 1)
-        account.enter()
 
-    account.close()
-    together.wait_for_everyone()
-    if not together.is_main_process:
-        return
-    facts = {"steps": training.steps, "losses": losses, "seconds": round(time.monotonic() - began, 1)}
-    facts |= {"tokens": tokens_trained(shared, examples, training), "samples": len(examples), "processes": together.num_processes}
-    cost = account.total()
-    facts |= {name: getattr(cost, name) for name in ("cpu_seconds", "gpu_seconds", "wall_seconds")}
-    _save(model, training, facts, out)
-    checkpoints.clear(work)
-    account.clear()
+    def keep_checkpoint(self) -> None:
+        if self.together.is_main_process:
+            state = {
+                "step": self.step,
+                "losses": self.losses,
+                "curve": [dataclasses.astuple(point) for point in self.curve],
+                "best": self.best,
+                "seconds": time.monotonic() - self.began,
+                "threads": torch.get_num_threads(),
+                "processes": self.together.num_processes,
+                "adapter": self._adapter(),
+                "optimizer": self.optimizer.state_dict(),
+                "rng": torch.get_rng_state(),
+                "cuda_rng": torch.cuda.get_rng_state_all(),
+            }
+            checkpoints.save(self.work, self.step, self.key, state)
+
+    def finish(self) -> None:
+        """Writes the adapter, and what it cost."""
+        self.account.close()
+        self.together.wait_for_everyone()
+        if not self.together.is_main_process:
+            return
+        facts = {"steps": self.step, "losses": self.losses, "seconds": round(time.monotonic() - self.began, 1)}
+        facts |= {"tokens": tokens_trained(self.shared, self.examples, self.job.training, self.step)}
+        facts |= {"samples": len(self.examples), "processes": self.together.num_processes}
+        if self.validation:
+            set_peft_model_state_dict(self.model, self.best)
+            facts |= {"validation": self._facts(self.validation.pairs)}
+        cost = self.account.total()
+        facts |= {name: getattr(cost, name) for name in ("cpu_seconds", "gpu_seconds", "wall_seconds")}
+        _save(self.model, self.job.training, facts, Path(self.job.out))
+        checkpoints.clear(self.work)
+        self.account.clear()
+
+    def _facts(self, pairs: int) -> dict[str, Any]:
+        """The curve, column by column, and which of its checkpoints became the adapter."""
+        columns = zip(*map(dataclasses.astuple, self.curve), strict=True)
+        names = (field.name for field in dataclasses.fields(Point))
+        return {"best_step": best_of(self.curve, pairs).step, "pairs": pairs} | dict(zip(names, map(list, columns), strict=True))
+
+    def _adapter(self) -> dict[str, torch.Tensor]:
+        adapter: dict[str, torch.Tensor] = get_peft_model_state_dict(self.model, save_embedding_layers=False)
+        return adapter
+
+    def _between(self, note: str) -> None:
+        self.stop_if_asked()
+        self._report(note)
+        self.account.enter()
+
+    def _report(self, note: str) -> None:
+        child.report("training", self.step, self.last_step, note)
 
 
 def batch_of(step: int, samples: int, training: Training) -> list[int]:
@@ -118,12 +214,14 @@ def batch_of(step: int, samples: int, training: Training) -> list[int]:
     return order[offset : offset + training.batch_size].tolist()
 
 
-def rate(step: int, training: Training) -> float:
-    """Share of the peak learning rate at a step: linear warm-up, then a cosine down to zero."""
-    warmup = max(1, round(training.warmup * training.steps))
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, training.steps - warmup)))
+def _can_be_asked(base, longest: int) -> bool:
+    """Whether exact match can be measured while training for another engine than our own."""
+    try:
+        suits.check(base, longest, inference=True)
+    except BadInput as error:
+        print(f"the validation loss alone decides, for exact match cannot be measured: {error}", file=sys.stderr, flush=True)
+        return False
+    return True
 
 
 def _backward(model, parameters: list, shared: list[int], batch: list[Example], together: Accelerator) -> torch.Tensor:
@@ -166,17 +264,18 @@ def _save(model, training: Training, facts: dict[str, object], out: Path) -> Non
 
 
 def _run_hash(job: TrainJob) -> str:
-    """Binds checkpoints to the samples and the recipe. How often to checkpoint is no part of it: it changes no weight. Nor is how
-    many processes there are: they change weights by rounding only."""
+    """Binds checkpoints to samples, validation and recipe. How often to checkpoint is no part of it: it changes no weight. Nor is
+    how many processes there are: they change weights by rounding only."""
     recipe = {name: value for name, value in dataclasses.asdict(job.training).items() if name != "processes"}
     recipe |= {"checkpoint_every": 0}
-    return hashlib.sha256((sha256(Path(job.samples)) + json.dumps(recipe, sort_keys=True)).encode()).hexdigest()
+    files = [Path(job.samples), *sorted(Path(job.validation).iterdir() if job.validation else ())]
+    return hashlib.sha256((sha256(*files) + json.dumps(recipe, sort_keys=True)).encode()).hexdigest()
 
 
-def tokens_trained(shared: list[int], examples: list[Example], training: Training) -> int:
-    """Of the prompts and labels of all steps, what they share counted with each."""
+def tokens_trained(shared: list[int], examples: list[Example], training: Training, steps: int) -> int:
+    """Of the prompts and labels of the first `steps`, what they share counted with each."""
     lengths = [len(shared) + len(example.prompt) + len(example.label) for example in examples]
-    return sum(lengths[i] for step in range(training.steps) for i in batch_of(step, len(examples), training))
+    return sum(lengths[i] for step in range(steps) for i in batch_of(step, len(examples), training))
 
 
 if __name__ == "__main__":

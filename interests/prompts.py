@@ -77,17 +77,27 @@ def samples_table(
     Returns:
         shared, first, rest, label: string; c1, c2, c_next: int32.
     """
-    c1, c2, c_next = (samples[name].combine_chunks() for name in ("c1", "c2", "c_next"))
-    label = pa.array([completion(description) for description in descriptions])
+    prompts = pairs_table(descriptions, samples, retrieved, share)
+    c_next = samples["c_next"].combine_chunks()
+    label = pa.array([completion(description) for description in descriptions]).take(c_next)
+    at = prompts.column_names.index("c1")
+    return prompts.add_column(at, "label", label).append_column("c_next", c_next)
+
+
+def pairs_table(descriptions: Sequence[str], pairs: pa.Table, retrieved: Retrieved | None = None, share: float = 0.0) -> pa.Table:
+    """The prompts of some ordered pairs (c1, c2: int32), without a label; otherwise as `samples_table`.
+
+    Returns:
+        shared, first, rest: string; c1, c2: int32.
+    """
+    c1, c2 = (pairs[name].combine_chunks() for name in ("c1", "c2"))
     return pa.table(
         {
-            "shared": pa.array([INSTRUCTION] * samples.num_rows, pa.string()),
+            "shared": pa.array([INSTRUCTION] * pairs.num_rows, pa.string()),
             "first": _firsts(descriptions).take(c1),
-            "rest": _rests(descriptions, c2, *_told(samples, retrieved, share, len(descriptions))),
-            "label": label.take(c_next),
+            "rest": _rests(descriptions, c2, *_told(pairs, retrieved, share, len(descriptions))),
             "c1": c1,
             "c2": c2,
-            "c_next": c_next,
         }
     )
 
@@ -111,12 +121,13 @@ def prompt_hash(table: pa.Table) -> str:
     return digest.hexdigest()
 
 
-def _told(samples: pa.Table, retrieved: Retrieved | None, share: float, n_clusters: int) -> tuple[pa.ListArray | None, str]:
-    """The successors that each sample's prompt names, none for those that are not told, and the words before them."""
+def _told(pairs: pa.Table, retrieved: Retrieved | None, share: float, n_clusters: int) -> tuple[pa.ListArray | None, str]:
+    """The successors that each pair's prompt names, none for those that are not told, and the words before them."""
     if retrieved is None:
         return None, ""
-    told = np.floor(share * np.arange(1, samples.num_rows + 1)) > np.floor(share * np.arange(samples.num_rows))
-    known = retrieved.successors.take(pa.array(triples.read(samples, n_clusters).pair(n_clusters))).to_pylist()
+    told = np.floor(share * np.arange(1, pairs.num_rows + 1)) > np.floor(share * np.arange(pairs.num_rows))
+    numbers = triples.pair_number(pairs["c1"].to_numpy(), pairs["c2"].to_numpy(), n_clusters)
+    known = retrieved.successors.take(pa.array(numbers)).to_pylist()
     named = [successors if tell else [] for successors, tell in zip(known, told, strict=True)]
     return pa.array(named, pa.list_(pa.int32())), RETRIEVED[retrieved.similarity]
 

@@ -1,4 +1,4 @@
-"""Fine-tuning samples: the most frequent pairs of every label (design §3.4, paper §2.2)."""
+"""Fine-tuning samples: the most frequent pairs of every label (design §3.4, paper §2.2); and what a training is validated on."""
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,23 @@ def curate(counts: pa.Table, pairs_per_label: int) -> pa.Table:
     first_of_label = np.searchsorted(label, label, side="left")
     kept = order[np.arange(len(order)) - first_of_label < pairs_per_label]
     return counts.select(["c1", "c2", "c_next", "n"]).take(pa.array(kept))
+
+
+def thin(samples: pa.Table, size: int) -> pa.Table:
+    """At most `size` of the samples, evenly spread over their order: of every label as many, as far as that goes."""
+    rows = samples.num_rows
+    return samples if rows <= size else samples.take(pa.array(np.arange(size) * rows // size))
+
+
+def draw_pairs(n_clusters: int, size: int) -> pa.Table:
+    """At most `size` of all ordered pairs, drawn by a hash: the same ones for the same |C|.
+
+    Returns:
+        c1, c2: int32; by ascending (c1, c2).
+    """
+    c1, c2 = triples.pairs(n_clusters)
+    drawn = np.sort(np.argsort(triples.Triples(c1, c2, np.zeros_like(c1), c1).tie_break(), kind="stable")[:size])
+    return pa.table({"c1": pa.array(c1[drawn].astype(np.int32)), "c2": pa.array(c2[drawn].astype(np.int32))})
 
 
 def missing_labels(samples: pa.Table, n_clusters: int) -> list[int]:

@@ -5,6 +5,7 @@ numbered 0 … |C|·(|C|−1)−1 by ascending (c1, c2).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +28,7 @@ class Triples:
 
     def pair(self, n_clusters: int) -> Ints:
         """Number of the ordered pair (c1, c2) of each row."""
-        return self.c1 * (n_clusters - 1) + self.c2 - (self.c2 > self.c1)
+        return pair_number(self.c1, self.c2, n_clusters)
 
     def tie_break(self) -> NDArray[np.uint64]:
         """A hash of (c1, c2, c_next) to order equals by: the same everywhere, favouring no id (splitmix64's finaliser)."""
@@ -57,6 +58,12 @@ def read(table: pa.Table, n_clusters: int | None = None) -> Triples:
         ids = "cluster ids" if n_clusters is None else f"ids of {n_clusters} clusters"
         raise BadInput(f"{len(where)} triples are not three distinct {ids}, e.g. {examples}")
     return Triples(c1, c2, c_next, n)
+
+
+def pair_number(c1: NDArray[Any], c2: NDArray[Any], n_clusters: int) -> Ints:
+    """Numbers of ordered pairs."""
+    number: Ints = c1.astype(np.int64) * (n_clusters - 1) + c2 - (c2 > c1)
+    return number
 
 
 def pairs(n_clusters: int) -> tuple[Ints, Ints]:

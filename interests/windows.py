@@ -1,24 +1,46 @@
 """The calendar of a run: pure date arithmetic, imported by workflows (design §3.4, §3.11)."""
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from contracts import BadInput, Measures, Window, Windows
 
 
-def split(nominal: datetime, windows: Windows) -> tuple[Window, Window]:
-    """The data window of a run, and behind it the test window that ends at the run's nominal time.
+class Split(NamedTuple):
+    """The windows of a run, each beginning where the one before ends."""
 
-        |<-------- days -------->|<- test_days ->|
-        window.start             window.end       nominal
-                                 = test.start     = test.end
+    train: Window
+    """Counted, trained on or retrieved from."""
+    validation: Window | None
+    """Chooses: a checkpoint, a weight. None where `validation_days` is 0."""
+    test: Window
+    """Judges. Nothing that chooses sees it."""
+
+    @property
+    def history(self) -> Window:
+        """All days before the test window."""
+        return Window(self.train.start, self.test.start)
+
+
+def split(nominal: datetime, windows: Windows) -> Split:
+    """The windows of a run, the newest of which ends at its nominal time.
+
+        |<----------------- days ---------------->|<- test_days ->|
+        |      train      |<- validation_days ->  |
+                                                                  nominal
 
     Raises:
         BadInput: `nominal` is not in UTC.
     """
     if nominal.utcoffset() != timedelta(0):
         raise BadInput(f"nominal time {nominal.isoformat()} is not in UTC: give it as {nominal:%Y-%m-%dT%H:%M:%S}+00:00")
-    boundary = nominal - timedelta(days=windows.test_days)
-    return Window(boundary - timedelta(days=windows.days), boundary), Window(boundary, nominal)
+    test = nominal - timedelta(days=windows.test_days)
+    validation = test - timedelta(days=windows.validation_days)
+    return Split(
+        Window(test - timedelta(days=windows.days), validation),
+        Window(validation, test) if windows.validation_days else None,
+        Window(test, nominal),
+    )
 
 
 def before(window: Window) -> Window:

@@ -40,7 +40,6 @@ WORDS = {
     "training.rank": "Rank of the LoRA matrices, on all linear layers.",
     "training.alpha": "LoRA's scale; the update is multiplied by alpha / rank.",
     "training.learning_rate": "Peak rate of AdamW.",
-    "training.steps": "Optimizer steps.",
     "training.batch_size": "Samples in a step.",
     "training.max_grad_norm": "Gradients are clipped to this norm.",
     "training.checkpoint_every": "Steps between checkpoints. It changes no weight.",
@@ -56,6 +55,7 @@ WORDS = {
     "gates.expire_after": "When an unanswered review ends; nothing is published.",
     "schedule.rag_refresh_every": "Time between two starts, counted from 1970. Whole days; see the note below.",
     "windows.days": "Days of log to count: trained on, or retrieved from.",
+    "rag_refresh.validation_days": "The newest of `days`: nothing is retrieved from them, so that they can choose. 0: none.",
     "windows.test_days": "Days after them, up to the nominal time: the test window.",
 }
 """Where the code's own line is missing, or says less than a reader of the page needs."""

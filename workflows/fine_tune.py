@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from temporalio import workflow
 
-from contracts import CurateSamples, FineTuneInput, RenderPrompts, RunOutcome, Train
+from contracts import CurateSamples, CurateValidation, FineTuneInput, RenderPrompts, RunOutcome, Train, ValidationRef
 from workflows import policies
 from workflows.candidate import CandidateWorkflow, nominal_time
 
@@ -21,14 +21,16 @@ class FineTune(CandidateWorkflow):
     @workflow.run
     async def run(self, request: FineTuneInput) -> RunOutcome:
         nominal = nominal_time(request.nominal)
-        window, test_window = split(nominal, request.windows)
+        windows = split(nominal, request.windows)
         self.enter("counting", nominal=nominal)
         cluster_set = await workflow.execute_activity_method(
             ClusterActivities.resolve_cluster_set, request.cluster_set, **policies.record
         )
 
-        counts, test_counts = await self.count(
-            request.source, request.sequences, request.counting, cluster_set.version, window, test_window
+        # Histories from before there was a validation window have none in their input, and so the same steps as then.
+        spans = [windows.train, windows.test] + ([windows.validation] if windows.validation else [])
+        counts, test_counts, *validation_counts = await self.count(
+            request.source, request.sequences, request.counting, cluster_set.version, *spans
         )
         prompts = await workflow.execute_activity_method(
             PromptActivities.render_prompts, RenderPrompts(cluster_set.version), **policies.compute
@@ -38,13 +40,21 @@ class FineTune(CandidateWorkflow):
             self.enter("curating")
             curated = CurateSamples(counts.version, request.samples, request.retrieval)
             samples = await workflow.execute_activity_method(SampleActivities.curate_samples, curated, **policies.compute)
+            validation: ValidationRef | None = None
+            if validation_counts:
+                held_out = CurateValidation(validation_counts[0].version, curated)
+                validation = await workflow.execute_activity_method(
+                    SampleActivities.curate_validation, held_out, **policies.compute
+                )
             self.enter("training")
             # Another attempt with the same seed would make the same adapter again.
             recipe = replace(request.training, seed=request.training.seed + attempt - 1)
-            train = Train(samples, recipe, curated, self.run_ids(), request.generation.engine)
+            train = Train(samples, recipe, curated, self.run_ids(), request.generation.engine, validation)
             model = await workflow.execute_activity_method(TrainingActivities.train, train, **policies.train)
             table = await self.make_table("fine_tune", nominal, counts.version, model, prompts, request.generation)
-            await self.measure(table, test_counts.version, request.source, request.sequences, window, test_window, request.gates)
+            await self.measure(
+                table, test_counts.version, request.source, request.sequences, windows.history, windows.test, request.gates
+            )
             outcome = await self.settle(table, model, test_counts.version, request.gates, request.channel)
             if outcome is not None:
                 await workflow.wait_condition(workflow.all_handlers_finished)

@@ -17,13 +17,13 @@ class RagRefresh(CandidateWorkflow):
     @workflow.run
     async def run(self, request: RagRefreshInput) -> RunOutcome:
         nominal = nominal_time(request.nominal)
-        window, test_window = split(nominal, request.windows)
+        windows = split(nominal, request.windows)
         self.enter("counting", nominal=nominal)
         model = await workflow.execute_activity_method(
             ModelActivities.newest_approved, FindModel(nominal, request.cluster_set), **policies.record
         )
 
-        spans = [window, test_window] + ([before(window)] if request.retrieval.similarity == "trend" else [])
+        spans = [windows.train, windows.test] + ([before(windows.train)] if request.retrieval.similarity == "trend" else [])
         while True:
             counts, test_counts, *previous = await self.count(
                 request.source, request.sequences, request.counting, model.cluster_set, *spans
@@ -32,7 +32,9 @@ class RagRefresh(CandidateWorkflow):
             asked = RenderPrompts(model.cluster_set, request.retrieval, counts.version, previous[0].version if previous else None)
             prompts = await workflow.execute_activity_method(PromptActivities.render_prompts, asked, **policies.compute)
             table = await self.make_table("rag", nominal, counts.version, model, prompts, request.generation, request.retrieval)
-            await self.measure(table, test_counts.version, request.source, request.sequences, window, test_window, request.gates)
+            await self.measure(
+                table, test_counts.version, request.source, request.sequences, windows.history, windows.test, request.gates
+            )
             outcome = await self.settle(table, model, test_counts.version, request.gates, request.channel)
             if outcome is not None:
                 await workflow.wait_condition(workflow.all_handlers_finished)

@@ -42,7 +42,9 @@ def add_counts(conn: Connection, cluster_set: int, n: int = 3, day: int = 0) -> 
     return counts.add(conn, **about, counts=some_counts(n), events=100, users=9, dropped={"unknown item": 2}).version
 
 
-def add_model(conn: Connection, cluster_set: int, counts_version: int, adapter_hash: str = "adapter") -> int:
+def add_model(
+    conn: Connection, cluster_set: int, counts_version: int, adapter_hash: str = "adapter", validation: int | None = None
+) -> int:
     return models.add(
         conn,
         cluster_set=cluster_set,
@@ -54,6 +56,7 @@ def add_model(conn: Connection, cluster_set: int, counts_version: int, adapter_h
         recipe={"steps": 60},
         metrics={"losses": [2.0, 0.5]},
         run=RUN,
+        validation_counts=validation,
     ).version
 
 

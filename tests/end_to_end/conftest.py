@@ -21,7 +21,7 @@ SETTINGS = {
     "samples": {"pairs_per_label": 4},
     "training": {"base_model": "llm", "steps": 300, "learning_rate": 5e-3, "checkpoint_every": 50},
     "gates": {"min_exact_match_rate": 0.5},
-    "fine_tune": {"days": 70, "test_days": 20},
+    "fine_tune": {"days": 70, "test_days": 20, "validation_days": 14},
     "rag_refresh": {"days": 20, "test_days": 20},
 }
 """A recipe with which a model of 50 thousand random weights really learns the shop's signal, in seconds."""

@@ -92,6 +92,23 @@ OF_ANOTHER_JOB = {
 """What a launcher of something else may have left in the worker's environment."""
 
 
+def write_validation(folder: Path) -> Path:
+    """Every ordered pair of `DESCRIPTIONS` to ask, and the samples of `write_samples`."""
+    folder.mkdir()
+    write_samples(folder / "samples.parquet")
+    pairs = [(c1, c2) for c1 in range(6) for c2 in range(6) if c1 != c2]
+    columns = {
+        "shared": [SHARED] * len(pairs),
+        "first": [first(c1) for c1, _ in pairs],
+        "rest": [rest(c2) for _, c2 in pairs],
+        "c1": [c1 for c1, _ in pairs],
+        "c2": [c2 for _, c2 in pairs],
+    }
+    pq.write_table(pa.table(columns), folder / "pairs.parquet")
+    pq.write_table(pa.table({"description": DESCRIPTIONS}), folder / "labels.parquet")
+    return folder
+
+
 def start(module: str, job: object, folder: Path) -> subprocess.Popen[str]:
     """Starts `python -m engines.<module>` as an activity would."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -16,7 +17,7 @@ from transformers import AutoModelForCausalLM
 
 from contracts import Training, TrainJob
 from engines.train import train
-from tests.engines.conftest import start, write_samples
+from tests.engines.conftest import start, write_samples, write_validation
 
 STEPS = 24
 
@@ -25,11 +26,11 @@ STEPS = 24
 def whole(tiny_llm: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainJob:
     """Done by two processes that nobody disturbed."""
     folder = tmp_path_factory.mktemp("whole")
-    training = Training(
-        base_model=str(tiny_llm), rank=4, alpha=8, learning_rate=1e-2, steps=STEPS, batch_size=5, checkpoint_every=4, processes=2
-    )
-    samples = write_samples(folder / "samples.parquet")
-    job = TrainJob(samples=str(samples), training=training, work=str(folder / "work"), out=str(folder / "out"))
+    sizes = {"rank": 4, "alpha": 8, "batch_size": 5}
+    every = {"checkpoint_every": 4, "validate_every": 8}
+    training = Training(base_model=str(tiny_llm), **sizes, **every, learning_rate=1e-2, steps=STEPS, processes=2)
+    samples, validation = write_samples(folder / "samples.parquet"), write_validation(folder / "validation")
+    job = TrainJob(str(samples), training, work=str(folder / "work"), out=str(folder / "out"), validation=str(validation))
     began = time.monotonic()
     out, _ = finished(job, folder)
     steps = [line["done"] for line in map(json.loads, out.splitlines()) if line["note"].startswith("loss")]
@@ -72,6 +73,11 @@ def test_two_processes_train_as_one_does(whole: TrainJob, tiny_llm: Path, tmp_pa
     train(alone)
     assert facts(whole)["losses"] == pytest.approx(facts(alone)["losses"], abs=1e-4)
     assert facts(whole)["tokens"] == facts(alone)["tokens"]
+    assert facts(whole)["validation"]["step"] == facts(alone)["validation"]["step"] == [8, 16, 24]
+    assert facts(whole)["validation"]["loss"] == pytest.approx(facts(alone)["validation"]["loss"], abs=1e-4)
+    assert facts(whole)["validation"]["exact_match_rate"] == pytest.approx(
+        facts(alone)["validation"]["exact_match_rate"], abs=1 / 30
+    )
     base = AutoModelForCausalLM.from_pretrained(tiny_llm)
     tokens = torch.arange(10)[None]
     before = base(tokens).logits
@@ -106,6 +112,7 @@ def test_kill_and_stop_and_resume_end_with_the_same_bits(
     _, errors = finished(job, tmp_path)
     assert f"goes on after step {stopped_after}\n" in errors
     assert facts(job)["losses"] == facts(whole)["losses"]
+    assert facts(job)["validation"] == facts(whole)["validation"]
     adapters = [(Path(one.out) / "adapter_model.safetensors").read_bytes() for one in (job, whole)]
     assert adapters[0] == adapters[1]
 
@@ -113,6 +120,19 @@ def test_kill_and_stop_and_resume_end_with_the_same_bits(
     assert f"goes on after step {stopped_after} that 2 processes began\n" in capsys.readouterr().err
     assert facts(by_one)["processes"] == 1
     assert facts(by_one)["losses"] == pytest.approx(facts(whole)["losses"], abs=1e-4)
+
+
+def test_sigterm_while_ranks_start_is_a_stop(whole: TrainJob, tmp_path: Path) -> None:
+    """A rank that does not listen yet dies of it; the other waits for it in vain."""
+    job = again(whole, tmp_path)
+    with start("train", job, tmp_path) as process:
+        while len(ranks := psutil.Process(process.pid).children()) < 2:
+            time.sleep(0.01)
+        ranks[1].send_signal(signal.SIGTERM)
+        process.terminate()
+        process.communicate(timeout=60)
+    assert process.returncode == 75
+    assert not psutil.wait_procs(ranks, timeout=10)[1]
 
 
 def test_a_rank_that_refuses_its_input_ends_all_and_is_heard(whole: TrainJob, tmp_path: Path) -> None:

@@ -4,51 +4,72 @@ import dataclasses
 import json
 import re
 import signal
+from collections.abc import Callable
+from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from contracts import Training, TrainJob
-from engines import checkpoints
-from engines.examples import Example, label_loss
+from contracts import BadInput, Training, TrainJob
+from engines import checkpoints, suits
+from engines.examples import Example, label_loss, read_examples
 from engines.prefix_tree import PrefixTree
-from engines.train import batch_of, rate, train
-from tests.engines.conftest import start, write_samples
+from engines.train import batch_of, train
+from tests.engines.conftest import DESCRIPTIONS, start, write_samples, write_validation
 
 
 @pytest.fixture
 def job(tiny_llm: Path, tmp_path: Path) -> TrainJob:
-    training = Training(base_model=str(tiny_llm), rank=4, alpha=8, learning_rate=1e-2, steps=60, batch_size=4, checkpoint_every=3)
-    samples = write_samples(tmp_path / "samples.parquet")
-    return TrainJob(samples=str(samples), training=training, work=str(tmp_path / "work"), out=str(tmp_path / "out"))
+    training = Training(
+        base_model=str(tiny_llm),
+        rank=4,
+        alpha=8,
+        learning_rate=1e-2,
+        steps=60,
+        batch_size=4,
+        checkpoint_every=3,
+        validate_every=5,
+    )
+    samples, validation = write_samples(tmp_path / "samples.parquet"), write_validation(tmp_path / "validation")
+    return TrainJob(str(samples), training, work=str(tmp_path / "work"), out=str(tmp_path / "out"), validation=str(validation))
 
 
-def interrupted_at(step: int, number: signal.Signals, job: TrainJob, folder: Path) -> int:
-    """Sends a signal once the child has reported a step; its exit code."""
+Said = dict[str, Any]
+
+
+def interrupted(when: Callable[[Said], bool], number: signal.Signals, job: TrainJob, folder: Path) -> int:
+    """Sends a signal once the child has reported something; its exit code."""
     with start("train", job, folder) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if json.loads(line)["done"] >= step:
+            if when(json.loads(line)):
                 process.send_signal(number)
                 break
         process.communicate()
     return process.returncode
 
 
+def validating(step: int) -> Callable[[Said], bool]:
+    """In mid-validation, at a step or later."""
+    return lambda said: said["done"] >= step and said["note"].startswith("validating") and "ing 0/" not in said["note"]
+
+
 def test_kill_and_stop_and_resume_end_with_the_same_bits(job: TrainJob, tmp_path: Path) -> None:
     whole = dataclasses.replace(job, work=str(tmp_path / "work-whole"), out=str(tmp_path / "out-whole"))
     train(whole)
 
-    assert interrupted_at(8, signal.SIGKILL, job, tmp_path) == -signal.SIGKILL
-    saved = sorted(Path(job.work).glob("step-*"))
-    assert 0 < len(saved) <= checkpoints.KEEP
+    assert interrupted(validating(10), signal.SIGKILL, job, tmp_path) == -signal.SIGKILL
+    saved = sorted(path.name for path in Path(job.work).glob("step-*"))
+    assert saved[-1] == "step-00000009"  # the validation after step 10 is void
+    assert len(saved) <= checkpoints.KEEP
     assert not Path(job.out).exists()
 
-    assert interrupted_at(20, signal.SIGTERM, job, tmp_path) == 75
+    assert interrupted(validating(20), signal.SIGTERM, job, tmp_path) == 75
     stopped_after = int(sorted(Path(job.work).glob("step-*"))[-1].name.removeprefix("step-"))
     assert 20 <= stopped_after < 60
     assert not Path(job.out).exists()
@@ -57,13 +78,14 @@ def test_kill_and_stop_and_resume_end_with_the_same_bits(job: TrainJob, tmp_path
         out, errors = process.communicate()
     assert process.returncode == 0, errors
     steps = [line["done"] for line in map(json.loads, out.splitlines()) if line["note"].startswith("loss")]
-    assert steps == list(range(stopped_after + 1, 61))  # not a step twice
+    facts, whole_facts = (json.loads((Path(folder) / "train.json").read_text()) for folder in (job.out, whole.out))
+    assert steps == list(range(stopped_after + 1, whole_facts["steps"] + 1))  # not a step twice
 
     for name in ("adapter_model.safetensors", "adapter_config.json"):
         assert (Path(job.out) / name).read_bytes() == (Path(whole.out) / name).read_bytes()
     assert not list(Path(job.work).iterdir())
-    facts, whole_facts = (json.loads((Path(folder) / "train.json").read_text()) for folder in (job.out, whole.out))
     assert facts["losses"] == whole_facts["losses"]
+    assert facts["validation"] == whole_facts["validation"]
     assert facts["losses"][-1] < facts["losses"][0] / 2
     assert facts["tokens"] == whole_facts["tokens"]
     # Steps that a kill made void and the start of three processes were paid for as well.
@@ -72,8 +94,67 @@ def test_kill_and_stop_and_resume_end_with_the_same_bits(job: TrainJob, tmp_path
     assert facts["gpu_seconds"] == 0 or torch.cuda.is_available()
 
 
+def test_the_best_checkpoint_becomes_the_adapter_and_what_it_was_worth_is_true(job: TrainJob, tiny_llm: Path) -> None:
+    """Against plain transformers: the loss of whole prompts one by one, and what `generate` writes freely."""
+    train(dataclasses.replace(job, training=dataclasses.replace(job.training, steps=40, validate_every=8)))
+    facts = json.loads((Path(job.out) / "train.json").read_text())["validation"]
+    assert facts["step"] == [8, 16, 24, 32, 40]
+    best = facts["step"].index(facts["best_step"])
+
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_llm), job.out).eval()
+    tokenizer = AutoTokenizer.from_pretrained(tiny_llm)
+    shared, examples = read_examples(Path(job.samples), tokenizer)
+    losses = torch.stack([label_loss(model, shared, [example]) * len(example.label) for example in examples])
+    assert facts["loss"][best] == pytest.approx(losses.sum().item() / sum(len(example.label) for example in examples), rel=1e-5)
+
+    exact = 0
+    for pair, example in zip(permutations(range(6), 2), examples, strict=True):
+        prompt = torch.tensor([shared + example.prompt])
+        written = model.generate(input_ids=prompt, do_sample=False, max_new_tokens=40)[0, prompt.shape[1] :].tolist()
+        others = [text for cluster, text in enumerate(DESCRIPTIONS) if cluster not in pair]
+        exact += written[-1] == tokenizer.eos_token_id and tokenizer.decode(written[:-1]) in [" " + text for text in others]
+    assert facts["exact_match_rate"][best] == pytest.approx(exact / 30)
+    assert exact > 0
+
+
+def test_a_model_that_our_engine_cannot_ask_is_validated_by_its_loss(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(model: object, longest: int, training: bool = False, inference: bool = False) -> None:
+        if inference:
+            raise BadInput("it cannot be asked")
+
+    monkeypatch.setattr(suits, "check", check)
+    short = dataclasses.replace(job.training, steps=4, validate_every=2)
+    train(dataclasses.replace(job, training=short, engine="vllm"))
+    facts = json.loads((Path(job.out) / "train.json").read_text())["validation"]
+    assert facts["exact_match_rate"] == [None, None]
+    assert facts["best_step"] == facts["step"][facts["loss"].index(min(facts["loss"]))]
+
+
+def test_training_ends_early_where_nothing_improves(job: TrainJob) -> None:
+    still = dataclasses.replace(job.training, learning_rate=1e-9, steps=60, validate_every=2, patience=2, cooldown=0.5)
+    train(dataclasses.replace(job, training=still))
+    facts = json.loads((Path(job.out) / "train.json").read_text())
+    assert facts["steps"] == 12  # the third validation is the second without improvement, and half of the steps cool down
+    assert facts["validation"]["best_step"] in facts["validation"]["step"]
+    assert len(facts["losses"]) == 12
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_at_once(job: TrainJob, tiny_llm: Path, tmp_path: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(tiny_llm)
+    with torch.no_grad():
+        model.model.norm.weight[0] = float("nan")
+    model.save_pretrained(tmp_path / "nan")
+    AutoTokenizer.from_pretrained(tiny_llm).save_pretrained(tmp_path / "nan")
+    broken = dataclasses.replace(job, training=dataclasses.replace(job.training, base_model=str(tmp_path / "nan")))
+    with pytest.raises(ValueError, match=r"not all finite|loss of step 1 is nan.*lower training\.learning_rate"):
+        train(broken)
+    wild = dataclasses.replace(job.training, learning_rate=1e30)
+    with pytest.raises(ValueError, match=r"loss of step \d is (nan|inf).*lower training\.learning_rate"):
+        train(dataclasses.replace(job, training=wild, work=str(tmp_path / "wild")))
+
+
 def test_plain_peft_loads_the_adapter(job: TrainJob, tiny_llm: Path) -> None:
-    train(dataclasses.replace(job, training=dataclasses.replace(job.training, steps=3)))
+    train(dataclasses.replace(job, training=dataclasses.replace(job.training, steps=3), validation=None))
     base = AutoModelForCausalLM.from_pretrained(tiny_llm)
     tokens = torch.arange(10)[None]
     before = base(tokens).logits
@@ -169,10 +250,3 @@ def test_the_order_is_one_permutation_after_another() -> None:
     assert all(sorted(drawn[epoch * 10 : epoch * 10 + 10]) == list(range(10)) for epoch in range(6))
     assert drawn[:10] != drawn[10:20]
     assert len(batch_of(0, 3, training)) == 4  # fewer samples than a batch: it wraps into the next epoch
-
-
-def test_the_learning_rate_rises_and_falls() -> None:
-    rates = [rate(step, Training(steps=20, warmup=0.1)) for step in range(20)]
-    assert rates[:3] == [0.5, 1.0, 1.0]
-    assert rates[2:] == sorted(rates[2:], reverse=True)
-    assert 0 < rates[-1] < 0.02

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interests.samples import curate, missing_labels
+from interests.samples import curate, draw_pairs, missing_labels, thin
 from tests.interests.tables import Counts, counts_of, table
 
 
@@ -42,3 +42,18 @@ def test_row_order_does_not_matter_and_labels_are_uniform(counts: Counts, per_la
     for c1, c2, c in kept:
         left_out = [n for triple, n in counts.items() if triple[2] == c and triple not in kept]
         assert counts[c1, c2, c] >= max(left_out, default=0)
+
+
+def test_a_thinned_set_has_as_many_of_every_label_as_it_can() -> None:
+    samples = curate(table({(c1, (c1 + 1) % 6, c): 1 for c1 in range(6) for c in range(6) if c not in (c1, (c1 + 1) % 6)}), 4)
+    assert Counter(thin(samples, 12)["c_next"].to_pylist()) == dict.fromkeys(range(6), 2)
+    assert thin(samples, 24).equals(samples)
+
+
+def test_drawn_pairs_are_the_same_every_time_and_favour_nobody() -> None:
+    drawn = draw_pairs(40, 400).to_pylist()
+    assert drawn == draw_pairs(40, 400).to_pylist() == sorted(drawn, key=lambda pair: (pair["c1"], pair["c2"]))
+    assert len({(pair["c1"], pair["c2"]) for pair in drawn}) == 400
+    assert all(pair["c1"] != pair["c2"] for pair in drawn)
+    assert all(17 < sum(pair[name] for pair in drawn) / 400 < 22 for name in ("c1", "c2"))  # 19.5 if ids play no part
+    assert draw_pairs(4, 400).num_rows == 12

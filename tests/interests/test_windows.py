@@ -13,21 +13,37 @@ def day(text: str) -> datetime:
 
 
 def test_by_hand() -> None:
-    window, test = split(datetime(2017, 7, 1, tzinfo=UTC), Windows(days=90, test_days=28))
+    windows = split(datetime(2017, 7, 1, tzinfo=UTC), Windows(days=90, test_days=28, validation_days=14))
 
-    assert test == Window(datetime(2017, 6, 3, tzinfo=UTC), datetime(2017, 7, 1, tzinfo=UTC))
-    assert window == Window(datetime(2017, 3, 5, tzinfo=UTC), datetime(2017, 6, 3, tzinfo=UTC))
-    assert before(test) == Window(datetime(2017, 5, 6, tzinfo=UTC), datetime(2017, 6, 3, tzinfo=UTC))
+    assert windows.test == Window(day("2017-06-03"), day("2017-07-01"))
+    assert windows.validation == Window(day("2017-05-20"), day("2017-06-03"))
+    assert windows.train == Window(day("2017-03-05"), day("2017-05-20"))
+    assert windows.history == Window(day("2017-03-05"), day("2017-06-03"))
+    assert before(windows.test) == Window(day("2017-05-06"), day("2017-06-03"))
 
 
-@given(st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)), st.integers(1, 400), st.integers(1, 400))
-def test_windows_touch_and_never_overlap(nominal: datetime, days: int, test_days: int) -> None:
-    window, test = split(nominal, Windows(days, test_days))
+@given(
+    st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),
+    st.integers(1, 400),
+    st.integers(1, 400),
+    st.integers(0, 399),
+)
+def test_windows_touch_and_never_overlap(nominal: datetime, days: int, test_days: int, validation_days: int) -> None:
+    validation_days %= days
+    train, validation, test = split(nominal, Windows(days, test_days, validation_days))
 
-    assert before(window).end == window.start
-    assert window.end == test.start
+    assert before(train).end == train.start
+    assert train.end == (validation.start if validation else test.start)
+    assert validation is None or validation.end == test.start
+    assert (validation is None) == (validation_days == 0)
     assert test.end == nominal
-    assert window.end - window.start == before(window).end - before(window).start == timedelta(days=days)
+    assert test.start - train.start == timedelta(days=days)
+    assert train.end - train.start == before(train).end - before(train).start == timedelta(days=days - validation_days)
+
+
+def test_a_validation_window_leaves_something_to_learn_from() -> None:
+    with pytest.raises(ValueError, match="14 of 14 days: nothing would be left"):
+        Windows(days=14, test_days=7, validation_days=14)
 
 
 @pytest.mark.parametrize("zone", [None, timezone(timedelta(hours=1))])

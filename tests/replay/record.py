@@ -149,6 +149,12 @@ async def measured_fine_tune(environment: WorkflowEnvironment, name: str) -> Han
     return await fine_tune(environment, name)
 
 
+async def validated_fine_tune(environment: WorkflowEnvironment, name: str) -> Handle:
+    """With a validation window, as the settings have it; the others are of the time before."""
+    async with running(environment, Steps()):
+        return await ended(await start(environment.client, "FineTune", replace(FINE_TUNE, windows=Windows(90, 28, 14)), name))
+
+
 async def measured_rag_refresh(environment: WorkflowEnvironment, name: str) -> Handle:
     return await rag_refresh(environment, name)
 
@@ -198,7 +204,7 @@ STORIES: dict[str, Callable[[WorkflowEnvironment, str], Coroutine[Any, Any, Hand
     story.__name__: story
     for story in (
         *(fine_tune, rag_refresh, rerun_then_approve, refresh_aborted, expired, build_clusters),
-        *(measured_fine_tune, measured_rag_refresh),
+        *(measured_fine_tune, measured_rag_refresh, validated_fine_tune),
         *(doors, reset_then_approve, decided_in_postgres),
         *(evaluate_drift, evaluate_refresh, evaluate_answers, evaluate_retrieval),
     )

@@ -22,6 +22,7 @@ from contracts import (
     CountsRef,
     CountTriples,
     CurateSamples,
+    CurateValidation,
     Evaluate,
     Evaluation,
     ExpireReview,
@@ -48,6 +49,7 @@ from contracts import (
     SuccessorsRef,
     TableRef,
     Train,
+    ValidationRef,
     Verdict,
     WriteReport,
 )
@@ -163,6 +165,11 @@ class Steps:
         async def curate_samples(request: CurateSamples) -> SamplesRef:
             note("curate_samples", request)
             return SamplesRef("file:///s", "s", 240, 24)
+
+        @activity.defn
+        async def curate_validation(request: CurateValidation) -> ValidationRef:
+            note("curate_validation", request)
+            return ValidationRef("file:///v", "v", request.counts, 128, 128)
 
         @activity.defn
         async def train(request: Train) -> ModelRef:

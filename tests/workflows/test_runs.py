@@ -1,5 +1,6 @@
 """What each update does, in which order, and what windows it asks for."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import uuid4
@@ -49,6 +50,25 @@ async def test_fine_tune_goes_from_counts_to_publication(time_skipping: Workflow
         "evaluate",
         "publish",
     ]
+
+
+async def test_a_validation_window_is_counted_and_handed_to_training(time_skipping: WorkflowEnvironment) -> None:
+    steps = Steps()
+    request = replace(FINE_TUNE, windows=Windows(90, 28, 14))
+    async with running(time_skipping, steps):
+        await (await start(time_skipping, request)).result()
+    counted = {number: r.window for number, r in enumerate(steps.of("count_triples"), start=1)}
+    assert {(window.start, window.end) for window in counted.values()} == {
+        (day("2017-08-01"), day("2017-10-16")),
+        (day("2017-10-16"), day("2017-10-30")),
+        (day("2017-10-30"), day("2017-11-27")),
+    }
+    (curated,), (held_out,), (train,) = (steps.of(name) for name in ("curate_samples", "curate_validation", "train"))
+    assert counted[curated.counts].end == counted[held_out.counts].start == day("2017-10-16")
+    assert held_out.curated == curated
+    assert train.validation.counts == held_out.counts
+    assert counted[steps.of("evaluate")[0].test_counts].start == day("2017-10-30")
+    assert steps.of("measure_quality")[0].window == Window(day("2017-08-01"), day("2017-10-30"))
 
 
 async def test_the_test_window_is_the_newest_part_and_follows_the_training_window(time_skipping: WorkflowEnvironment) -> None:
