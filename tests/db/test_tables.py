@@ -1,5 +1,6 @@
 import time
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -226,3 +227,18 @@ def test_a_table_of_761_clusters_is_compared_and_shown_without_a_python_object_f
     assert found.rows.num_rows == found.changed > len(c1) // 5
     first = found.rows.slice(0, 1).to_pylist()[0]
     assert (first["c1_name"], first["b_name"]) == (names[first["c1"]], names[first["b_next"]])
+
+
+def test_days_that_chose_a_checkpoint_are_not_held_out_from_its_model(conn: Connection) -> None:
+    cluster_set = world.add_clusters(conn)
+    learned, chose = world.add_counts(conn, cluster_set), world.add_counts(conn, cluster_set, n=4, day=14)
+    plain, validated = (
+        world.add_model(conn, cluster_set, learned, "plain"),
+        world.add_model(conn, cluster_set, learned, "validated", chose),
+    )
+    assert models.trained_until(conn, validated) - models.trained_until(conn, plain) == timedelta(days=14)
+    for model in (plain, validated):
+        world.evaluate(conn, tables.add(conn, world.request(model, learned, day=20 + model), world.mapping()).version)
+    until = models.trained_until(conn, plain)
+    assert models.newest_trained_before(conn, until, cluster_set) == models.get(conn, plain)
+    assert models.newest_trained_before(conn, models.trained_until(conn, validated), cluster_set) == models.get(conn, validated)

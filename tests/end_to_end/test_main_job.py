@@ -55,14 +55,19 @@ def test_a_fine_tune_that_passes_its_gates_is_published(stack: Stack, fine_tuned
     start, end = (datetime.fromisoformat(table[f"window_{edge}"]) for edge in ("start", "end"))
     windows = SETTINGS["fine_tune"]
     assert isinstance(windows, dict)
-    assert end == datetime.fromisoformat(NOMINAL).replace(tzinfo=UTC) - timedelta(days=windows["test_days"])
-    assert end - start == timedelta(days=windows["days"])
+    held_out = timedelta(days=windows["validation_days"] + windows["test_days"])
+    assert end == datetime.fromisoformat(NOMINAL).replace(tzinfo=UTC) - held_out
+    assert end - start == timedelta(days=windows["days"] - windows["validation_days"])
 
 
 def test_the_published_table_was_made_with_the_adapter_the_run_trained(stack: Stack, fine_tuned: Any) -> None:
     lineage = stack.json("tables", "show", str(fine_tuned["table"]))
     assert Artifacts(stack.home / "artifacts").find(lineage["adapter_uri"], lineage["adapter_hash"])
     assert lineage["recipe"]["steps"] == 300
+    assert lineage["validation_window_start"] == lineage["model_window_end"]
+    curve = lineage["validation"]
+    assert curve["best_step"] in curve["step"]
+    assert len(curve["step"]) == len(curve["loss"]) == len(curve["exact_match_rate"]) > 1
     assert (lineage["base_model"], lineage["predicate"]) == (str(stack.folder / "llm"), "quantity > 0")
     assert lineage["model_workflow_id"] == lineage["workflow_id"] == fine_tuned["workflow_id"]
     assert lineage["publications"][0]["actor"] == "driftline"
