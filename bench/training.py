@@ -188,7 +188,7 @@ class Setup:
         base, self.tokenizer = weights.load_causal_lm(asked.base_model)
         self.shared, self.examples = read_examples(Path(asked.samples), self.tokenizer)
         self.model = train.with_lora(base, self.training).train()
-        self.tokens = train.tokens_trained(self.shared, self.examples, self.training)
+        self.tokens = train.tokens_trained(self.shared, self.examples, self.training, self.steps)
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=self.training.learning_rate, weight_decay=0.0)
 
@@ -200,10 +200,10 @@ class Setup:
     def update(self, step: int) -> None:
         import torch
 
-        from engines.train import rate
+        from engines.schedule import rate
 
         for group in self.optimizer.param_groups:
-            group["lr"] = self.training.learning_rate * rate(step, self.training)
+            group["lr"] = self.training.learning_rate * rate(step, (), self.training)
         torch.nn.utils.clip_grad_norm_(self.parameters, self.training.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
