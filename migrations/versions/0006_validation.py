@@ -20,7 +20,7 @@ SELECT t.version, t.kind, t.nominal, t.rows, t.complete, t.prompts_hash, t.unsee
     (SELECT to_jsonb(e) - 'table_version' FROM evaluation e WHERE e.table_version = t.version ORDER BY id DESC LIMIT 1)
         AS evaluation,
     (SELECT coalesce(jsonb_agg(to_jsonb(g) - 'table_version' || coalesce(to_jsonb(r), '{{}}') ORDER BY g.opened_at), '[]')
-        FROM gate g LEFT JOIN review r USING (gate_id) WHERE g.table_version = t.version) AS gates,
+        FROM gate g LEFT JOIN verdict r USING (gate_id) WHERE g.table_version = t.version) AS gates,
     (SELECT coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.id), '[]') FROM publication p WHERE p.to_version = t.version)
         AS publications,
     t.cost,
