@@ -1,4 +1,4 @@
-"""What a training is validated on, and the two measures of it (design §7.3)."""
+"""What a training is validated on, and the two measures of it (design §3.13)."""
 
 from collections.abc import Callable, Iterator
 from itertools import groupby

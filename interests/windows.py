@@ -1,4 +1,4 @@
-"""The calendar of a run: pure date arithmetic, imported by workflows (design §3.4, §3.11)."""
+"""The calendar of a run: pure date arithmetic, imported by workflows (design §3.11, §3.13)."""
 
 from datetime import datetime, timedelta
 from typing import NamedTuple
