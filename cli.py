@@ -10,7 +10,7 @@ from rich.markup import escape
 from sqlalchemy.exc import OperationalError
 from temporalio.exceptions import TemporalError
 
-from commands import clusters, demo, evaluate, run, schedule, source, stack, tables
+from commands import clusters, demo, doctor, evaluate, run, schedule, source, stack, tables
 from commands import report as reports
 from commands import review as reviews
 from commands.output import DONE, FAILED, errors
@@ -28,6 +28,7 @@ app.command()(demo.demo)
 app.command()(stack.up)
 app.command()(stack.down)
 app.command()(stack.status)
+app.command()(doctor.doctor)
 app.command()(source.ingest)
 app.add_typer(clusters.app, name="clusters")
 app.add_typer(run.app, name="run")

@@ -6,6 +6,7 @@ Nested values are reached with two underscores, e.g. `DRIFTLINE_TRAINING__STEPS=
 
 import os
 import re
+import tomllib
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -142,10 +143,25 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        file = Path("driftline.toml")
-        if not file.exists():
-            file = Path(os.environ.get("DRIFTLINE_HOME", ".driftline")) / file
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+        return init_settings, env_settings, _Toml(settings_cls, settings_file())
+
+
+def settings_file() -> Path:
+    """Where the settings are read from; it need not be there."""
+    file = Path("driftline.toml")
+    return file if file.exists() else Path(os.environ.get("DRIFTLINE_HOME", ".driftline")) / file
+
+
+class _Toml(TomlConfigSettingsSource):
+    """Also of a file that Notepad saved, which begins with a byte order mark or is UTF-16."""
+
+    def _read_file(self, file_path: Any) -> dict[str, Any]:
+        content = file_path.read_bytes()
+        encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+        try:
+            return tomllib.loads(content.decode(encoding))
+        except ValueError as error:
+            raise ValueError(f"{file_path}: {error}") from None
 
 
 def _folder(model: str) -> str:

@@ -25,7 +25,7 @@ def ingest(settings: Set = None, json: Json = False) -> None:
         draw(found)
 
 
-def draw(found: Profile) -> None:
+def draw(found: Profile, findings: bool = True) -> None:
     for name, reading in (("event log", found.log), ("catalogue", found.catalogue)):
         if reading is not None:
             grid(f"how the {name} was read", ("", ""), _read(reading))
@@ -37,7 +37,7 @@ def draw(found: Profile) -> None:
         example = f"  (e.g. {found.examples[reason]})" if reason in found.examples else ""
         rows.append((f"dropped: {reason.replace('_', ' ')}", f"{count:,}{example}"))
     grid("event log", ("", ""), [(name, f"{v:,}" if isinstance(v, int) else v) for name, v in rows])
-    for finding in found.findings:
+    for finding in found.findings if findings else ():
         colour = "red" if finding.level == "error" else "yellow"
         console.print(f"[{colour}]{finding.level}:[/] {escape(finding.setting)}: {cell(finding.message)}", highlight=False)
 

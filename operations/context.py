@@ -55,7 +55,7 @@ class Context:
             Unreachable: nothing answers at the address.
         """
         if self._client is None:
-            self._client = await _connect(self.addressed)
+            self._client = await connect(self.addressed)
         return self._client
 
     def allow(self) -> None:
@@ -68,7 +68,8 @@ class Context:
         return not self.settings.temporal_address and embedded.status(self.settings.home).worker is None
 
 
-async def _connect(settings: Settings) -> Client:
+async def connect(settings: Settings) -> Client:
+    """Temporal at the settings' address. Raises Unreachable."""
     try:
         return await asyncio.wait_for(
             Client.connect(**settings.temporal(), data_converter=pydantic_data_converter, runtime=_quiet()), CONNECT_SECONDS

@@ -1,0 +1,32 @@
+"""`driftline doctor`: whether a run could start, before anything is started."""
+
+import typer
+from rich.markup import escape
+
+from commands.context import Set, load, wait_for
+from commands.output import FAILED, Json, cell, console, print_json
+from commands.source import draw as draw_source
+from operations import doctor as doctors
+
+COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
+
+
+def doctor(settings: Set = None, json: Json = False) -> None:
+    """Check the settings, the log and the catalogue, the addresses, the models and the disk. Nothing is started or written.
+
+    Exit codes: 0 a run can start (there may be warnings), 1 it cannot, 2 the settings cannot be read.
+    """
+    found = wait_for(doctors.check_up(load(settings)))
+    if json:
+        print_json({"healthy": found.healthy, "checks": found.checks, "profile": found.profile})
+    else:
+        if found.profile:
+            draw_source(found.profile, findings=False)
+        for check in found.checks:
+            console.print(
+                f"[{COLOURS[check.level]}]{check.level:8}[/] {escape(check.about)}: {cell(check.message)}", highlight=False
+            )
+            if check.level != "ok" and check.mend and check.mend not in check.message:
+                console.print(f"         [dim]→[/] {cell(check.mend)}", highlight=False)
+    if not found.healthy:
+        raise typer.Exit(FAILED)
