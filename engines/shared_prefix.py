@@ -17,8 +17,6 @@ from engines.attention import check_plain, exchanged, handed
 Layers = Mapping[int, tuple[torch.Tensor, torch.Tensor]]
 """Keys and values by the number of the layer. Layers without attention have none; values may be narrower than keys."""
 NAME = "driftline_shared_prefix"
-QUERIES = 256
-"""Queries on a CPU that meet the prefix at a time: their scores stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,15 @@ class _Step:
     turn: torch.Tensor
     place: torch.Tensor
     hidden: torch.Tensor
+    masks: dict[int, torch.Tensor] = field(default_factory=dict)
+
+    def mask(self, group: int, dtype: torch.dtype) -> torch.Tensor:
+        """What is added to the scores of `group` heads at a time: [busy rows, 1, group · turns, places]."""
+        if group not in self.masks:
+            self.masks[group] = (
+                torch.zeros_like(self.hidden, dtype=dtype).masked_fill_(self.hidden, -torch.inf).repeat(1, 1, group, 1)
+            )
+        return self.masks[group]
 
 
 @dataclass
@@ -160,39 +167,37 @@ def _attention(
     keys, values = rows.add(module.layer_idx, key[0], value[0])
     shared, turns = keys.shape[1], step.hidden.shape[2]
     # Heads that share a key/value head are more queries to it.
-    query = query[0].unflatten(0, (shared, -1)) * scaling  # [kv heads, group, tokens, size]
+    query = query[0].unflatten(0, (shared, -1))  # [kv heads, group, tokens, size]
     group, size = query.shape[1], query.shape[-1]
     turned = query.new_zeros(len(keys), turns, shared, group, size)
     turned[step.row, step.turn] = query.permute(2, 0, 1, 3)
     turned = turned.permute(0, 2, 3, 1, 4).flatten(2, 3)  # [rows, kv heads, group · turns, size]
-    hidden = step.hidden.repeat(1, 1, group, 1)
-    own, weight = _attend(turned, keys, values, hidden)
+    own, weight = attend(turned, keys, values, scaling, step.mask(group, query.dtype))
     own = own.unflatten(2, (group, turns))[step.row, :, :, step.turn]  # [tokens, kv heads, group, size]
     weight = weight.unflatten(2, (group, turns))[step.row, :, :, step.turn]
     if rows.prefix.length:
-        before, theirs = _attend_in_parts(query.flatten(1, 2), *rows.prefix.layers[module.layer_idx])
-        before, theirs = (found.unflatten(1, (group, -1)).movedim(2, 0) for found in (before, theirs))
+        before, theirs = attend(
+            query.flatten(1, 2)[None], *(kept[None] for kept in rows.prefix.layers[module.layer_idx]), scaling
+        )
+        before, theirs = (found[0].unflatten(1, (group, -1)).movedim(2, 0) for found in (before, theirs))
         own = torch.lerp(own, before, torch.sigmoid(theirs - weight)[..., None].to(own.dtype))
     return own.flatten(1, 2)[None], None
 
 
-def _attend(
-    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, hidden: torch.Tensor | None = None
+def attend(
+    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scaling: float, mask: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Softmax attention [..., queries, size], and the log of its denominator [..., queries]."""
-    scores = query @ keys.transpose(-1, -2)
-    if hidden is not None:
-        scores.masked_fill_(hidden, -torch.inf)
-    most = scores.amax(-1, keepdim=True)
-    scores = scores.sub_(most).exp_()
-    total = scores.sum(-1, keepdim=True, dtype=torch.float32)
-    return (scores @ values) / total.to(values.dtype), (most + total.log())[..., 0]
+    """Softmax attention [rows, heads, queries, size], and the log of its denominator, float32 [rows, heads, queries].
 
-
-def _attend_in_parts(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    parts = query.split(QUERIES if query.device.type == "cpu" else query.shape[1], dim=1)
-    found = [_attend(part, keys, values) for part in parts]
-    return torch.cat([one for one, _ in found], dim=1), torch.cat([weight for _, weight in found], dim=1)
+    Scores are float32, whatever the model computes in. `mask` is added to them.
+    """
+    if query.device.type == "cpu" and query.shape[-1] == values.shape[-1]:
+        return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, keys, values, attn_mask=mask, scale=scaling)
+    scores = (query @ keys.transpose(-1, -2)).float() * scaling
+    if mask is not None:
+        scores += mask
+    weight = scores.logsumexp(-1)
+    return scores.sub_(weight[..., None]).exp_().to(values.dtype) @ values, weight
 
 
 AttentionInterface.register(NAME, _attention)

@@ -1,0 +1,51 @@
+"""What bfloat16 costs the real SmolLM2 of 30 layers, beside its float32 logits: ours no more than the model's own attention."""
+
+import pytest
+import torch
+
+from contracts import BadInput
+from engines import suits, weights
+from engines.suits import Probe
+from engines.tokens import Segments
+from tests.engines.conftest import DESCRIPTIONS, SHARED, first, rest
+
+NOISE = 1.25
+"""Two roundings of one model, its two attentions, differ by up to that factor in their mean square error."""
+
+
+@pytest.fixture(scope="module")
+def probes() -> tuple[object, list[Probe], list[torch.Tensor]]:
+    """The model, texts, and their logits in float32: real prompts of one block with their answers, and words without a sense."""
+    try:
+        model, tokenizer = weights.load_causal_lm("smollm2")
+    except BadInput as error:
+        pytest.skip(str(error))
+    segments = Segments(tokenizer)
+    rows = [segments.of(rest(c2)) + segments.label(" " + DESCRIPTIONS[c2 - 1])[:-1] for c2 in range(1, 5)]
+    generator = torch.Generator().manual_seed(0)
+    words = torch.randint(20, 49_000, (60,), generator=generator).tolist()
+    probes = [Probe(segments.start(SHARED) + segments.of(first(0)), rows), Probe(words[:20], [words[20:35], words[35:]])]
+    with torch.inference_mode():
+        exact = [suits._by_itself(model.eval(), probe) for probe in probes]
+    return model.to(torch.bfloat16), probes, exact
+
+
+def test_our_attentions_round_no_worse_than_the_model_s_own(probes: tuple[object, list[Probe], list[torch.Tensor]]) -> None:
+    model, texts, exact = probes
+
+    def error(logits: suits.Logits) -> float:
+        """Root of the mean square, over the logits' deviation."""
+        with torch.no_grad():
+            squares = [
+                (logits(model, probe) - whole).square().mean() / whole.var() for probe, whole in zip(texts, exact, strict=True)
+            ]
+        return float(torch.stack(squares).mean().sqrt())
+
+    own = []
+    for attention in ("sdpa", "eager"):
+        model.set_attn_implementation(attention)  # type: ignore[attr-defined]
+        own.append(error(suits._by_itself))
+    model.set_attn_implementation("sdpa")  # type: ignore[attr-defined]
+    assert 0 < max(own) < 0.1
+    assert error(suits._by_rows) < NOISE * max(own)
+    assert error(suits._by_tree) < NOISE * max(own)
