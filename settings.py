@@ -51,6 +51,8 @@ class RagRefreshWindows(Windows):
     """Days of log to retrieve from."""
     test_days: Days = 7
     """Days after them, up to the run's nominal time, that judge the candidate and are never retrieved from."""
+    validation_days: Annotated[int, Field(ge=0, le=36_525)] = 0
+    """The newest of `days`: nothing is retrieved from them, so that they can choose. 0: none."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -60,9 +62,9 @@ class Schedule:
     fine_tune_day: int = Field(default=1, ge=1, le=28)
     """Day of the month."""
     rag_refresh_every: WholeDays = timedelta(days=2)
-    """Whole days: a run's data ends at a midnight."""
+    """Time between two starts, counted from 1970. Whole days; see the note below."""
     hour: int = Field(default=3, ge=0, le=23)
-    """Of both. A run's data ends at the midnight before, so this is how long the log has to arrive."""
+    """Hour (UTC) at which both updates start. A run's data ends at the midnight before, so that late events arrive."""
     catchup: timedelta = timedelta(days=2)
     """How late a start that was missed (Temporal was down) is still made up for."""
 
@@ -81,6 +83,7 @@ class Settings(BaseSettings):
     temporal_address: str = ""
     """Empty: the embedded Temporal."""
     temporal_namespace: str = "default"
+    """Temporal's namespace. `driftline up` makes it where it is missing."""
     temporal_tls: bool = False
     """An API key implies it."""
     temporal_api_key: str = Field(default="", repr=False)
@@ -88,11 +91,13 @@ class Settings(BaseSettings):
     temporal_ui: str = ""
     """Where Temporal's web UI is, for the links that the command line prints."""
     metrics_host: str = "127.0.0.1"
+    """Where the worker's metrics port listens."""
     metrics_port: int = 0
     """Prometheus port of a worker; 0 takes a free one."""
     drain: timedelta = timedelta(seconds=30)
     """How long a worker that was asked to stop lets its activities finish."""
     channel: str = "default"
+    """The channel that runs publish on, and that `lookup` and `tables` read."""
 
     source: Source = Source()
     clusters: Clusters = Clusters()

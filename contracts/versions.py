@@ -89,7 +89,7 @@ class Cost:
     """What a child process spent on training or on bulk inference, over all of its attempts."""
 
     tokens: int
-    """Trained: of prompts and labels, once per step they are in. Forwarded: that the LLM was fed, shared prefixes once."""
+    """Training: tokens of prompts and labels, summed over all steps. Inference: tokens forwarded; a shared prefix counts once."""
     cpu_seconds: float
     gpu_seconds: float
     """Wall seconds in which a GPU was held; 0 on the CPU."""

@@ -52,7 +52,7 @@ def start(home: Path, state: State) -> State:
     stop(home)  # one that a start which was killed half-way has left
     _give_data(server, home)
     if not (server.data / "PG_VERSION").exists():
-        # initdb refuses a locale that the machine does not have, and sorts by the one that it has.
+        # Pin the C locale: initdb fails on a missing locale, and would otherwise take this machine's collation.
         with _environment(LC_ALL="C"):
             server.run("initdb", "--auth=trust", "--encoding=utf8", "-U", SUPERUSER, "-D", str(server.data))
     password = state.postgres_url.rpartition("@")[0].rpartition(":")[2]

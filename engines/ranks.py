@@ -1,6 +1,6 @@
 """Several processes that share one training, one per GPU: started with torchrun's variables, and ended together (docs/adr/0014).
 
-The one that was asked to do the job does no work of its own: it passes a SIGTERM on and reports how the others ended.
+The launcher only starts the ranks, forwards SIGTERM, and turns their exit codes into its own.
 """
 
 import os

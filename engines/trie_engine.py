@@ -1,4 +1,5 @@
-"""Bulk inference over all pairs: what prompts share once, no padding, a trie over the answers, forced tokens without a step.
+"""Bulk inference over all pairs. Shared prefixes are computed once, rows are packed without padding, a token trie limits the
+answers, and unambiguous tokens are appended without a decoding step.
 
 Greedy constrained decoding, equal to `generate(do_sample=False, prefix_allowed_tokens_fn=…)` pair by pair. Along the way every
 token of the answer, the end token included, is compared with the unconstrained argmax: one pass also tells whether free greedy

@@ -25,9 +25,9 @@ Floats = NDArray[np.float64]
 Vectors = NDArray[np.float32]
 
 SAMPLED = 96
-"""Rows per part that centres are found on …"""
+"""Centres are found on a sample of so many rows per part."""
 SAMPLE = 16_384
-"""… and at least so many in all."""
+"""Rows of that sample, at least."""
 SPREAD = 0.1
 """What a row counts for a centre beside its weight, in mean weights: a text without traffic has a topic, too."""
 NEAREST = 16
@@ -41,9 +41,9 @@ STEP, LONGEST_STEP = 0.02, 0.1
 FASTER, SLOWER = 1.3, 0.5
 """What the change is multiplied by while it goes on in one direction, and when it has gone too far."""
 RESTARTS = 8
-"""Other first centres that are tried …"""
+"""Other first centres that are tried, while `TRIED` allows it."""
 TRIED = 2**21
-"""… as long as rows times parts are fewer, over all of them."""
+"""Restarts are tried as long as rows times parts, over all of them, are fewer."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _sample(mass: Floats, size: int) -> tuple[Rows, Floats]:
 def _train(
     sample: _Sample, parts: int, bounds: Bounds, rng: np.random.Generator, chunks: Chunks
 ) -> tuple[float, Vectors, Vectors]:
-    """The sample's inertia, less what no centre changes; centres [parts, d]; prices [parts]."""
+    """The sample's inertia up to a constant, the sum of squared norms; centres [parts, d]; prices [parts]."""
     centres, prices = _seeds(sample, parts, rng), np.zeros(parts, dtype=np.float32)
     part = np.full(len(sample.weight), -1, dtype=np.int32)
     for _ in range(ROUNDS):

@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 Vectors = NDArray[np.float32]
 
 NEIGHBOURS = 32
-"""Parts that a part trades with, nearest first; and the lightest, which has room, or the heaviest, which has rows to spare."""
+"""An over- or underweight part exchanges rows with so many of its nearest parts, and with the lightest (or heaviest) one."""
 LEAST = 1e-9
 """A smaller gain is rounding."""
 

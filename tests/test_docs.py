@@ -27,39 +27,6 @@ CONFIGURATION = ROOT / "docs" / "configuration.md"
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 BEGIN, END = "<!-- settings: written by `python -m tests.test_docs` -->", "<!-- end of settings -->"
 
-WORDS = {
-    "temporal_namespace": "Temporal's namespace. `driftline up` makes it where it is missing.",
-    "metrics_host": "Where the worker's metrics port listens.",
-    "source.user": "The user's id.",
-    "source.item": "The item's id in the log.",
-    "channel": "The channel that runs publish on, and that `lookup` and `tables` read.",
-    "clusters.seed": "Of the first centres.",
-    "clusters.slack": "How far a node's share of the traffic may lie from an equal share, relative to it. From 0 to 1.",
-    "sequences.dedup": "`first` keeps a cluster's first occurrence in the window, `adjacent` collapses repeats in a row.",
-    "samples.pairs_per_label": "Most frequent pairs that are kept for each label.",
-    "training.rank": "Rank of the LoRA matrices, on all linear layers.",
-    "training.alpha": "LoRA's scale; the update is multiplied by alpha / rank.",
-    "training.learning_rate": "Peak rate of AdamW.",
-    "training.batch_size": "Samples in a step.",
-    "training.max_grad_norm": "Gradients are clipped to this norm.",
-    "training.checkpoint_every": "Steps between checkpoints. It changes no weight.",
-    "training.seed": "Of LoRA's first weights and of the samples' order. Attempt n of a run adds n − 1.",
-    "retrieval.granularity": "`instance`: successors of this very pair. `global`: one list of triples for all pairs.",
-    "retrieval.similarity": "`frequency`, or `trend`: the largest growth of a share since the window before.",
-    "retrieval.top_k": "`instance` only: successors on the retrieved line.",
-    "generation.batch_size": "Pairs that are decoded together. More need more memory.",
-    "gates.min_exact_match_rate": "Below it the candidate is stopped. A share, 0.9 is 90 %.",
-    "gates.min_recall": "Test-set recall below it stops the candidate. A share.",
-    "gates.review": "`on_failure`: a person decides on candidates that a gate stops. `always`: on every candidate.",
-    "gates.remind_every": "How often the log reminds of a candidate that waits.",
-    "gates.expire_after": "When an unanswered review ends; nothing is published.",
-    "schedule.rag_refresh_every": "Time between two starts, counted from 1970. Whole days; see the note below.",
-    "windows.days": "Days of log to count: trained on, or retrieved from.",
-    "rag_refresh.validation_days": "The newest of `days`: nothing is retrieved from them, so that they can choose. 0: none.",
-    "windows.test_days": "Days after them, up to the nominal time: the test window.",
-}
-"""Where the code's own line is missing, or says less than a reader of the page needs."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
@@ -104,7 +71,7 @@ def settings_table() -> str:
 
 
 def _setting(owner: type, field: str, name: str, value: object) -> Setting:
-    meaning = WORDS.get(name) or WORDS.get(f"{owner.__name__.lower()}.{field}") or _docstrings(owner).get(field, "")
+    meaning = _docstrings(owner).get(field, "")
     return Setting(name, _shown(value), meaning)
 
 

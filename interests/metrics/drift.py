@@ -40,7 +40,7 @@ class Lag:
     drift: Estimate
     """ceiling − across, paired."""
     unevenness: float | None = None
-    """u, the mean over what `ceiling` is the mean of: `ceiling` + u is the ceiling before the correction."""
+    """Mean correction for unequal sample sizes. `ceiling` has it subtracted already; add it to get the uncorrected ceiling."""
 
 
 @dataclass(frozen=True)

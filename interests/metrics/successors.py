@@ -66,7 +66,7 @@ def no_successors(n_clusters: int, k: int) -> Successors:
 
 
 def slices(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Rows that come sorted by c1, in parts of `SLICE` rows and the rest of the last c1; the same however the batches are cut."""
+    """Re-batches rows sorted by c1 into tables of about `SLICE` rows, no c1 split; their bounds do not depend on the batches."""
     held: list[pa.RecordBatch] = []
     for batch in batches:
         held.append(batch)

@@ -1,8 +1,8 @@
 """What unequal sample sizes do to a Jaccard similarity, so that a log that grows does not look like one that drifts.
 
-A larger sample gives a steadier list. A small and a large sample of one distribution are less alike than two small and two large
-ones are on average, so the mean of two windows' ceilings is out of reach for their halves when one window is larger. By how much
-is seen inside a single window, where nothing drifts: a half and the other half thinned, against both thinned and neither.
+A small and a large sample of one distribution overlap less than two equal ones, even without drift. So across two windows of
+unequal size Jaccard falls below the mean of their ceilings. By how much is measured inside a single window, where nothing
+drifts: a half against the other half thinned, beside both halves thinned and neither.
 """
 
 import numpy as np
