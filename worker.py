@@ -100,6 +100,7 @@ def roles(resources: Resources) -> dict[str, Role]:
         reviews.record_verdict,
         reviews.expire_review,
         reviews.closed_review,
+        reviews.supersede,
     ]
     evaluations: list[type] = [EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval]
     return {
@@ -144,7 +145,7 @@ async def serve(settings: Settings, names: list[str]) -> None:
     client = await Client.connect(
         **settings.temporal(), data_converter=pydantic_data_converter, runtime=Runtime(telemetry=telemetry)
     )
-    made = workers(client, Resources(engine, settings.home.absolute()), names, settings.drain)
+    made = workers(client, Resources(engine, settings.home.absolute(), settings.gates), names, settings.drain)
     running = [asyncio.create_task(worker.run()) for worker in made]
     asked = asyncio.create_task(stop.wait())
     try:

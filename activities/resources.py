@@ -1,12 +1,13 @@
 """What every activity is given once, when its worker starts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 from activities.allowed import Allowed
 from activities.artifacts import Artifacts
+from contracts import Gates
 
 
 @dataclass(frozen=True)
@@ -15,10 +16,12 @@ class Resources:
     Attributes:
         engine: connections to Postgres.
         home: the state folder; workers that share runs must share it.
+        gates: who may decide on a candidate, by the settings of this worker.
     """
 
     engine: Engine
     home: Path
+    gates: Gates = field(default_factory=Gates)
 
     @property
     def artifacts(self) -> Artifacts:

@@ -3,13 +3,17 @@
 Histories have three of them under the names of before, when the stop was called a gate.
 """
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, replace
 
 from temporalio import activity
+from temporalio.service import RPCError, RPCStatusCode
 
 import db.reviews
+from activities.principals import principal_of
 from activities.resources import Resources
-from contracts import ClosedReview, ExpireReview, FindReview, OpenReview, Verdict
+from contracts import BadInput, ClosedReview, ExpireReview, FindReview, OpenReview, Supersede, Verdict, barred
+from db.reviews import Review
 
 
 @dataclass(frozen=True)
@@ -24,8 +28,19 @@ class ReviewActivities:
             return db.reviews.closed(connection, review.review_id)
 
     @activity.defn
-    def record_verdict(self, verdict: Verdict) -> bool:
-        """False when the review already ended otherwise."""
+    async def record_verdict(self, verdict: Verdict) -> bool:
+        """False when the review already ended otherwise. An authenticated sender is the reviewer, whatever the verdict says.
+
+        Raises:
+            BadInput: whoever it is may not decide, by the settings of this worker.
+        """
+        sender = await principal_of(verdict)
+        given = replace(verdict, reviewer=sender, known_by="principal") if sender else replace(verdict, known_by="claimed")
+        if reason := barred(given.reviewer, given.known_by, self.resources.gates):
+            raise BadInput(reason)
+        return await asyncio.to_thread(self._record, given)
+
+    def _record(self, verdict: Verdict) -> bool:
         with self.resources.engine.begin() as connection:
             return db.reviews.record_verdict(connection, verdict)
 
@@ -41,3 +56,19 @@ class ReviewActivities:
         """How it ended; None while it waits."""
         with self.resources.engine.connect() as connection:
             return db.reviews.closed(connection, request.review_id)
+
+    @activity.defn
+    async def supersede(self, request: Supersede) -> int:
+        """Close the reviews of older candidates that wait, and tell their runs. Returns how many this candidate superseded."""
+        closed = await asyncio.to_thread(self._supersede, request)
+        for review in closed:
+            try:
+                await activity.client().get_workflow_handle(review.workflow_id).signal("decided")
+            except RPCError as error:
+                if error.status != RPCStatusCode.NOT_FOUND:  # its run has ended
+                    raise
+        return len(closed)
+
+    def _supersede(self, request: Supersede) -> list[Review]:
+        with self.resources.engine.begin() as connection:
+            return db.reviews.supersede(connection, request.table, request.channel)

@@ -9,7 +9,7 @@ from commands.context import load, wait_for, warn_without_worker
 from commands.output import DONE, FAILED, Json, cell, console, errors, grid, percent, print_json
 from commands.report import draw as draw_findings
 from commands.run import both_names, finish
-from commands.tables import Actor, login
+from commands.tables import Actor, login, warn_of_channels
 from contracts import Decision, VerdictReply
 from db.reviews import Review
 from operations import reviews, runs
@@ -18,6 +18,16 @@ from operations.reviews import Evidence
 from report.content import Finding
 
 app = typer.Typer(help="Candidates that a gate has stopped: look at the evidence, then decide.", no_args_is_help=True)
+
+KNOWN = {
+    "login": "by the login of the operating system",
+    "oidc": "logged in",
+    "proxy": "by the proxy's login",
+    "principal": "authenticated by Temporal",
+    "claimed": "a name that the sender claims",
+    "system": "no person",
+}
+"""How a reviewer's name is known."""
 
 ReviewId = Annotated[str, typer.Argument(metavar="REVIEW", help="The review's id, as in `driftline review list`.")]
 Reason = Annotated[str, typer.Option(help="Why, for the record.")]
@@ -74,7 +84,8 @@ def draw(evidence: Evidence) -> None:
     for reason in e["reasons"].values():
         console.print(f"  [red]✗[/] {cell(reason)}", highlight=False)
     if not e["reasons"]:
-        console.print("  [green]✓[/] every gate passed; the settings ask for a review always")
+        why = "the newest verdict about the table is against it, or the settings ask for a review always"
+        console.print(f"  [green]✓[/] every gate passed; {why}")
     grid(
         "evidence",
         ("", "share"),
@@ -95,7 +106,7 @@ def draw(evidence: Evidence) -> None:
         console.print(f"[bold]report {report.version}[/]; the page: `driftline report {opened.candidate}`", highlight=False)
         draw_findings(TypeAdapter(tuple[Finding, ...]).validate_python(report.findings))
     if opened.decision:
-        who = f"[bold]{opened.decision}[/] by {cell(opened.reviewer)}"
+        who = f"[bold]{opened.decision}[/] by {cell(opened.reviewer)} ({cell(KNOWN[opened.known_by or 'claimed'])})"
         console.print(f"decided: {who}, {cell(opened.decided_at)} UTC: {cell(opened.reason)}")
     else:
         console.print(
@@ -121,19 +132,40 @@ def abort(review: ReviewId, actor: Actor = None, reason: Reason = "", wait: Wait
     raise typer.Exit(_decide("abort", review, actor, reason, wait, json))
 
 
+@app.command()
+def revoke(
+    what: Annotated[str, typer.Argument(metavar="TABLE|REVIEW", help="A table's version, or the review that approved it.")],
+    actor: Actor = None,
+    reason: Reason = "",
+    json: Json = False,
+) -> None:
+    """Take back that a table may be served, whoever or whatever approved it. Channels that serve it say so; roll them back."""
+    context = load()
+    table = int(what) if what.isdecimal() and len(what) < 12 else reviews.get(context, what).candidate
+    reply = reviews.revoke(context, table, actor or login(), reason, "claimed" if actor else "login")
+    _say(reply, json)
+    if reply.accepted and not json:
+        warn_of_channels(context, table=table)
+    raise typer.Exit(DONE if reply.accepted else FAILED)
+
+
 def _decide(decision: Decision, review: str, actor: str | None, reason: str, wait: bool, json: bool) -> int:
     context = load()
     found = reviews.get(context, review)
     reply = wait_for(submit(context, found, decision, actor or login(), reason))
     if reply.accepted and wait:
         return wait_for(_follow(context, found, decision, json))
+    _say(reply, json)
+    return DONE if reply.accepted else FAILED
+
+
+def _say(reply: VerdictReply, json: bool) -> None:
     if json:
         print_json(reply)
     elif reply.accepted:
         console.print(f"[green]accepted:[/] {cell(reply.message)}", highlight=False)
     else:
         errors.print(f"[red]not accepted:[/] {cell(reply.message)}", highlight=False)
-    return DONE if reply.accepted else FAILED
 
 
 async def submit(context: Context, review: Review, decision: Decision, reviewer: str, reason: str) -> VerdictReply:

@@ -32,8 +32,8 @@ def list_(json: Json = False) -> None:
     if json:
         print_json(found)
     else:
-        columns = ("id", "paused", "note", "next_starts", "running", "last_started")
-        rows = [(s.id, s.paused, s.note, s.next_starts[:2], s.running, s.last_started) for s in found]
+        columns = ("id", "paused", "note", "next_starts", "running", "last_started", "skipped", "missed")
+        rows = [(s.id, s.paused, s.note, s.next_starts[:2], s.running, s.last_started, s.skipped, s.missed) for s in found]
         grid("schedules", columns, rows)
 
 

@@ -75,3 +75,5 @@ def _draw(facts: dict[str, Any]) -> None:
         console.print(f"[yellow]table {review.candidate} waits for review[/]: `driftline review show {review.review_id}`")
     for channel, version in facts["channels"].items():
         console.print(f"channel [bold]{channel}[/] serves table [bold]{version}[/]")
+    for served in facts["not_approved"]:
+        console.print(f"[red]{cell(served.warning)}[/]", highlight=False)

@@ -9,6 +9,7 @@ from rich.tree import Tree
 from commands.context import load
 from commands.output import FAILED, Json, cell, console, errors, grid, percent, print_json
 from operations import channels, tables
+from operations.context import Context
 
 app = typer.Typer(help="Transition tables: every version, its lineage, and which one a channel serves.", no_args_is_help=True)
 
@@ -27,17 +28,18 @@ def login() -> str:
 @app.command("list")
 def list_(json: Json = False) -> None:
     """Every version, oldest first."""
-    found = tables.list_tables(load())
+    context = load()
+    found = tables.list_tables(context)
     if json:
         print_json(found)
         return
     if not found:
         console.print("no table yet: `driftline run fine-tune`")
         return
-    columns = ("version", "kind", "of", "window", "rows", "exact match", "recall", "chance", "failed gates", "channels")
+    names = ("version", "kind", "of", "window", "rows", "exact match", "recall", "chance", "failed gates", "approved", "channels")
     grid(
         "transition tables",
-        columns,
+        names,
         [
             (
                 t.version,
@@ -49,17 +51,27 @@ def list_(json: Json = False) -> None:
                 percent(t.recall),
                 percent(t.recall_chance),
                 t.failed_gates,
+                t.approved,
                 t.channels,
             )
             for t in found
         ],
     )
+    warn_of_channels(context)
+
+
+def warn_of_channels(context: Context, *, table: int | None = None, channel: str | None = None) -> None:
+    """Say of every channel, of those that serve `table`, or of one, that it serves what nobody approves any more."""
+    for served in channels.served(context):
+        if served.warning and table in (None, served.version) and channel in (None, served.channel):
+            errors.print(f"[red]{cell(served.warning)}[/]", highlight=False)
 
 
 @app.command()
 def show(version: Version, json: Json = False) -> None:
     """One version with its whole lineage: model, adapter, counts, windows, cluster set, prompts, decoding, run, reviewer."""
-    lineage = tables.lineage(load(), version)
+    context = load()
+    lineage = tables.lineage(context, version)
     if json:
         print_json(lineage)
         return
@@ -72,6 +84,7 @@ def show(version: Version, json: Json = False) -> None:
         else:
             tree.add(f"[dim]{name}[/] {cell(value)}", highlight=False)
     console.print(tree)
+    warn_of_channels(context, table=version)
 
 
 @app.command()
@@ -131,7 +144,7 @@ def history(channel: Channel = None, json: Json = False) -> None:
     if json:
         print_json(moves)
         return
-    columns = ("at", "channel", "action", "from", "to", "by", "reason", "gate")
+    columns = ("at", "channel", "action", "from", "to", "by", "reason", "review")
     rows = [(m.at, m.channel, m.action, m.from_version, m.to_version, m.actor, m.reason, m.gate_id) for m in moves]
     grid("publications", columns, rows)
 
@@ -143,7 +156,8 @@ def lookup(
     json: Json = False,
 ) -> None:
     """The novel interest to explore after C1 and then C2, as serving would read it."""
-    answer = tables.lookup(load(), c1, c2, channel)
+    context = load()
+    answer = tables.lookup(context, c1, c2, channel)
     if json:
         print_json(answer)
         return
@@ -151,3 +165,5 @@ def lookup(
     shown += [(f"[bold green]{cell(answer.c_next_name)}[/]", answer.c_next)]
     console.print(" → ".join(f"{name} [dim]({number})[/]" for name, number in shown), highlight=False)
     console.print(f"[dim]table {answer.version} on channel {answer.channel}, decoding {answer.decoding}[/]", highlight=False)
+    if not answer.approved:
+        warn_of_channels(context, channel=answer.channel)

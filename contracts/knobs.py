@@ -211,6 +211,12 @@ class Gates:
     """How often the log reminds of a candidate that waits."""
     expire_after: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(days=7)
     """When an unanswered review ends; nothing is published."""
+    supersede: Literal["refreshes", "always", "never"] = "refreshes"
+    """Whether a newer candidate of the same kind and channel ends an older one that waits."""
+    reviewers: tuple[str, ...] = ()
+    """Who may decide; empty: everybody. The worker's own settings count, not those of the run."""
+    claimed_names: bool = True
+    """Whether a reviewer's name counts that only the sender of a verdict says. The worker's own settings count."""
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, StringConstraints, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from contracts.knobs import Gates
 from contracts.versions import Evaluation, RunIds
 
 ID_LENGTH, NAME_LENGTH, REASON_LENGTH = 64, 200, 2000
@@ -89,6 +90,14 @@ class FindReview:
 
 
 @dataclass(frozen=True)
+class Supersede:
+    """`table` is a newer candidate for `channel`: older ones of its kind that wait for review need no verdict any more."""
+
+    table: int
+    channel: str
+
+
+@dataclass(frozen=True)
 class ClosedReview:
     """How a review ended: a person's decision, or `expired` or `superseded` by Driftline itself."""
 
@@ -107,6 +116,15 @@ class _LooseVerdict:
 
 
 _verdict, _loose_verdict = TypeAdapter(Verdict), TypeAdapter(_LooseVerdict)
+
+
+def barred(reviewer: str, known_by: KnownBy, gates: Gates) -> str | None:
+    """Why this person may not decide by these settings; None if they may."""
+    if gates.reviewers and reviewer not in gates.reviewers:
+        return f"{reviewer} is not among gates.reviewers"
+    if known_by == "claimed" and not gates.claimed_names:
+        return f"the name {reviewer} is only claimed by whoever sent the verdict, and gates.claimed_names is off"
+    return None
 
 
 def parse_verdict(raw: Any, strict: bool = True) -> Verdict | str:

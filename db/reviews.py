@@ -26,6 +26,7 @@ class Review:
     run_id: str
     waiting_since: datetime
     expires_at: datetime
+    channel: str | None
     decision: str | None
     reviewer: str | None
     known_by: KnownBy | None
@@ -124,6 +125,22 @@ def expire(conn: Connection, review_id: str, reason: str = "no verdict in time")
     return _close(conn, review_id, "expired", "driftline", reason, "system")
 
 
+def supersede(conn: Connection, table: int, channel: str) -> list[Review]:
+    """Close every review that waits for an older candidate of the same kind and channel. Asking again gives the same reviews.
+
+    Returns:
+        The reviews that this candidate has closed.
+    """
+    newer = tables.get(conn, table)
+    reason = f"table {table} of {newer.nominal:%Y-%m-%d} came"
+    for older in waiting(conn):
+        about = tables.get(conn, older.candidate)
+        if (about.kind, older.channel) == (newer.kind, channel) and about.nominal < newer.nominal:
+            _close(conn, older.review_id, "superseded", "driftline", reason, "system")
+    closed = _reviews().where(verdict.c.decision == "superseded", verdict.c.reason == reason, review.c.channel == channel)
+    return [Review(**row) for row in conn.execute(closed).mappings()]
+
+
 def waiting(conn: Connection) -> list[Review]:
     """Reviews without a verdict, longest waiting first."""
     query = _reviews().where(verdict.c.gate_id.is_(None)).order_by(review.c.opened_at, review.c.gate_id)
@@ -160,6 +177,6 @@ def _close(conn: Connection, review_id: str, decision: str, reviewer: str, reaso
 def _reviews() -> Select[Any]:
     columns: list[Any] = [review.c.gate_id.label("review_id"), review.c.table_version.label("candidate")]
     columns += [review.c.failed_gates, review.c.evidence, review.c.workflow_id, review.c.run_id]
-    columns += [review.c.opened_at.label("waiting_since"), review.c.expires_at]
+    columns += [review.c.opened_at.label("waiting_since"), review.c.expires_at, review.c.channel]
     columns += [verdict.c.decision, verdict.c.reviewer, verdict.c.known_by, verdict.c.reason, verdict.c.decided_at]
     return select(*columns).join(verdict, verdict.c.gate_id == review.c.gate_id, isouter=True)

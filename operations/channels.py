@@ -2,7 +2,7 @@
 
 import db.channels
 from contracts import Published
-from db.channels import Publication
+from db.channels import Publication, ServedTable
 from operations.context import Context
 
 
@@ -24,6 +24,12 @@ def roll_back(context: Context, channel: str | None, to: int | None, actor: str,
     """
     with context.engine.begin() as connection:
         return db.channels.rollback(connection, channel or context.settings.channel, to, actor=actor, reason=reason)
+
+
+def served(context: Context) -> list[ServedTable]:
+    """What each channel serves, and whether that may still be served."""
+    with context.engine.connect() as connection:
+        return db.channels.served(connection)
 
 
 def history(context: Context, channel: str | None = None) -> list[Publication]:

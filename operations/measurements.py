@@ -1,9 +1,11 @@
 """Measurements on one's own log: which days, the durable run that measures, and its numbers."""
 
+import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pydantic_core import to_json
 from temporalio.client import WorkflowHandle
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
@@ -76,13 +78,17 @@ def _held_out(context: Context, end: datetime, cluster_set: int | None, model: i
     return max(wanted, ended) if ended < end else wanted
 
 
+def workflow_id(what: str, asked: EvaluateInput) -> str:
+    """Kind, days, and a hash of everything that was asked."""
+    request = hashlib.sha256(to_json(asked)).hexdigest()[:8]
+    return f"evaluate-{what}-{asked.period.start:%Y-%m-%d}-{asked.period.end:%Y-%m-%d}-{request}"
+
+
 async def start(context: Context, what: str, asked: EvaluateInput) -> EvaluateHandle:
-    """Start a measurement, or join the one of the same days that is under way."""
+    """Start a measurement, or join the one of the same request that is under way: other settings are another measurement."""
     context.allow()
     client = await context.temporal()
-    name = f"evaluate-{what}-{asked.period.start:%Y-%m-%d}-{asked.period.end:%Y-%m-%d}" + (
-        f"-model-{asked.model}" if asked.model else ""
-    )
+    name = workflow_id(what, asked)
     try:
         return await client.start_workflow(
             WORKFLOWS[what], asked, id=name, task_queue=policies.WORKFLOWS, result_type=EvaluateOutcome

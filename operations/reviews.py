@@ -1,15 +1,17 @@
 """Reviews: the candidates that wait for a person, the evidence, and the verdict."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.service import RPCError, RPCStatusCode
 
 import db.reports
 import db.reviews
 import db.tables
-from contracts import Decision, VerdictReply
+from contracts import BadInput, Decision, KnownBy, Verdict, VerdictReply, barred, parse_verdict
 from db.reports import Report
 from db.reviews import Review
 from db.tables import InexactAnswer
@@ -56,8 +58,15 @@ def evidence(context: Context, review_id: str) -> Evidence:
 
 
 async def is_running(context: Context, review: Review) -> bool:
-    """Whether the run that opened the review can still take a verdict."""
-    return (await (await _opener(context, review)).describe()).status == WorkflowExecutionStatus.RUNNING
+    """Whether the run that opened the review can still take a verdict. A reset run can; one that retention has removed cannot."""
+    try:
+        found = await (await _opener(context, review)).describe()
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
+        return False
+    first = found.raw_description.workflow_execution_info.first_run_id
+    return found.status == WorkflowExecutionStatus.RUNNING and review.run_id in (found.run_id, first)
 
 
 async def submit(context: Context, review: Review, decision: Decision, reviewer: str, reason: str) -> VerdictReply:
@@ -66,21 +75,74 @@ async def submit(context: Context, review: Review, decision: Decision, reviewer:
     Raises:
         Unreachable: the run does not answer, most likely because no worker runs.
     """
-    if not await is_running(context, review):
-        with context.engine.begin() as connection:
-            db.reviews.expire(connection, review.review_id, "its run ended without a verdict")
-            ended = db.reviews.get(connection, review.review_id)
-        return VerdictReply(False, f"the run of review {review.review_id} has ended: {ended.decision} by {ended.reviewer}")
+    if decision == "revoke":
+        return revoke(context, review.candidate, reviewer, reason)
     verdict = {"gate_id": review.review_id, "decision": decision, "reviewer": reviewer, "reason": reason}
+    if isinstance(malformed := parse_verdict(verdict), str):
+        return VerdictReply(False, malformed)
+    if not await is_running(context, review):
+        return _ended(context, review)
     try:
         sent = (await _opener(context, review)).execute_update("verdict", verdict, result_type=VerdictReply)
         reply: VerdictReply = await asyncio.wait_for(sent, ANSWER_SECONDS)
     except WorkflowUpdateFailedError as error:
-        return VerdictReply(False, failure(error))
+        return VerdictReply(False, failure(error)) if await is_running(context, review) else _ended(context, review)
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
+        return _ended(context, review)  # another verdict ended the run in this very moment
     except TimeoutError:
         raise Unreachable(f"the run did not answer within {ANSWER_SECONDS:.0f} s: is a worker running?") from None
     return reply
 
 
+async def record(context: Context, review: Review, verdict: Verdict) -> VerdictReply:
+    """Put a verdict on record without the run, which is then told: for ways in that know who decides (`verdict.known_by`).
+
+    The run obeys what Postgres has, at the latest when its review expires.
+    """
+    if reason := barred(verdict.reviewer, verdict.known_by, context.settings.gates):
+        return VerdictReply(False, reason)
+    if not await is_running(context, review):
+        return _ended(context, review)
+    with context.engine.begin() as connection:
+        stored = db.reviews.record_verdict(connection, verdict)
+        stands = db.reviews.get(connection, review.review_id)
+    if not stored:
+        return VerdictReply(False, f"duplicate: {stands.reviewer} already decided {stands.decision!r}")
+    with suppress(RPCError):
+        await (await _opener(context, review)).signal("decided")
+    return VerdictReply(True, f"{verdict.decision} by {verdict.reviewer}")
+
+
+def revoke(context: Context, table: int, reviewer: str, reason: str, known_by: KnownBy = "claimed") -> VerdictReply:
+    """Take back that a table may be served, also after its run has ended. Channels that serve it say so; none is moved.
+
+    Raises:
+        BadInput: there is no such table.
+    """
+    checked = parse_verdict({"review_id": "none", "decision": "revoke", "reviewer": reviewer, "reason": reason})
+    if isinstance(checked, str):
+        return VerdictReply(False, checked)
+    if bar := barred(checked.reviewer, known_by, context.settings.gates):
+        return VerdictReply(False, bar)
+    with context.engine.begin() as connection:
+        db.tables.get(connection, table)
+        try:
+            db.reviews.revoke(connection, table, checked.reviewer, checked.reason, known_by)
+        except BadInput as error:
+            return VerdictReply(False, str(error))
+    return VerdictReply(True, f"table {table} is revoked by {checked.reviewer}")
+
+
+def _ended(context: Context, review: Review) -> VerdictReply:
+    """Its run takes no verdict any more: the review is closed, and whoever came is told how."""
+    with context.engine.begin() as connection:
+        db.reviews.expire(connection, review.review_id, "its run ended without a verdict")
+        ended = db.reviews.get(connection, review.review_id)
+    return VerdictReply(False, f"the run of review {review.review_id} has ended: {ended.decision} by {ended.reviewer}")
+
+
 async def _opener(context: Context, review: Review) -> WorkflowHandle[Any, Any]:
-    return (await context.temporal()).get_workflow_handle(review.workflow_id, run_id=review.run_id)
+    """The newest run of the workflow: a reset begins another one."""
+    return (await context.temporal()).get_workflow_handle(review.workflow_id)

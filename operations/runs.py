@@ -22,6 +22,13 @@ STARTING = "starting"
 POLL_SECONDS = 1.0
 
 
+SHOWN = (
+    *("FineTune", "RagRefresh", "BuildClusters"),
+    *("EvaluateDrift", "EvaluateRefresh", "EvaluateAnswers", "EvaluateRetrieval"),
+)
+"""Workflows that `newest` lists."""
+
+
 class RunFailed(RuntimeError):
     """A run ended with a fault; the message is the root cause's own."""
 
@@ -174,7 +181,7 @@ class RunSummary:
 
 
 async def newest(context: Context, limit: int = 8) -> list[RunSummary]:
-    """The newest updates and builds, newest first."""
+    """The newest updates, builds and evaluations, newest first."""
     client = await context.temporal()
     return [
         RunSummary(
@@ -183,5 +190,5 @@ async def newest(context: Context, limit: int = 8) -> list[RunSummary]:
             run.typed_search_attributes.get(attributes.STAGE),
             run.start_time,
         )
-        async for run in client.list_workflows("WorkflowType IN ('FineTune', 'RagRefresh', 'BuildClusters')", limit=limit)
+        async for run in client.list_workflows(f"WorkflowType IN ({', '.join(map(repr, SHOWN))})", limit=limit)
     ]

@@ -35,9 +35,12 @@ IDS = {"fine-tune": FINE_TUNE, "rag-refresh": RAG_REFRESH}
 
 
 def declared(settings: Settings) -> dict[str, Schedule]:
-    """Both schedules, by id. All times are UTC; overlap is skipped; only a short outage is caught up."""
-    when = settings.schedule
-    policy = SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=when.catchup)
+    """Both schedules, by id. All times are UTC; only a short outage is caught up.
+
+    A start is skipped while the run before is open, unless a newer candidate supersedes one that waits for review: it has to be
+    made to do so.
+    """
+    when, supersede = settings.schedule, settings.gates.supersede
     monthly = ScheduleCalendarSpec(
         day_of_month=[ScheduleRange(when.fine_tune_day)], hour=[ScheduleRange(when.hour)], comment="monthly fine-tune"
     )
@@ -47,16 +50,21 @@ def declared(settings: Settings) -> dict[str, Schedule]:
                 FineTune.run, fine_tune_input(settings), id=FINE_TUNE, task_queue=policies.WORKFLOWS
             ),
             spec=ScheduleSpec(calendars=[monthly]),
-            policy=policy,
+            policy=_policy(when.catchup, beside=supersede == "always"),
         ),
         RAG_REFRESH: Schedule(
             action=ScheduleActionStartWorkflow(
                 RagRefresh.run, rag_refresh_input(settings), id=RAG_REFRESH, task_queue=policies.WORKFLOWS
             ),
             spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=when.rag_refresh_every, offset=timedelta(hours=when.hour))]),
-            policy=policy,
+            policy=_policy(when.catchup, beside=supersede != "never"),
         ),
     }
+
+
+def _policy(catchup: timedelta, beside: bool) -> SchedulePolicy:
+    overlap = ScheduleOverlapPolicy.ALLOW_ALL if beside else ScheduleOverlapPolicy.SKIP
+    return SchedulePolicy(overlap=overlap, catchup_window=catchup)
 
 
 async def apply(context: Context) -> dict[str, str]:
@@ -87,6 +95,10 @@ class ScheduleState:
     running: list[str]
     """Ids of workflows."""
     last_started: datetime | None
+    skipped: int
+    """Starts that were left out because the run before was still open, since the schedule was made."""
+    missed: int
+    """Starts that were too old to be made up for when Temporal was back."""
 
 
 async def list_schedules(context: Context) -> list[ScheduleState]:
@@ -108,6 +120,8 @@ async def list_schedules(context: Context) -> list[ScheduleState]:
                 next_starts=[f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in found.info.next_action_times[:5]],
                 running=[action.workflow_id for action in found.info.running_actions],  # type: ignore[attr-defined]
                 last_started=actions[-1].scheduled_at if actions else None,
+                skipped=found.info.num_actions_skipped_overlap,
+                missed=found.info.num_actions_missed_catchup_window,
             )
         )
     return states

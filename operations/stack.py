@@ -22,6 +22,7 @@ import db.channels
 import db.connection
 import db.reviews
 import embedded
+from db.channels import ServedTable
 from db.reviews import Review
 from operations import runs
 from operations.context import Context, Unreachable
@@ -131,6 +132,8 @@ class Serving:
     runs: list[RunSummary]
     reviews: list[Review]
     channels: dict[str, int]
+    not_approved: list[ServedTable]
+    """Channels that serve a table which may no longer be served."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,7 @@ async def _serving(context: Context, open_doors: str) -> Serving:
     addressed = context.addressed
     newest = await runs.newest(context)
     with context.engine.connect() as connection:
-        waiting, channels = db.reviews.waiting(connection), db.channels.list_channels(connection)
+        waiting, served = db.reviews.waiting(connection), db.channels.served(connection)
     return Serving(
         db.connection.without_password(addressed.postgres_url),
         addressed.temporal_address,
@@ -166,7 +169,8 @@ async def _serving(context: Context, open_doors: str) -> Serving:
         open_doors,
         newest,
         waiting,
-        channels,
+        {table.channel: table.version for table in served},
+        [table for table in served if not table.approved],
     )
 
 

@@ -3,12 +3,14 @@
 from dataclasses import asdict, fields, replace
 from typing import Any
 
+import db.channels
 import db.measurements
 import db.reports
+import db.reviews
 import db.tables
 from contracts import Gates, ReportRef, Window
 from db.connection import Connection
-from report.content import Content, CostRow, Measured
+from report.content import Content, CostRow, Finding, Measured
 from report.findings import findings
 
 
@@ -53,7 +55,16 @@ def content(connection: Connection, table: int, gates: Gates) -> Content:
         min_exact_match_rate=gates.min_exact_match_rate,
         **newest,
     )
-    return replace(made, findings=said)
+    return replace(made, findings=(*_withdrawn(connection, table), *said))
+
+
+def _withdrawn(connection: Connection, table: int) -> list[Finding]:
+    """First of all: that a person's newest verdict is against the table, and where it is served all the same."""
+    newest = db.reviews.newest_verdict(connection, table)
+    if newest is None or newest.decision == "approve":
+        return []
+    served = [channel.warning for channel in db.channels.served(connection) if channel.version == table and channel.warning]
+    return [Finding("bad", f"Table {table} may not be served: {newest}."), *(Finding("bad", f"{text}.") for text in served)]
 
 
 def _cost(row: dict[str, Any]) -> CostRow:

@@ -28,6 +28,7 @@ from contracts import (
     Sequences,
     Source,
     StoreTable,
+    Supersede,
     TableRef,
     VerdictReply,
     Window,
@@ -44,6 +45,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.measurements import MeasurementActivities
     from activities.publication import PublicationActivities
     from activities.reports import ReportActivities
+    from activities.reviews import ReviewActivities
     from activities.tables import TableActivities
 
 _scheduled = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
@@ -60,6 +62,7 @@ class CandidateWorkflow(Stages):
     """The part of a workflow that answers engineers, and takes a candidate from its prompts to its end."""
 
     def __init__(self) -> None:
+        self.kind: Kind = "fine_tune"
         self.review = Review()
         self.status_now = RunStatus(stage="starting", attempt=1)
 
@@ -108,6 +111,7 @@ class CandidateWorkflow(Stages):
         retrieval: Retrieval | None = None,
     ) -> TableRef:
         """Bulk inference over every ordered pair, stored as a version."""
+        self.kind = kind
         self.enter("mapping")
         mapping = await self.answer(model, prompts, generation)
         self.enter("storing")
@@ -150,6 +154,9 @@ class CandidateWorkflow(Stages):
         )
         self.status_now = replace(self.status_now, evaluation=evaluation)
         attempt = self.status_now.attempt
+        if self._supersedes(gates) and workflow.patched("supersede-older"):
+            newer = Supersede(table.version, channel)
+            await workflow.execute_activity_method(ReviewActivities.supersede, newer, **policies.record)
         review = None
         if evaluation.failed_gates or evaluation.review_required or gates.review == "always":
             review = self._review(table, evaluation, gates, channel)
@@ -168,6 +175,9 @@ class CandidateWorkflow(Stages):
         published = await workflow.execute_activity_method(PublicationActivities.publish, request, **policies.record)
         self.enter(published.outcome)
         return RunOutcome(published.outcome, table.version, model.version, attempt)
+
+    def _supersedes(self, gates: Gates) -> bool:
+        return gates.supersede == "always" or (gates.supersede == "refreshes" and self.kind == "rag")
 
     def _review(self, table: TableRef, evaluation: Evaluation, gates: Gates, channel: str) -> OpenReview:
         info = workflow.info()

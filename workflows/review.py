@@ -52,7 +52,7 @@ class Review:
     def __init__(self) -> None:
         self.waits: OpenReview | None = None
         self.ignored: list[str] = []
-        self._closed: set[str] = set()
+        self._closed: dict[str, str] = {}
         self._taken: Verdict | None = None
         self._decision: Closing | None = None
 
@@ -74,9 +74,12 @@ class Review:
 
     async def submit(self, raw: Any) -> VerdictReply:
         """Take a verdict from either door: store it, then let it act."""
-        verdict = parse_verdict(raw, strict=workflow.patched("strict-verdicts"))
+        strict = workflow.patched("strict-verdicts")
+        verdict = parse_verdict(raw, strict)
         if isinstance(verdict, str):
             return self._ignore(verdict)
+        while strict and self._taken is not None and self._decision is None:  # it may yet be refused
+            await workflow.wait_condition(lambda: self._taken is None or self._decision is not None)
         waits = self.waits
         reason = verdicts.refusal(verdict, waits.review_id if waits else None, self._closed, self._taken)
         if reason:
@@ -115,7 +118,8 @@ class Review:
         # A verdict that is being stored when the review expires was given in time.
         await workflow.wait_condition(lambda: self._decision is not None or self._taken is None)
         decision = self._decision
-        self._closed.add(review.review_id)
+        said = f"{decision} by {self._taken.reviewer}" if decision and self._taken else decision or "expired"
+        self._closed[review.review_id] = said
         self.waits = self._taken = self._decision = None
         if decision is not None:
             return decision

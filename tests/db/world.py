@@ -120,8 +120,8 @@ def evaluate(conn: Connection, table: int, *failed: str) -> None:
     evaluations.add(conn, table, add_counts(conn, cluster_set, day=200), evaluation(*failed))
 
 
-def open_review(conn: Connection, table: int, review_id: str, *failed: str) -> None:
-    reviews.open(conn, OpenReview(review_id, table, evaluation(*failed), RUN, START + timedelta(days=400)))
+def open_review(conn: Connection, table: int, review_id: str, *failed: str, channel: str = "default") -> None:
+    reviews.open(conn, OpenReview(review_id, table, evaluation(*failed), RUN, START + timedelta(days=400), channel))
 
 
 def add_good_table(conn: Connection, *, day: int = 0, shift: int = 0) -> int:

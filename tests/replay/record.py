@@ -124,6 +124,31 @@ async def doors(environment: WorkflowEnvironment, name: str) -> Handle:
         return await ended(handle)
 
 
+async def superseded(environment: WorkflowEnvironment, name: str) -> Handle:
+    """A newer candidate came while this one waited; it had superseded an older one itself."""
+    steps = Steps(evaluations=[BAD])
+    async with running(environment, steps):
+        handle = await start(environment.client, "RagRefresh", REFRESH, name)
+        await waiting(handle)
+        steps.closed = ClosedReview("superseded", "driftline")
+        await handle.signal("decided")
+        return await ended(handle)
+
+
+async def revoked(environment: WorkflowEnvironment, name: str) -> Handle:
+    """Approved, and taken back before it was published."""
+    steps = Steps(evaluations=[BAD], hold_publication=asyncio.Event(), publication="revoked")
+    async with running(environment, steps):
+        handle = await start(environment.client, "FineTune", FINE_TUNE, name)
+        waits = (await waiting(handle)).review_id
+        await by_update(handle, verdict(waits))
+        await handle.signal("verdict", verdict(waits, "revoke"))
+        await until(handle, lambda _: len(steps.of("record_verdict")) == 2)
+        assert steps.hold_publication
+        steps.hold_publication.set()
+        return await ended(handle)
+
+
 async def reset_then_approve(environment: WorkflowEnvironment, name: str) -> Handle:
     """The operator began it anew behind its open review."""
     async with running(environment, Steps(evaluations=[BAD])):
@@ -205,7 +230,7 @@ STORIES: dict[str, Callable[[WorkflowEnvironment, str], Coroutine[Any, Any, Hand
     for story in (
         *(fine_tune, rag_refresh, rerun_then_approve, refresh_aborted, expired, build_clusters),
         *(measured_fine_tune, measured_rag_refresh, validated_fine_tune),
-        *(doors, reset_then_approve, decided_in_postgres),
+        *(doors, reset_then_approve, decided_in_postgres, superseded, revoked),
         *(evaluate_drift, evaluate_refresh, evaluate_answers, evaluate_retrieval),
     )
 }

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import sys
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -47,12 +48,14 @@ from contracts import (
     SamplesRef,
     StoreTable,
     SuccessorsRef,
+    Supersede,
     TableRef,
     Train,
     ValidationRef,
     Verdict,
     WriteReport,
 )
+from embedded import temporal
 from operations.stack import add_search_attributes
 from workflows import policies
 from workflows.evaluate_answers import EvaluateAnswers
@@ -81,7 +84,15 @@ BAD = replace(
 
 @dataclass
 class Steps:
-    """Every activity by its real name; `asked` is what a run did, in order."""
+    """Every activity by its real name; `asked` is what a run did, in order.
+
+    Attributes:
+        real: activities to run instead of those of the same name.
+        tables: versions that `store_table` gives, one after another.
+    """
+
+    real: list[Any] = field(default_factory=list)
+    tables: list[int] = field(default_factory=list)
 
     evaluations: list[Evaluation] = field(default_factory=lambda: [GOOD])
     asked: list[tuple[str, Any]] = field(default_factory=list)
@@ -189,7 +200,7 @@ class Steps:
         @activity.defn
         async def store_table(request: StoreTable) -> TableRef:
             note("store_table", request)
-            return TableRef(10 + len(self.of("store_table")), 552)
+            return TableRef(self.tables.pop(0) if self.tables else 10 + len(self.of("store_table")), 552)
 
         @activity.defn
         async def evaluate(request: Evaluate) -> Evaluation:
@@ -221,13 +232,24 @@ class Steps:
             return self.closed
 
         @activity.defn
+        async def supersede(request: Supersede) -> int:
+            note("supersede", request)
+            return 0
+
+        @activity.defn
         async def publish(request: Publish) -> Published:
             note("publish", request)
             if self.hold_publication:
                 await self.hold_publication.wait()
             return Published(self.publication, request.channel, request.table)
 
-        return [step for step in locals().values() if hasattr(step, "__temporal_activity_definition")]
+        made = [step for step in locals().values() if hasattr(step, "__temporal_activity_definition")]
+        replaced = {_name(step) for step in self.real}
+        return [*self.real, *(step for step in made if _name(step) not in replaced)]
+
+
+def _name(step: Any) -> str:
+    return str(step.__temporal_activity_definition.name)
 
 
 @pytest.fixture(scope="session")
@@ -242,10 +264,21 @@ async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
         yield environment
 
 
+@pytest.fixture(scope="session")
+async def dev_server() -> AsyncIterator[WorkflowEnvironment]:
+    """A real dev server, for what the time-skipping server cannot do."""
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=temporal.binary(), data_converter=pydantic_data_converter
+    ) as environment:
+        await add_search_attributes(environment.client)
+        yield environment
+
+
 @asynccontextmanager
 async def running(environment: WorkflowEnvironment, steps: Steps) -> AsyncIterator[WorkflowEnvironment]:
     """The real workflows on the real task queues, with `steps` instead of the activities."""
     async with AsyncExitStack() as stack:
+        threads = stack.enter_context(ThreadPoolExecutor(4))
         await stack.enter_async_context(
             Worker(
                 environment.client,
@@ -255,5 +288,7 @@ async def running(environment: WorkflowEnvironment, steps: Steps) -> AsyncIterat
             )
         )
         for queue in (policies.CPU, policies.DB, policies.TRAIN, policies.GENERATE):
-            await stack.enter_async_context(Worker(environment.client, task_queue=queue, activities=steps.activities()))
+            await stack.enter_async_context(
+                Worker(environment.client, task_queue=queue, activities=steps.activities(), activity_executor=threads)
+            )
         yield environment

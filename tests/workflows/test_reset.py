@@ -1,27 +1,13 @@
 """A run that is reset behind its open review can still be decided (on a real dev server: the test server cannot reset)."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from contracts import ClosedReview
-from embedded import temporal
-from operations.stack import add_search_attributes
 from tests.workflows.conftest import BAD, Steps, running
 from tests.workflows.resetting import reset
 from tests.workflows.test_review import by_update, verdict, waiting
 from tests.workflows.test_runs import FINE_TUNE, start
-
-
-@pytest.fixture(scope="module")
-async def dev_server() -> AsyncIterator[WorkflowEnvironment]:
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=temporal.binary(), data_converter=pydantic_data_converter
-    ) as environment:
-        await add_search_attributes(environment.client)
-        yield environment
 
 
 @pytest.mark.parametrize("step", ["evaluate", "open_gate"])

@@ -1,5 +1,6 @@
 """What each update does, in which order, and what windows it asks for."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -9,8 +10,19 @@ import pytest
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from contracts import Counting, FineTuneInput, Gates, RagRefreshInput, Retrieval, RunOutcome, Source, Window, Windows
-from tests.workflows.conftest import Steps, running
+from contracts import (
+    ClosedReview,
+    Counting,
+    FineTuneInput,
+    Gates,
+    RagRefreshInput,
+    Retrieval,
+    RunOutcome,
+    Source,
+    Window,
+    Windows,
+)
+from tests.workflows.conftest import BAD, Steps, running
 from workflows import policies
 
 NOMINAL = datetime(2017, 11, 27, 3, tzinfo=UTC)
@@ -123,6 +135,34 @@ async def test_review_always_stops_a_good_candidate(time_skipping: WorkflowEnvir
     async with running(time_skipping, steps):
         outcome = await (await start(time_skipping, request)).result()
     assert outcome.outcome == "expired"
+    assert "publish" not in steps.names()
+
+
+@pytest.mark.parametrize(
+    ("kind", "supersede", "expected"),
+    [("rag", "refreshes", True), ("rag", "never", False), ("fine_tune", "refreshes", False), ("fine_tune", "always", True)],
+)
+async def test_whose_newer_candidate_supersedes_those_that_wait(
+    time_skipping: WorkflowEnvironment, kind: str, supersede: Any, expected: bool
+) -> None:
+    steps, gates = Steps(), Gates(supersede=supersede)
+    about: dict[str, Any] = {"nominal": NOMINAL, "gates": gates, "channel": "trial"}
+    windows = (Source(), Windows(28, 7))
+    request = RagRefreshInput(*windows, **about) if kind == "rag" else FineTuneInput(*windows, **about)
+    async with running(time_skipping, steps):
+        await (await start(time_skipping, request)).result()
+    assert [(s.table, s.channel) for s in steps.of("supersede")] == ([(11, "trial")] if expected else [])
+
+
+async def test_a_superseded_candidate_ends_unpublished(time_skipping: WorkflowEnvironment) -> None:
+    steps = Steps(evaluations=[BAD], closed=None)
+    async with running(time_skipping, steps):
+        handle = await start(time_skipping, RagRefreshInput(Source(), Windows(28, 7), nominal=NOMINAL))
+        while "open_gate" not in steps.names():
+            await asyncio.sleep(0.05)
+        steps.closed = ClosedReview("superseded", "driftline")
+        await handle.signal("decided")
+        assert (await handle.result()).outcome == "superseded"
     assert "publish" not in steps.names()
 
 
