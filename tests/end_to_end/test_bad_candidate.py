@@ -103,18 +103,3 @@ def test_approve_publishes_under_the_reviewers_name(stack: Stack, stopped: Any) 
         "good enough",
         candidate["gate_id"],
     )
-
-
-def test_a_revoke_is_said_wherever_the_table_is_seen(stack: Stack, stopped: Any) -> None:
-    table = stopped["table"]
-    assert "is revoked by ana" in stack("review", "revoke", str(table), "--as", "ana", "--reason", "the log was wrong")
-    assert f"serves table {table}, which is not approved (revoke by ana" in stack("status")
-    (seen,) = stack.json("status")["not_approved"]
-    assert (seen["channel"], seen["version"]) == ("trial", table)
-    assert not stack.json("lookup", "0", "1", "--channel", "trial")["approved"]
-    assert [v["decision"] for v in stack.json("tables", "show", str(table))["verdicts"]][-2:] == ["approve", "revoke"]
-    assert not next(row for row in stack.json("tables", "list") if row["version"] == table)["approved"]
-    assert "revoke by ana" in stack("tables", "publish", str(table), "--channel", "other", code=1)
-    assert "nothing to revoke" in stack("review", "revoke", str(table), "--as", "ben", code=1)
-    page = str(stack.folder / "revoked.html")
-    assert "the log was wrong" in stack.json("report", str(table), "--stored", "--out", page)["findings"][0]["text"]

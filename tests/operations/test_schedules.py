@@ -1,0 +1,65 @@
+"""Schedules on a real Temporal: what is skipped, and that it is counted."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from temporalio.client import ScheduleOverlapPolicy
+from temporalio.testing import WorkflowEnvironment
+
+from contracts import EvaluateInput, Gates
+from operations import measurements, runs, schedules
+from operations.context import Context
+from settings import Settings
+from tests.replay.record import EVALUATE
+from workflows import policies
+
+SKIP, BESIDE = ScheduleOverlapPolicy.SKIP, ScheduleOverlapPolicy.ALLOW_ALL
+
+
+@pytest.fixture
+async def context(dev_server: WorkflowEnvironment, tmp_path: Path) -> AsyncIterator[Context]:
+    target = dev_server.client.service_client.config.target_host
+    context = Context(Settings(postgres_url="postgresql://", temporal_address=target, home=tmp_path))
+    yield context
+    for name in schedules.IDS.values():
+        await (await context.temporal()).get_schedule_handle(name).delete()
+
+
+@pytest.mark.parametrize(("supersede", "fine_tune", "refresh"), [("refreshes", SKIP, BESIDE), ("always", BESIDE, BESIDE)])
+def test_a_start_is_skipped_only_where_nothing_supersedes(supersede: str, fine_tune: object, refresh: object) -> None:
+    declared = schedules.declared(Settings(gates=Gates(supersede=supersede)))  # type: ignore[arg-type]
+    overlaps = {name: schedule.policy.overlap for name, schedule in declared.items()}
+    assert overlaps == {schedules.FINE_TUNE: fine_tune, schedules.RAG_REFRESH: refresh}
+
+
+async def test_skipped_starts_are_counted(context: Context, dev_server: WorkflowEnvironment) -> None:
+    await schedules.apply(context)
+    handle = dev_server.client.get_schedule_handle(schedules.FINE_TUNE)
+    await handle.trigger()  # no worker takes it: it stays open
+    for _ in range(100):
+        if (await handle.describe()).info.running_actions:
+            break
+        await asyncio.sleep(0.05)
+    await handle.trigger(overlap=SKIP)
+    for _ in range(100):
+        fine_tune, refresh = await schedules.list_schedules(context)
+        if fine_tune.skipped:
+            break
+        await asyncio.sleep(0.05)
+    assert (fine_tune.skipped, fine_tune.missed, refresh.skipped) == (1, 0, 0)
+    await dev_server.client.get_workflow_handle(fine_tune.running[0]).terminate()
+
+
+async def test_evaluations_are_among_the_runs(context: Context, dev_server: WorkflowEnvironment) -> None:
+    await schedules.apply(context)
+    asked: EvaluateInput = EVALUATE
+    name = measurements.workflow_id("drift", asked)
+    handle = await dev_server.client.start_workflow("EvaluateDrift", asked, id=name, task_queue=policies.WORKFLOWS)
+    for _ in range(100):
+        if name in {run.workflow_id for run in await runs.newest(context)}:
+            break
+        await asyncio.sleep(0.05)
+    assert name in {run.workflow_id for run in await runs.newest(context)}
+    await handle.terminate()
