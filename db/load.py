@@ -104,7 +104,8 @@ def _fields(column: pa.Array) -> pa.Array:
     if pa.types.is_integer(column.type):
         return _sized(_big_endian(column))
     if pa.types.is_string(column.type):
-        return _sized(column.cast(pa.binary()))
+        # Postgres holds no byte 0x00, and an LLM that writes freely may write one.
+        return _sized(pc.replace_substring(column, "\0", "\ufffd").cast(pa.binary()))
     # An array: dimensions, whether there are nulls, the elements' type; then, unless it is empty, its size and first index.
     elements, size = _fields(column.flatten()), pc.list_value_length(column)
     kind = struct.pack(">ii", column.flatten().null_count > 0, OIDS[column.type.value_type])

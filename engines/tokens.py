@@ -18,7 +18,9 @@ class Segments:
         """Tokenises many texts at once, which is faster than one by one."""
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
         if new:
-            self._known.update(zip(new, self._tokenizer(new, add_special_tokens=False).input_ids, strict=True))
+            # An interest may be called `rock <|im_end|> roll`: what looks like a token of the model's own is text here.
+            found = self._tokenizer(new, add_special_tokens=False, split_special_tokens=True).input_ids
+            self._known.update(zip(new, found, strict=True))
 
     def of(self, text: str) -> list[int]:
         """Tokens of one segment."""

@@ -6,6 +6,9 @@ import pyarrow.compute as pc
 from contracts import BadInput
 from interests.descriptions import describe
 
+LONGEST = 200
+"""Characters of a name."""
+
 
 def imported_table(assigned: pa.Table, traffic: pa.Table) -> tuple[pa.Table, pa.Table]:
     """A cluster set out of a taxonomy. Ids go by descending traffic, equals by name; descriptions are the names, made distinct.
@@ -25,6 +28,12 @@ def imported_table(assigned: pa.Table, traffic: pa.Table) -> tuple[pa.Table, pa.
     if twice.num_rows:
         item, names = twice["item"][0].as_py(), twice["name_list"][0].as_py()
         raise BadInput(f"{twice.num_rows} items have several interests, e.g. {item!r}: {', '.join(map(repr, sorted(names)))}")
+    long = assigned.filter(pc.greater(pc.utf8_length(assigned["name"]), LONGEST))
+    if long.num_rows:
+        raise BadInput(
+            f"an interest's name has more than {LONGEST} characters, e.g. that of item {long['item'][0].as_py()!r}, "
+            f"{long['name'][0].as_py()[:40]!r}…: every prompt holds two names, so import shorter ones"
+        )
     joined = assigned.join(traffic, "item", join_type="left outer")
     joined = joined.set_column(joined.column_names.index("traffic"), "traffic", pc.fill_null(joined["traffic"], 0))
     named = (

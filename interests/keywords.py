@@ -12,7 +12,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from interests.cleaning import LONGEST as LONGEST_WORD
+from interests.cleaning import clean
 from interests.descriptions import describe
+from interests.scripts import cut
 
 Key = TypeVar("Key", str, tuple[str, str])
 
@@ -21,7 +24,7 @@ LONGEST = 8
 COVERED = 0.5
 """What a text still counts for once one of its words is a keyword, so that the next keyword says something new."""
 UNREADABLE = 0.1
-"""What a number or an abbreviation without vowels, like `frzn`, counts for beside a word."""
+"""What an abbreviation without vowels, like `frzn`, counts for beside a word."""
 PHRASE = 0.7
 """A word that stands in one two-word phrase this often is shown as that phrase: `soft drinks`, not `soft`."""
 SINGLE = 0.5
@@ -104,11 +107,12 @@ class _Text:
 
 def words(text: str) -> list[list[str]]:
     """Lower-case words of a text in any script, in the runs between punctuation. A hyphen parts words, but not `t-light`."""
-    text = unicodedata.normalize("NFKC", text).lower().replace("’", "'")
+    text = unicodedata.normalize("NFKC", clean(text)).lower().replace("’", "'")
     text = re.sub(r"(?<=\w\w)-(?=\w\w)", " ", text)
     text = re.sub(r"(?<!\w)-|-(?!\w)", ",", text)
     text = "".join(c if c in "'-" or unicodedata.category(c)[0] in "LMN" else " " if c.isspace() else "\n" for c in text)
-    return [[word for word in (part.strip("'-") for part in run.split()) if word] for run in text.split("\n")]
+    parts = ((part.strip("'-") for part in run.split()) for run in text.split("\n"))
+    return [[word for part in run for word in cut(part) if 0 < len(word) <= LONGEST_WORD] for run in parts]
 
 
 def stem(word: str) -> str:
@@ -131,18 +135,23 @@ def _read(text: str) -> _Text:
     for run in runs:
         places = [i for i, word in enumerate(run) if (len(word) > 1 or not several) and word not in STOP_WORDS]
         for i in places:
-            forms.setdefault(stem(run[i]), run[i])
+            if _has_letter(run[i]):
+                forms.setdefault(stem(run[i]), run[i])
         for i, j in pairwise(places):
-            if JOINS.issuperset(run[i + 1 : j]):
+            if JOINS.issuperset(run[i + 1 : j]) and _has_letter(run[i]) and _has_letter(run[j]):
                 phrases.setdefault((stem(run[i]), stem(run[j])), " ".join(run[i : j + 1]))
     if not forms:  # nothing but stop words
-        forms = {stem(word): word for word in chain.from_iterable(runs)}
+        forms = {stem(word): word for word in chain.from_iterable(runs) if _has_letter(word)}
     return _Text(forms, phrases)
 
 
+def _has_letter(word: str) -> bool:
+    return any(c.isalpha() for c in word)
+
+
 def _readable(word: str) -> float:
-    """Numbers, and ASCII words that spell no vowel, are hard to read in a name."""
-    hard = not any(c.isalpha() for c in word) or (word.isascii() and not re.search("[aeiouy]", word))
+    """ASCII words that spell no vowel are hard to read in a name."""
+    hard = word.isascii() and not re.search("[aeiouy]", word)
     return UNREADABLE if hard else 1.0
 
 

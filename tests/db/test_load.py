@@ -45,3 +45,9 @@ def test_a_partition_needs_no_vacuum(conn: Connection) -> None:
     version = world.add_table(conn)
     pages = text("SELECT relpages, relallvisible FROM pg_class WHERE relname = :partition")
     assert conn.execute(pages, {"partition": f"transition_v{version}"}).one() == (1, 1)
+
+
+def test_a_byte_that_postgres_cannot_hold_is_shown(conn: Connection) -> None:
+    conn.execute(text("CREATE TABLE loaded (c text, e text[])"))
+    copy_rows(conn, "loaded", pa.table({"c": ["a\0b"], "e": pa.array([["\0"]], pa.list_(pa.string()))}), ["text", "text[]"])
+    assert conn.execute(text("SELECT c, e FROM loaded")).one() == ("a\ufffdb", ["\ufffd"])

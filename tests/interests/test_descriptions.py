@@ -35,3 +35,12 @@ def test_unique_and_prefix_free_for_any_words(ranked: list[list[str]], count: in
         assert one == one.strip()
         assert "\n" not in one
         assert not any(other.startswith(one) for j, other in enumerate(found) if i != j)
+
+
+def test_what_cannot_be_seen_is_no_part_of_a_name() -> None:
+    assert describe([["milk\u200b"], ["\u200b\u2060"], ["tea\0pot"], ["soft\u00a0drinks"]], 1) == [
+        "milk",
+        "interest",
+        "teapot",
+        "soft drinks",
+    ]

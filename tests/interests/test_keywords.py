@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from interests import scripts
 from interests.keywords import cluster_table, rank, stem, words
 
 
@@ -67,7 +68,7 @@ def test_stem_joins_singular_and_plural() -> None:
 def test_words_of_any_language_digits_and_nothing() -> None:
     found = ranked([["牛肉", "牛肉 鸡"], ["Käse", "Käse alt"], ["123 456", "123"], ["", "  "], ["of the", "the"], ["x"]])
 
-    assert [keywords[:1] for keywords in found] == [["牛肉"], ["käse"], ["123"], [], ["the"], ["x"]]
+    assert [keywords[:1] for keywords in found] == [["牛肉"], ["käse"], [], [], ["the"], ["x"]]
 
 
 def test_no_words_at_all() -> None:
@@ -89,3 +90,38 @@ def test_cluster_table() -> None:
         "keywords": [["milk"], ["beef", "pork"]],
         "traffic": [2, 6],
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('<p class="d">Soft&nbsp;cotton <b>shirt</b></p><script>var x = 1</script>', ["soft", "cotton", "shirt"]),
+        ("Whole milk &amp;amp; cream &lt;br/&gt; fresh", ["whole", "milk", "cream", "fresh"]),
+        ("see https://shop.example/p?id=1&x=y or www.shop.example or me@shop.example", ["see", "or", "or"]),
+        ("sofa data:image/png;base64,iVBORw0KGgoAAAANSUhEUg== red", ["sofa", "red"]),
+        ("lamp 9e107d9d372bb6826bd81d3542a419d6 550e8400-e29b-41d4-a716-446655440000", ["lamp"]),
+        ("key iVBORw0KGgoAAAANSUhEUgAAAAUA end", ["key", "end"]),
+        (f"{'x' * 41} y3", ["y3"]),
+        ("Rindfleischetikettierungsüberwachung", ["rindfleischetikettierungsüberwachung"]),
+        ("5 < 6 and a > b", ["5", "6", "and", "a", "b"]),
+        ("搞笑猫咪视频合集", ["搞笑", "猫咪", "视频", "合集"]),
+        ("เสื้อผ้าฝ้าย", ["เสื้อ", "ผ้า", "ฝ้าย"]),
+        ("猫の動画 cat動画", ["猫", "動画", "cat", "動画"]),
+    ],
+)
+def test_what_of_a_text_is_words(text: str, expected: list[str]) -> None:
+    assert [word for run in words(text) for word in run] == expected
+
+
+def test_pairs_stand_for_words_where_nothing_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scripts, "_jieba", lambda: scripts._pairs)
+    assert ranked([["搞笑视频合集", "搞笑猫咪视频"], ["新鲜牛奶", "脱脂牛奶"], ["oil"], ["tea"]])[1][0] == "牛奶"
+
+
+def test_a_keyword_has_a_letter() -> None:
+    assert ranked([["2024 milk", "2024 cheese"], ["1984", "2001"], ["oil"], ["7 up"]]) == [
+        ["cheese", "milk"],
+        [],
+        ["oil"],
+        ["up"],
+    ]
