@@ -1,5 +1,6 @@
 """Files that cross between steps, kept under the hash of their content: written once, never changed, checked when read."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -18,8 +19,8 @@ log = structlog.get_logger("artifacts")
 
 DIGEST = "sha256"
 """File in a folder that is not named by its content: the hash of the rest."""
-_NOT_CONTENT = {"train.json", "cost.json", DIGEST}
-"""Seconds and losses: they differ between two runs that made the same adapter or mapping."""
+_NOT_CONTENT = {"train.json", "cost.json", "computed.json", DIGEST}
+"""Seconds, losses and machines: they differ between two runs that made the same adapter or mapping."""
 
 
 def hash_folder(folder: Path) -> str:
@@ -130,5 +131,8 @@ def _sync(folder: Path) -> None:
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():  # SMB and some FUSE have none of folders
+                raise
         finally:
             os.close(handle)

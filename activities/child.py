@@ -135,7 +135,8 @@ class _Watch:
             raise ApplicationError(f"{self.module} stopped for the worker's shutdown", type="Preempted")
         if stalled:
             raise ApplicationError(f"{self.module} made no step for {self.stall_after:.0f} s and was killed", type="Stalled")
-        raise ApplicationError(f"{self.module} ended with {code}: " + "\n".join(self.tail), type="ChildFailed")
+        last = self.tail[-1] if self.tail else "it said nothing"
+        raise ApplicationError("\n".join([f"{self.module} ended with {code}: {last}", *self.tail]), type="ChildFailed")
 
 
 async def _lines(stream: asyncio.StreamReader, log: BinaryIO | None = None) -> AsyncIterator[str]:

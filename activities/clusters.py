@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from temporalio import activity
 
 import db.clusters
+from activities import computed
 from activities.beating import beating
 from activities.child import run_child
 from activities.resources import Resources
@@ -64,7 +65,7 @@ class ClusterActivities:
         await run_child("engines.embed", job, work, self.resources.home)
         uri, digest = await asyncio.to_thread(self.resources.artifacts.store, "embeddings", out)
         shutil.rmtree(work)
-        return EmbeddingsRef(uri, digest)
+        return EmbeddingsRef(uri, digest, computed.read(self.resources.artifacts.place(uri)))
 
     @activity.defn
     @beating("clustering")
@@ -78,5 +79,7 @@ class ClusterActivities:
         described = keywords.cluster_table(texts["text"].to_pylist(), of_text, traffic, request.clusters.keywords)
         assignment = items.join(pa.table({"text": texts["text"], "cluster": of_text}), "text").select(["item", "cluster"])
         method = {"built": dataclasses.asdict(request.clusters), "catalogue": request.catalogue.hash}
+        if request.embeddings.computed is not None:
+            method["embedded"] = dataclasses.asdict(request.embeddings.computed)
         with self.resources.engine.begin() as connection:
             return db.clusters.add(connection, described, assignment, method)

@@ -4,19 +4,21 @@ import asyncio
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 import db.models
+from activities import computed
 from activities.artifacts import DIGEST, Artifacts, hash_folder
 from activities.child import run_child
 from activities.resources import Resources
-from contracts import BadInput, Cost, GenerateJob, GenerateMapping, MappingRef, ModelRef
+from contracts import BadInput, Computed, Cost, GenerateJob, GenerateMapping, MappingRef, ModelRef
 
 KNOWN = 16
 """Earlier mappings whose answers are looked through, newest first: a month of refreshes every two days."""
@@ -31,15 +33,17 @@ class MappingActivities:
 
     @activity.defn
     async def generate_mapping(self, request: GenerateMapping) -> MappingRef:
-        """Idempotent: the same prompts, model and decoding are the same mapping; finished blocks are kept across attempts.
+        """Idempotent: the same prompts, model and decoding on the same kind of machine are the same mapping; finished blocks are
+        kept across attempts.
 
-        Mappings of one model, decoding and wording of the clusters are kept side by side, by the hash of their prompts. A prompt
-        that one of them has answered is not asked again.
+        Mappings of one model, decoding, wording of the clusters and kind of machine are kept side by side, by the hash of their
+        prompts. A prompt that one of them has answered is not asked again.
         """
         artifacts, model = self.resources.artifacts, request.model
         await asyncio.to_thread(self._check_model, model)
         prompts = await asyncio.to_thread(artifacts.find, request.prompts.uri)
-        siblings = artifacts.root.absolute() / "mappings" / await asyncio.to_thread(_family, request, prompts)
+        own = await computed.resolve(self.resources, request.generation.engine, request.generation.precision)
+        siblings = artifacts.root.absolute() / "mappings" / await asyncio.to_thread(_family, request, prompts, own)
         folder = siblings / request.prompts.hash
         if not await asyncio.to_thread(artifacts.intact, folder):
             work = self.resources.work("mapping", hashlib.sha256(f"{siblings.name}/{folder.name}".encode()).hexdigest()[:16])
@@ -53,8 +57,13 @@ class MappingActivities:
                 out=str(new),
                 sampling=request.sampling,
                 known=await asyncio.to_thread(_newest, artifacts, siblings),
+                computed=own,
             )
-            await run_child("engines.generate", job, work, self.resources.home)
+            try:
+                await run_child("engines.generate", job, work, self.resources.home)
+            except ApplicationError:
+                computed.forget()  # the machine may have changed, which a child refuses
+                raise
             (new / DIGEST).write_text(await asyncio.to_thread(hash_folder, new))
             folder.parent.mkdir(parents=True, exist_ok=True)
             new.replace(folder)
@@ -74,12 +83,12 @@ class MappingActivities:
                     raise
 
 
-def _family(request: GenerateMapping, prompts: Path) -> str:
+def _family(request: GenerateMapping, prompts: Path, own: Computed) -> str:
     """Hash of all that decides an answer beside the prompt."""
     labels = pq.read_table(prompts / "labels.parquet", columns=["cluster", "description"]).sort_by("cluster")
     asked = _request.dump_python(request, mode="json")
     model = [request.model.base_model, request.model.adapter_hash]
-    decides = [*model, asked["generation"], asked["sampling"], labels["description"].to_pylist()]
+    decides = [*model, asked["generation"] | asdict(own), asked["sampling"], labels["description"].to_pylist()]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
@@ -92,4 +101,4 @@ def _ref(folder: Path) -> MappingRef:
     exact = pq.read_table(folder / "mapping.parquet", columns=["exact"])["exact"]
     spent = folder / "cost.json"
     cost = _cost.validate_json(spent.read_bytes()) if spent.exists() else None
-    return MappingRef(folder.as_uri(), hash_folder(folder), len(exact), pc.sum(exact).as_py() or 0, cost)
+    return MappingRef(folder.as_uri(), hash_folder(folder), len(exact), pc.sum(exact).as_py() or 0, cost, computed.read(folder))

@@ -4,11 +4,22 @@ from pydantic.dataclasses import dataclass
 
 from contracts.knobs import EngineName, Generation, Training
 from contracts.steps import Sampling
+from contracts.versions import Computed
+
+
+@dataclass(frozen=True)
+class ResolveJob:
+    """`precision`: as asked, `auto` too. `out`: where the engine's `Computed` is written."""
+
+    engine: str
+    precision: str
+    out: str
 
 
 @dataclass(frozen=True)
 class EmbedJob:
-    """`texts`: Parquet with a column `text`. `out`: `.npy`, float32 [texts, dimensions], rows of length 1."""
+    """`texts`: Parquet with a column `text`. `out`: `.npy`, float32 [texts, dimensions], rows of length 1; beside it
+    `computed.json`."""
 
     texts: str
     model: str
@@ -32,8 +43,9 @@ class TrainJob:
 
 @dataclass(frozen=True)
 class GenerateJob:
-    """`prompts`: folder of `prompts.parquet` and `labels.parquet`. `work`: finished blocks. `out`: folder of `mapping.parquet`
-    and `cost.json`, made at once. `known`: such folders of the same model and decoding: what one has answered is not asked again.
+    """`prompts`: folder of `prompts.parquet` and `labels.parquet`. `work`: finished blocks. `out`: folder of `mapping.parquet`,
+    `cost.json` and `computed.json`, made at once. `known`: such folders of the same model, decoding and `Computed`: what one has
+    answered is not asked again. `computed`: what the worker counts on; None: whatever this machine has.
     """
 
     prompts: str
@@ -44,3 +56,4 @@ class GenerateJob:
     adapter: str | None = None
     sampling: Sampling | None = None
     known: tuple[str, ...] = ()
+    computed: Computed | None = None

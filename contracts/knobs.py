@@ -191,8 +191,8 @@ class Generation:
     batch_size: PositiveInt = 64
     """Pairs that are decoded together. More need more memory."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """What the model computes in. `auto`: bfloat16 where the hardware multiplies in it, else float32. They round differently, so
-    name one where workers differ."""
+    """What the model computes in. `auto`: bfloat16 where the hardware multiplies in it, else float32. They round differently:
+    workers of different kinds keep their answers apart, and share more of them where one is named."""
 
 
 @dataclass(frozen=True, config=STRICT)

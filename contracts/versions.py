@@ -101,12 +101,29 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Computed:
+    """What a step computed with, as the machine that did it resolved it. Where two differ, answers may differ, too."""
+
+    engine: str
+    """`trie` | `vllm` | `sentence-transformers` | `peft`."""
+    precision: str
+    """`float32` | `bfloat16`."""
+    device: str
+    """`cpu` and its widest vectors, or the name of the GPU."""
+    torch: str
+    transformers: str
+    vllm: str | None = None
+
+
+@dataclass(frozen=True)
 class MappingRef:
     uri: str
     hash: str
     rows: int
     exact: int
     cost: Cost | None = None
+    computed: Computed | None = None
+    """None: not on record, of a mapping made before it was kept."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +199,7 @@ class EmbeddingsRef:
 
     uri: str
     hash: str
+    computed: Computed | None = None
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def add(conn: Connection, clusters: pa.Table, items: pa.Table, method: dict[str,
         clusters: cluster int32, name, description, keywords list<str>, traffic int64; ids 0..|C|-1.
         items: item, cluster int32; every item once.
         method: how the set was made; JSON.
-        key: what makes two sets the same; without it, their content and method.
+        key: what makes two sets the same; without it, their content and method, but for the machine that embedded the texts.
 
     Raises:
         BadInput: the ids have gaps, or an item names a cluster that is not there.
@@ -53,7 +53,11 @@ def add(conn: Connection, clusters: pa.Table, items: pa.Table, method: dict[str,
     stray = sorted(set(items["cluster"].unique().to_pylist()) - set(range(size)))
     if stray:
         raise BadInput(f"items are assigned to clusters that are not in the set: {stray[:5]}")
-    key = content_key(key) if key else content_key(clusters, items, method)
+    key = (
+        content_key(key)
+        if key
+        else content_key(clusters, items, {**method, "embedded": None} if "embedded" in method else method)
+    )
     lock(conn, f"cluster_set:{key}")
     found = conn.execute(select(cluster_set).where(cluster_set.c.key == key)).one_or_none()
     if found is not None:

@@ -169,6 +169,7 @@ transition_table = Table(
     Column("run_id", Text, nullable=False, comment="Run of that workflow"),
     _created(),
     Column("cost", JSONB, comment="What bulk inference spent: tokens forwarded, pairs asked and reused, seconds"),
+    Column("computed", JSONB, comment="What bulk inference computed with: engine, precision, device and versions, as resolved"),
     CheckConstraint("kind IN ('fine_tune', 'rag')", name="kind"),
     comment="A transition table: a mapping stored as a version; the product",
 )

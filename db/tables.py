@@ -106,7 +106,8 @@ class Difference:
 
 
 def add(conn: Connection, request: StoreTable, mapping: pa.Table) -> TableRef:
-    """Store a mapping as a transition table, or find the one of the same kind, nominal time, model, counts, prompts and decoding.
+    """Store a mapping as a transition table, or find the one of the same kind, nominal time, model, counts, prompts and decoding,
+    computed alike.
 
     Args:
         mapping: c1, c2, c_next int32, exact bool, free str|null and, for RAG, retrieved list<int32>; every pair at most once.
@@ -115,7 +116,9 @@ def add(conn: Connection, request: StoreTable, mapping: pa.Table) -> TableRef:
         BadInput: model and counts are of different cluster sets, or a row is not of that cluster set or not novel.
     """
     about = (request.kind, request.nominal, request.model, request.counts, request.prompts.hash)
-    key = content_key(*about, asdict(request.generation), asdict(request.retrieval) if request.retrieval else None)
+    computed = asdict(request.mapping.computed) if request.mapping.computed else None
+    decoding = asdict(request.generation) | (computed or {})
+    key = content_key(*about, decoding, asdict(request.retrieval) if request.retrieval else None)
     lock(conn, f"transition_table:{key}")
     found = conn.execute(select(transition_table).where(transition_table.c.key == key)).one_or_none()
     if found is not None:
@@ -141,6 +144,7 @@ def add(conn: Connection, request: StoreTable, mapping: pa.Table) -> TableRef:
         "workflow_id": request.run.workflow_id,
         "run_id": request.run.run_id,
         "cost": asdict(request.mapping.cost) if request.mapping.cost else None,
+        "computed": computed,
     }
     version = conn.execute(insert(transition_table).values(row).returning(transition_table.c.version)).scalar_one()
     loaded = to_rows(version, mapping)

@@ -13,7 +13,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from contracts import BadInput, EmbedJob
-from engines import weights
+from engines import machine, weights
 from engines.files import atomic_file
 
 BATCH = 64
@@ -36,7 +36,7 @@ def embed(job: EmbedJob) -> None:
     unique = sorted(set(texts))
     child.report("embedding", 0, len(unique), "loading")
     with weights.named("clusters.embedding_model", job.model):
-        model = SentenceTransformer(str(weights.embedding_model_path(job.model)))
+        model = SentenceTransformer(str(weights.embedding_model_path(job.model)), device=machine.device())
     unique = _by_length(unique, model.tokenizer)
     vectors = []
     for begin in range(0, len(unique), BATCH):
@@ -46,6 +46,7 @@ def embed(job: EmbedJob) -> None:
         vectors.append(model.encode(batch, batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False))
         child.report("embedding", min(begin + BATCH, len(unique)), len(unique))
     row = {text: number for number, text in enumerate(unique)}
+    machine.write(machine.computed("sentence-transformers", "float32"), out.with_name("computed.json"))
     with atomic_file(out) as aside, aside.open("wb") as file:
         np.save(file, np.concatenate(vectors).astype(np.float32)[[row[text] for text in texts]])
 

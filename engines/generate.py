@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 import torch
 from peft import PeftModel
 
-from contracts import BadInput, GenerateJob
-from engines import suits, weights
+from contracts import BadInput, Computed, GenerateJob
+from engines import machine, suits, weights
 from engines.cost import Account
 from engines.engine import Answer, Engine
 from engines.files import atomic_file, atomic_folder, sha256
@@ -51,13 +51,17 @@ def generate(job: GenerateJob) -> None:
     Raises:
         BadInput: the prompts are not one per ordered pair, or the descriptions do not fit the model's tokenizer.
         child.Stopped: on SIGTERM; finished blocks are kept.
+        RuntimeError: this machine is not what the worker took it for.
     """
     out = Path(job.out)
     if out.exists():
         return
     torch.set_num_threads(child.threads())
+    computed = machine.computed(job.generation.engine, job.generation.precision)
+    if job.computed not in (None, computed):
+        raise RuntimeError(f"this machine computes with {computed} by now, and its worker counts on {job.computed}")
     prompts = read_prompts(Path(job.prompts))
-    work = _work_folder(job)
+    work = _work_folder(job, computed)
     account = Account(work / "spent")
     missing = [c1 for c1 in range(prompts.clusters) if not _file(work, c1).exists()]
     if missing:
@@ -69,6 +73,7 @@ def generate(job: GenerateJob) -> None:
         pq.write_table(mapping.drop("reused"), aside / "mapping.parquet")
         cost = dataclasses.replace(account.total(), asked=mapping.num_rows - reused, reused=reused)
         (aside / "cost.json").write_text(json.dumps(dataclasses.asdict(cost), indent=1) + "\n")
+        machine.write(computed, aside / "computed.json")
     shutil.rmtree(work)
 
 
@@ -142,15 +147,14 @@ def vllm_engine(job: GenerateJob, prompts: Prompts) -> Engine:
 ENGINES = {"trie": trie_engine, "vllm": vllm_engine}
 
 
-def _work_folder(job: GenerateJob) -> Path:
-    """A folder of its own for these prompts, this model and this decoding, so that blocks of another run are never mixed in."""
+def _work_folder(job: GenerateJob, computed: Computed) -> Path:
+    """A folder of its own for these prompts, this model, this decoding and this kind of machine: no other's blocks get in."""
     prompts = Path(job.prompts)
     made_from = {
         "prompts": sha256(prompts / "prompts.parquet", prompts / "labels.parquet"),
         "base_model": job.base_model,
         "adapter": job.adapter and weights.adapter_hash(Path(job.adapter)),
-        "engine": job.generation.engine,
-        "precision": precision(job.generation.precision),
+        "computed": dataclasses.asdict(computed),
         "sampling": job.sampling and dataclasses.asdict(job.sampling),
     }
     manifest = json.dumps(made_from, indent=1, sort_keys=True)

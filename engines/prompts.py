@@ -95,7 +95,8 @@ def known_answers(folders: Sequence[Path], prompts: Prompts) -> pa.Table:
 
 def longest(prompts: Prompts, segments: Segments) -> int:
     """Tokens of the longest prompt, looked for among those of the most characters, and of the longest label together."""
-    lengths = pc.add(pc.utf8_length(prompts.pairs["first"]), pc.utf8_length(prompts.pairs["rest"])).combine_chunks()
+    texts = (prompts.pairs[name].cast(pa.string()) for name in ("first", "rest"))  # rendered ones are dictionaries
+    lengths = pc.add(*map(pc.utf8_length, texts)).combine_chunks()
     most = prompts.pairs.take(pc.select_k_unstable(lengths, LONG, [("", "descending")]))
     texts = zip(most["first"].to_pylist(), most["rest"].to_pylist(), strict=True)
     own = max(len(segments.of(first)) + len(segments.of(rest)) for first, rest in texts)

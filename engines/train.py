@@ -24,7 +24,7 @@ from accelerate import Accelerator
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
 from contracts import BadInput, Training, TrainJob
-from engines import checkpoints, suits, weights
+from engines import checkpoints, machine, suits, weights
 from engines.cost import Account
 from engines.examples import Example, label_loss, read_examples
 from engines.files import atomic_folder, sha256
@@ -180,6 +180,7 @@ class Run:
         if self.validation:
             set_peft_model_state_dict(self.model, self.best)
             facts |= {"validation": self._facts(self.validation.pairs)}
+        facts |= {"computed": dataclasses.asdict(machine.computed("peft", "float32"))}
         cost = self.account.total()
         facts |= {name: getattr(cost, name) for name in ("cpu_seconds", "gpu_seconds", "wall_seconds")}
         _save(self.model, self.job.training, facts, Path(self.job.out))

@@ -85,5 +85,7 @@ class Content:
     qualities: tuple[Quality, ...] = ()
     """Of all tables of the cluster set, by nominal time."""
     costs: tuple[CostRow, ...] = ()
+    computed: Mapping[str, Any] | None = None
+    """What answered: engine, precision, device and versions."""
     findings: tuple[Finding, ...] = ()
     sources: tuple[Measured, ...] = ()

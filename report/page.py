@@ -11,7 +11,7 @@ from report import answers_sections, interests_sections, tables_sections
 from report.content import Content
 from report.ink import drawing
 from report.layout import Section
-from report.words import count, day, kind, span
+from report.words import computed, count, day, kind, span
 
 HERE = Path(__file__).parent
 
@@ -49,6 +49,7 @@ def facts(content: Content) -> tuple[tuple[str, str], ...]:
         ("table", f"{content.table}, {kind(content.kind)} of {day(content.nominal)}"),
         ("serves", ", ".join(content.channels) or "no channel"),
         ("model", str(content.model)),
+        ("answered by", computed(content.computed)),
         ("cluster set", f"{content.cluster_set}, |C| = {count(content.clusters)}"),
         ("ordered pairs", count(content.pairs)),
         ("data window", span(content.window.start, content.window.end)),

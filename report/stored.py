@@ -42,6 +42,7 @@ def content(connection: Connection, table: int, gates: Gates) -> Content:
         window=Window(about.window_start, about.window_end),
         written_at=max([about.created_at, *(m.created_at for m in measured)]),
         channels=tuple(about.channels),
+        computed=db.tables.lineage(connection, table)["computed"],
         test_window=Window(about.window_end, about.nominal),
         min_exact_match_rate=gates.min_exact_match_rate,
         qualities=qualities,

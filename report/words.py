@@ -1,7 +1,8 @@
 """Numbers as people read them. What is missing becomes words, never NaN."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from interests.metrics.estimates import Estimate
 
@@ -50,6 +51,14 @@ def measured(estimate: Estimate, shown: Callable[[float], str]) -> str:
     if estimate.low is None:
         return f"{shown(estimate.value)} ({interval(estimate, shown)})"
     return f"{shown(estimate.value)} (95 % interval {interval(estimate, shown)})"
+
+
+def computed(found: Mapping[str, Any] | None) -> str:
+    """`trie in bfloat16 on cpu AVX512 (torch 2.13.0, transformers 5.19.0)`."""
+    if found is None:
+        return "not on record"
+    versions = ", ".join(f"{name} {found[name]}" for name in ("torch", "transformers", "vllm") if found.get(name))
+    return f"{found['engine']} in {found['precision']} on {found['device']} ({versions})"
 
 
 def day(date: datetime) -> str:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from activities import computed
 from activities.artifacts import Artifacts
 from activities.mapping import MappingActivities, _newest
 from activities.resources import Resources
@@ -14,6 +16,11 @@ from contracts import GenerateMapping, Generation, MappingRef, ModelRef, Prompts
 from settings import Settings
 from tests.engines.conftest import DESCRIPTIONS, write_prompts, write_samples
 from tests.tiny import make_tiny_llm
+
+
+@pytest.fixture(autouse=True)
+def _another_worker() -> None:
+    computed.forget()
 
 
 @pytest.fixture
@@ -53,7 +60,7 @@ async def test_a_refresh_asks_only_what_has_changed(model: ModelRef, tmp_path: P
     assert asked(once) == (30, 0)
     assert once.cost is not None
     assert once.cost.tokens > 30
-    assert once.cost.cpu_seconds > 1  # torch alone takes longer to load
+    assert once.cost.cpu_seconds > 0.3  # torch alone takes longer to load, on any machine
     assert await mapped(plain) == once  # idempotent: what it cost is what it cost then
 
     told = prompts(tmp_path / "told", DESCRIPTIONS, {(0, 1): "Often next: soft drinks\n", (5, 2): "Often next: bread, fresh\n"})
@@ -67,13 +74,45 @@ async def test_a_refresh_asks_only_what_has_changed(model: ModelRef, tmp_path: P
     assert asked(sampled) == asked(renamed) == (30, 0)
     assert len({place(ref.uri).parent for ref in (once, sampled, renamed)}) == 3
 
-    # A mapping made before costs were kept.
+    # A mapping made before costs and machines were kept.
     (place(once.uri) / "cost.json").unlink()
+    (place(once.uri) / "computed.json").unlink()
     older = await mapped(plain)
-    assert (older.hash, older.cost) == (once.hash, None)
+    assert (older.hash, older.cost, older.computed) == (once.hash, None, None)
 
     # One that is damaged is set aside: the next takes over nothing from it, and makes it again.
     damaged = place(refreshed.uri) / "mapping.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-8] + b"DAMAGED!")
     assert str(damaged.parent) not in _newest(resources.artifacts, damaged.parent.parent)
     assert not damaged.exists()
+
+
+async def test_two_kinds_of_machine_never_mix_their_answers(
+    model: ModelRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers that share a home; torch on the second one has narrow vectors only."""
+    resources = Resources(sqlalchemy.create_engine("postgresql+psycopg://"), tmp_path / "home")
+    resources.allowed.add(Settings(training=Training(base_model=model.base_model)))
+    activities, place = MappingActivities(resources), resources.artifacts.place
+
+    async def mapped(of: PromptsRef) -> MappingRef:
+        request = GenerateMapping(of, model, Generation(batch_size=4, precision="float32"))
+        ref: MappingRef = await ActivityEnvironment().run(activities.generate_mapping, request)
+        return ref
+
+    plain = prompts(tmp_path / "plain", DESCRIPTIONS)
+    told = prompts(tmp_path / "told", DESCRIPTIONS, {(0, 1): "Often next: soft drinks\n"})
+    one = await mapped(plain)
+    assert one.computed is not None
+    assert (one.computed.engine, one.computed.precision) == ("trie", "float32")
+
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
+    # The first worker's children notice that the machine has changed; the attempt after that asks it anew.
+    with pytest.raises(ApplicationError, match="its worker counts on"):
+        await mapped(told)
+    other = await mapped(told)
+    assert other.computed is not None
+    assert other.computed != one.computed
+    assert other.cost is not None
+    assert (other.cost.asked, other.cost.reused) == (30, 0)
+    assert place(other.uri).parent != place(one.uri).parent

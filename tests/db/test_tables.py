@@ -1,5 +1,5 @@
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 
 import numpy as np
@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from contracts import Retrieval, Verdict
+from contracts import Computed, Retrieval, Verdict
 from db import channels, evaluations, models, reviews, tables
 from interests.triples import pairs
 from tests.db import world
@@ -140,10 +140,32 @@ def test_lineage_walks_from_an_answer_to_everything(conn: Connection) -> None:
     assert (seen["window_start"], seen["predicate"], seen["dedup"]) == (world.START, "quantity > 0", "first")
     assert (seen["cluster_method"], seen["prompts_hash"], seen["recipe"]) == ({"fan_out": [4]}, "prompts", {"steps": 60})
     assert seen["generation"] == {"engine": "trie", "batch_size": 64, "precision": "auto"}
+    assert seen["computed"] == asdict(world.COMPUTED)
     assert (seen["workflow_id"], seen["model_workflow_id"]) == (world.RUN.workflow_id, world.RUN.workflow_id)
     assert seen["evaluation"]["failed_gates"] == ["recall"]
     assert [(gate["gate_id"], gate["decision"], gate["reviewer"]) for gate in seen["gates"]] == [("review-1", "approve", "ada")]
     assert [(move["channel"], move["gate_id"]) for move in seen["publications"]] == [("default", "review-1")]
+
+
+def test_answers_of_another_kind_of_machine_are_another_table(conn: Connection) -> None:
+    counted = world.add_counts(conn, world.add_clusters(conn))
+    model = world.add_model(conn, tables.get(conn, world.add_table(conn)).cluster_set, counted)
+
+    def stored(computed: Computed | None) -> int:
+        asked = world.request(model, counted, day=9)
+        return tables.add(conn, replace(asked, mapping=replace(asked.mapping, computed=computed)), world.mapping()).version
+
+    machines = [
+        world.COMPUTED,
+        replace(world.COMPUTED, precision="float32"),
+        replace(world.COMPUTED, device="cpu AVX2"),
+        replace(world.COMPUTED, torch="2.14.0"),
+        None,  # made before it was kept
+    ]
+    versions = list(map(stored, machines))
+    assert len(set(versions)) == len(machines)
+    assert list(map(stored, machines)) == versions
+    assert tables.lineage(conn, versions[-1])["computed"] is None
 
 
 def test_the_newest_approved_model_goes_by_nominal_time(conn: Connection) -> None:

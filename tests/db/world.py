@@ -7,12 +7,13 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from contracts import Evaluation, Generation, Kind, MappingRef, OpenReview, PromptsRef, RunIds, StoreTable, Window
+from contracts import Computed, Evaluation, Generation, Kind, MappingRef, OpenReview, PromptsRef, RunIds, StoreTable, Window
 from db import clusters, counts, evaluations, models, reviews, tables
 
 NAMES = ["tea", "milk", "rice", "soap"]
 PAIRS = list(permutations(range(len(NAMES)), 2))
 START = datetime(2026, 1, 1, tzinfo=UTC)
+COMPUTED = Computed("trie", "bfloat16", "cpu AVX512", "2.13.0", "5.19.0")
 RUN = RunIds("fine-tune-2026-04-01", "run-1")
 
 
@@ -84,7 +85,7 @@ def request(
         counts=counts_version,
         model=model,
         prompts=PromptsRef("file:///prompts", prompts, len(PAIRS)),
-        mapping=MappingRef("file:///mapping.parquet", "mapping", len(PAIRS), len(PAIRS) - 1),
+        mapping=MappingRef("file:///mapping.parquet", "mapping", len(PAIRS), len(PAIRS) - 1, computed=COMPUTED),
         generation=Generation(),
         run=run,
     )

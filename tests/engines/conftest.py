@@ -62,7 +62,11 @@ def write_prompts(folder: Path, descriptions: list[str], told: dict[tuple[int, i
         "rest": [(told or {}).get(pair, "") + rest(pair[1], descriptions) for pair in pairs],
         "retrieved": pa.array([[]] * len(pairs), pa.list_(pa.int32())),
     }
-    pq.write_table(pa.table(prompts), folder / "prompts.parquet")
+    table = pa.table({name: pa.array(column) for name, column in prompts.items()})
+    for at, name in enumerate(table.column_names[:]):
+        if pa.types.is_string(table[name].type):  # as they are rendered
+            table = table.set_column(at, name, table[name].dictionary_encode())
+    pq.write_table(table, folder / "prompts.parquet")
     labels = {"cluster": pa.array(range(len(descriptions)), pa.int32()), "description": descriptions}
     pq.write_table(pa.table(labels), folder / "labels.parquet")
     return folder
@@ -80,6 +84,11 @@ def write_samples(path: Path) -> Path:
     }
     pq.write_table(pa.table(columns), path)
     return path
+
+
+def kept(work: Path) -> list[dict[str, float]]:
+    """What the attempts at a job have entered in their accounts by now."""
+    return [json.loads(path.read_text()) for path in sorted(work.glob("*/spent/*.json")) + sorted(work.glob("spent-*/*.json"))]
 
 
 OF_ANOTHER_JOB = {

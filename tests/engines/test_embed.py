@@ -1,3 +1,5 @@
+import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from contracts import EmbedJob
+from engines import machine
 from engines.embed import embed
 
 
@@ -25,6 +28,8 @@ def test_one_vector_per_text_in_the_order_of_the_texts(job: EmbedJob, capsys: py
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert np.array_equal(vectors[1], vectors[3])
     assert vectors[1] @ vectors[2] > vectors[1] @ vectors[0]
+    made_with = json.loads(Path(job.out).with_name("computed.json").read_text())
+    assert made_with == dataclasses.asdict(machine.computed("sentence-transformers", "float32"))
     assert '"done": 3, "total": 3' in capsys.readouterr().out
 
 

@@ -14,11 +14,12 @@ import torch
 from transformers import AutoTokenizer
 
 from contracts import Cost, GenerateJob, Generation, Sampling, Training, TrainJob
+from engines import machine
 from engines.generate import MAPPING, generate, trie_engine
 from engines.precision import precision
 from engines.prompts import read_prompts
 from engines.train import train
-from tests.engines.conftest import DESCRIPTIONS, SHARED, first, rest, start, write_prompts, write_samples
+from tests.engines.conftest import DESCRIPTIONS, SHARED, first, kept, rest, start, write_prompts, write_samples
 
 PAIRS = [(c1, c2) for c1 in range(6) for c2 in range(6) if c1 != c2]
 
@@ -89,14 +90,16 @@ def test_a_killed_run_goes_on_from_its_last_finished_block(job: GenerateJob, tmp
     assert before.items() <= after.items()  # the same files, byte for byte and inode for inode
     assert len(before) < len(after) < len(many)
 
+    stopped = kept(Path(job.work))
     generate(job)
     generate(whole)
     assert mapping(job).equals(mapping(whole))
     spent, least = cost(job), cost(whole)
     assert (spent.asked, spent.reused) == (least.asked, least.reused) == (380, 0)
     assert len(many) * 19 < least.tokens <= spent.tokens  # blocks that a kill cut short were paid for as well
-    assert spent.cpu_seconds > least.cpu_seconds + 2  # two more processes were started, and torch loaded in each
-    assert spent.wall_seconds > least.wall_seconds + 2
+    assert len(stopped) == 2  # the accounts of two more processes that were started, and had torch to load
+    assert spent.cpu_seconds > sum(attempt["cpu_seconds"] for attempt in stopped)
+    assert spent.wall_seconds > sum(attempt["wall_seconds"] for attempt in stopped)
     assert spent.gpu_seconds == 0 or torch.cuda.is_available()
     assert not list(Path(job.work).glob("blocks-*"))
 
@@ -106,13 +109,27 @@ def finished(job: GenerateJob) -> dict[str, tuple[int, int]]:
 
 
 def test_blocks_of_other_prompts_are_never_mixed_in(job: GenerateJob, tmp_path: Path) -> None:
-    from engines.generate import _work_folder
+    from engines.generate import _work_folder as folder
+
+    def _work_folder(job: GenerateJob, **other: str) -> Path:
+        own = machine.computed(job.generation.engine, job.generation.precision)
+        return Path(folder(job, dataclasses.replace(own, **other)))
 
     turned = dataclasses.replace(job, prompts=str(write_prompts(tmp_path / "turned", DESCRIPTIONS[::-1])))
     assert _work_folder(job) == _work_folder(job)
     drawn = dataclasses.replace(job, sampling=Sampling(temperature=1.0))
     again = dataclasses.replace(job, sampling=Sampling(temperature=1.0, seed=1))
-    assert len({_work_folder(one) for one in (job, turned, drawn, again)}) == 4
+    elsewhere = _work_folder(job, device="another")
+    assert len({*(_work_folder(one) for one in (job, turned, drawn, again)), elsewhere}) == 5
+
+
+def test_a_machine_that_is_not_what_its_worker_takes_it_for_answers_nothing(job: GenerateJob) -> None:
+    own = machine.computed("trie", "auto")
+    with pytest.raises(RuntimeError, match="counts on"):
+        generate(dataclasses.replace(job, computed=dataclasses.replace(own, torch="1.0")))
+    assert not Path(job.out).exists()
+    generate(dataclasses.replace(job, computed=own))
+    assert json.loads((Path(job.out) / "computed.json").read_text()) == dataclasses.asdict(own)
 
 
 def test_incomplete_prompts_are_bad_input(job: GenerateJob) -> None:
@@ -194,6 +211,16 @@ def test_a_mapping_in_bfloat16_is_nearly_the_same(job: GenerateJob, tmp_path: Pa
     generate(lower)
     same = pc.equal(mapping(lower)["c_next"], mapping(job)["c_next"])
     assert pc.mean(pc.cast(same, pa.int8())).as_py() > 0.8
+
+
+def test_what_answers_is_resolved_where_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = machine.computed("trie", "auto")
+    assert (found.engine, found.torch, found.vllm) == ("trie", torch.__version__, None)
+    assert found.precision == precision("auto")
+    assert found.device == "cpu " + torch.backends.cpu.get_cpu_capability() or torch.cuda.is_available()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H100")
+    assert machine.computed("trie", "float32").device == "NVIDIA H100"
 
 
 @pytest.mark.parametrize("able", ["amx_bf16", "avx512_bf16", "avx2"])

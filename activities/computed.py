@@ -1,0 +1,34 @@
+"""What this worker's children compute with: asked of a child once, because the worker itself loads no torch."""
+
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from activities.child import run_child
+from activities.resources import Resources
+from contracts import Computed, ResolveJob
+
+_computed = TypeAdapter(Computed)
+FILE = "computed.json"
+_known: dict[tuple[str, str], Computed] = {}
+
+
+async def resolve(resources: Resources, engine: str, precision: str) -> Computed:
+    """What `engine` computes with on this machine, where `precision` is what was asked for (`auto`, too)."""
+    if (engine, precision) not in _known:
+        with resources.artifacts.folder() as work:
+            job = ResolveJob(engine, precision, str(work / FILE))
+            await run_child("engines.machine", job, work, resources.home)
+            _known[engine, precision] = _computed.validate_json((work / FILE).read_bytes())
+    return _known[engine, precision]
+
+
+def read(folder: Path) -> Computed | None:
+    """What a folder says that a child made; None where it was made before that was kept."""
+    path = folder / FILE
+    return _computed.validate_json(path.read_bytes()) if path.exists() else None
+
+
+def forget() -> None:
+    """Ask again the next time: a child found the machine other than it was."""
+    _known.clear()

