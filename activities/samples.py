@@ -29,7 +29,7 @@ class SampleActivities:
         with self.resources.engine.connect() as connection:
             of = _Curation(connection, request)
         with self.resources.artifacts.folder() as folder:
-            curated = samples.curate(of.counts, request.samples.pairs_per_label)
+            curated = of.curate(of.counts)
             table = prompts.samples_table(of.descriptions, curated, of.retrieved, request.samples.retrieved_share)
             pq.write_table(table, folder / "samples.parquet")
             uri, _ = self.resources.artifacts.store("samples", folder)
@@ -52,7 +52,7 @@ class SampleActivities:
             counts = db.counts.read(connection, request.counts)
         if counts.num_rows == 0:
             raise BadInput("no triple in the validation window: raise fine_tune.validation_days, or set it to 0")
-        curated = samples.thin(samples.curate(counts, knobs.pairs_per_label), knobs.validation_size)
+        curated = samples.thin(of.curate(counts), knobs.validation_size)
         asked = samples.draw_pairs(len(of.descriptions), knobs.validation_size)
         tables = {
             "samples": prompts.samples_table(of.descriptions, curated, of.retrieved, knobs.retrieved_share),
@@ -71,9 +71,13 @@ class _Curation:
     """What samples are made from: counts, descriptions, and what the training window says of every pair."""
 
     def __init__(self, connection: Connection, request: CurateSamples) -> None:
+        self.knobs = request.samples
         self.counts = db.counts.read(connection, request.counts)
         clusters = db.clusters.get(connection, db.counts.describe(connection, request.counts).cluster_set)
         self.descriptions: list[str] = clusters["description"].to_pylist()
         # A training window has no window before it to show a trend against.
         as_refresh = replace(request.retrieval, similarity="frequency")
         self.retrieved = retrieval.retrieve(self.counts, None, as_refresh, len(self.descriptions))
+
+    def curate(self, counts: pa.Table) -> pa.Table:
+        return samples.curate(counts, self.knobs.pairs_per_label, self.knobs.prompts_per_interest)

@@ -115,6 +115,10 @@ class Samples:
 
     pairs_per_label: PositiveInt = 10
     """Most frequent pairs that are kept for each label."""
+    prompts_per_interest: Annotated[int, Field(ge=0)] = 0
+    """Samples that have a cluster as c1, at least, and as many that have it as c2: where the most frequent pairs of the labels
+    are fewer, its most frequent triples are added. The paper uses 0. Then a small model never sees the rarer clusters in a
+    prompt, and repeats them where it should answer with another (ADR 0016)."""
     retrieved_share: Share = 0.2
     """Share of the samples whose prompt has the retrieved line of a RAG refresh, so that the model learns to read it. The paper
     uses 0. A small model trained so never answers with a cluster of its prompt, and so ignores the retrieved one (ADR 0008)."""

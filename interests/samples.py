@@ -7,15 +7,18 @@ from contracts import BadInput
 from interests import triples
 
 
-def curate(counts: pa.Table, pairs_per_label: int) -> pa.Table:
+def curate(counts: pa.Table, pairs_per_label: int, prompts_per_interest: int = 0) -> pa.Table:
     """For each label c_next its `pairs_per_label` most frequent pairs: a uniform label distribution.
+
+    The most frequent pairs are pairs of popular clusters; of the others a prompt would never speak. Each cluster that fewer than
+    `prompts_per_interest` of these samples have as c1 gets its most frequent other triples as well; then the same for c2.
 
     Args:
         counts: c1, c2, c_next: int32, n: int64; the training window.
 
     Returns:
-        c1, c2, c_next: int32, n: int64; ordered by label, most frequent first. Equally frequent pairs are ordered by a hash of
-        the triple, so that low ids are not favoured and the order of the rows does not matter.
+        c1, c2, c_next: int32, n: int64; ordered by label, most frequent first, then what was added. Equally frequent pairs are
+        ordered by a hash of the triple, so that low ids are not favoured and the order of the rows does not matter.
 
     Raises:
         BadInput: there is no triple to learn from.
@@ -25,11 +28,20 @@ def curate(counts: pa.Table, pairs_per_label: int) -> pa.Table:
             "no triple in the training window, so there is nothing to learn from: widen the window or check source.positive"
         )
     found = triples.read(counts)
-    order = np.lexsort((found.tie_break(), -found.n, found.c_next))
-    label = found.c_next[order]
-    first_of_label = np.searchsorted(label, label, side="left")
-    kept = order[np.arange(len(order)) - first_of_label < pairs_per_label]
+    every = np.arange(counts.num_rows)
+    kept = _most_frequent(found, every, found.c_next, np.full(len(every), pairs_per_label))
+    for place in (found.c1, found.c2):
+        missing = prompts_per_interest - np.bincount(place[kept], minlength=int(place.max()) + 1)[place]
+        kept = np.concatenate([kept, _most_frequent(found, np.setdiff1d(every, kept), place, missing)])
     return counts.select(["c1", "c2", "c_next", "n"]).take(pa.array(kept))
+
+
+def _most_frequent(found: triples.Triples, rows: triples.Ints, of: triples.Ints, wanted: triples.Ints) -> triples.Ints:
+    """Of the `rows` with the same value in `of`, the most frequent ones, as many as `wanted`, which they agree about."""
+    order = rows[np.lexsort((found.tie_break()[rows], -found.n[rows], of[rows]))]
+    rank = np.arange(len(order)) - np.searchsorted(of[order], of[order], side="left")
+    kept: triples.Ints = order[rank < wanted[order]]
+    return kept
 
 
 def thin(samples: pa.Table, size: int) -> pa.Table:

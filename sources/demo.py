@@ -14,12 +14,13 @@ FROM read_parquet({transactions})
 ORDER BY ts, "user", basket, item, quantity, price
 """
 
-# A category that its type repeats ("BREAD", "BREAD:ITALIAN/FRENCH") is said once; many products have a department only.
+# A category that its type repeats ("BREAD", "BREAD:ITALIAN/FRENCH") is said once. The department is said only where there is
+# nothing else: at the head of every text it would be the first word of several interests.
 ITEMS = """
 SELECT product_id AS item, department, product_category AS category, product_type AS type,
-    concat_ws(
-        ' ', department, CASE WHEN starts_with(product_type, product_category) THEN NULL ELSE product_category END, product_type
-    ) AS text
+    coalesce(nullif(concat_ws(
+        ' ', CASE WHEN starts_with(product_type, product_category) THEN NULL ELSE product_category END, product_type
+    ), ''), department) AS text
 FROM read_parquet({products})
 ORDER BY item
 """

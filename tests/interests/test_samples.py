@@ -19,6 +19,20 @@ def test_most_frequent_pairs_of_each_label() -> None:
     assert missing_labels(samples, 4) == [1, 3]
 
 
+def test_every_interest_stands_in_both_places_of_enough_prompts() -> None:
+    counts = {(0, 1, 2): 9, (1, 0, 2): 8, (0, 1, 3): 9, (1, 0, 3): 8, (3, 0, 1): 2, (3, 1, 0): 5, (3, 2, 0): 4, (2, 3, 1): 1}
+
+    def chosen(prompts_per_interest: int) -> list[tuple[int, ...]]:
+        rows = curate(table(counts), 1, prompts_per_interest).to_pylist()
+        return [(row["c1"], row["c2"], row["c_next"]) for row in rows]
+
+    papers = [(3, 1, 0), (3, 0, 1), (0, 1, 2), (0, 1, 3)]
+    assert chosen(0) == papers
+    # 1 and 2 are no sample's c1. Of 0, 1 and 3, which by then are a c2, 2 is still missing.
+    assert chosen(1) == [*papers, (1, 0, 2), (2, 3, 1), (3, 2, 0)]
+    assert set(chosen(99)) == set(counts)
+
+
 def test_ties_do_not_favour_low_ids() -> None:
     tied = table({(c1, c2, 0): 1 for c1 in range(1, 40) for c2 in range(1, 40) if c1 != c2})
 
