@@ -108,7 +108,7 @@ class _Watch:
             except ValidationError:
                 self.tail.append(line)
                 continue
-            if (progress.stage, progress.done) != (self.progress.stage, self.progress.done):
+            if progress != self.progress:  # the note, too: validation makes no step
                 self.moved_at = time.monotonic()
             self.progress = progress
 
