@@ -19,7 +19,7 @@ SETTINGS = {
     "source": {"events": "events.csv", "items": "items.csv", "positive": "quantity > 0"},
     "clusters": {"fan_out": [8], "keywords": 1},
     "samples": {"pairs_per_label": 4},
-    "training": {"base_model": "llm", "steps": 300, "learning_rate": 5e-3, "checkpoint_every": 50},
+    "training": {"base_model": "llm", "steps": 300, "learning_rate": 5e-3, "checkpoint_every": 50, "validate_every": 50},
     "gates": {"min_exact_match_rate": 0.5},
     "fine_tune": {"days": 70, "test_days": 20, "validation_days": 14},
     "rag_refresh": {"days": 20, "test_days": 20},
