@@ -157,7 +157,8 @@ async def _follow(context: Context, name: str) -> int:
 def _compare(context: Context, first: int, second: int, shown: int = 8) -> None:
     found = tables.diff(context, first, second)
     console.print(f"{found.changed} of {found.pairs} answers differ ({percent(found.share)}); some of them:", highlight=False)
-    changed = found.rows.take(range(found.changed)[:: max(1, found.changed // shown)][:shown]).to_pylist()
+    spread = list(range(found.changed))[:: max(1, found.changed // shown)][:shown]
+    changed = found.rows.take(spread).to_pylist()
     rows = [(f"{r['c1']} {r['c1_name']}", f"{r['c2']} {r['c2_name']}", r["a_name"], r["b_name"]) for r in changed]
     grid("", ("interest 1", "interest 2", f"next, table {first}", f"next, table {second}"), rows)
     if changed:
