@@ -1,20 +1,51 @@
-"""The machine that a measurement is of."""
+"""The machine that a measurement is of: `python -m bench.machine` prints the first cells of its row in docs/machines.md."""
 
 import importlib.metadata
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+"""Flags of `/proc/cpuinfo` on which sums and the precision of `auto` depend."""
 
 
 def machine(packages: Iterable[str]) -> str:
     """One line: processor, cores, memory, system, versions of Python and of those `packages` that are installed."""
-    info = Path("/proc/cpuinfo").read_text().splitlines()
-    processor = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), platform.machine())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     system = platform.freedesktop_os_release()["PRETTY_NAME"]
     versions = [f"Python {platform.python_version()}", *(f"{name} {found}" for name in packages if (found := _version(name)))]
-    return f"{processor}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB; {system}; {', '.join(versions)}"
+    return f"{_processor()}, {_cores()} cores, {memory:.0f} GiB; {system}; {', '.join(versions)}"
+
+
+def row() -> str:
+    """Processor, instruction sets, cores, the precision that `auto` takes, and Python, as cells of a Markdown table."""
+    flags = next(_told("flags"), "").split()
+    sets = ", ".join(name for name in INSTRUCTION_SETS if name in flags)
+    cells = (_processor(), sets or platform.machine(), str(_cores()), _auto(), platform.python_version())
+    return f"| {' | '.join(cells)} |"
+
+
+def _told(name: str) -> Iterator[str]:
+    """What `/proc/cpuinfo` has under a name, once for each core."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return (line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == name)
+
+
+def _processor() -> str:
+    return next(_told("model name"), platform.machine())
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _auto() -> str:
+    try:
+        from engines.precision import precision
+    except ImportError:  # without torch there are no engines
+        return "–"
+    return str(precision("auto"))
 
 
 def _version(package: str) -> str | None:
@@ -22,3 +53,7 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+if __name__ == "__main__":
+    print(row())
