@@ -2,7 +2,7 @@
 FROM python:3.11-slim AS light
 WORKDIR /srv
 COPY pyproject.toml constraints.txt README.md ./
-COPY settings.py cli.py worker.py alembic.ini ./
+COPY settings.py temporal_client.py cli.py worker.py alembic.ini ./
 COPY activities activities
 COPY commands commands
 COPY contracts contracts

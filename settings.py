@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
@@ -88,6 +88,16 @@ class Settings(BaseSettings):
     """An API key implies it."""
     temporal_api_key: str = Field(default="", repr=False)
     """For Temporal Cloud; better in the environment than in a file."""
+    temporal_profile: str = ""
+    """Profile of Temporal's own client configuration (`temporal.toml`, `TEMPORAL_*`): address, namespace, client certificate,
+    private CA, API key. What is set here goes before."""
+    temporal_keys: Path | None = None
+    """File of keys that encrypt what Temporal stores: a line `id key` each, the key 32 bytes in base64. The first encrypts, all
+    decrypt."""
+    temporal_accept_plain: bool = False
+    """With `temporal_keys`: also take what is not encrypted, while runs of before go on."""
+    temporal_versioning: bool = False
+    """Workers register as a version of the deployment `driftline`, to be made the current one; runs go on with the newest."""
     temporal_ui: str = ""
     """Where Temporal's web UI is, for the links that the command line prints."""
     metrics_host: str = "127.0.0.1"
@@ -115,13 +125,26 @@ class Settings(BaseSettings):
 
     def temporal(self) -> dict[str, Any]:
         """Arguments of Temporal's `Client.connect`."""
-        key = self.temporal_api_key or None
-        return {
-            "target_host": self.temporal_address,
-            "namespace": self.temporal_namespace,
-            "tls": self.temporal_tls or key is not None,
-            "api_key": key,
-        }
+        arguments: dict[str, Any] = {"target_host": self.temporal_address, "namespace": self.temporal_namespace}
+        if self.temporal_profile:
+            arguments |= _profile(self.temporal_profile)
+        for field, argument in (("temporal_address", "target_host"), ("temporal_namespace", "namespace")):
+            if field in self.model_fields_set:
+                arguments[argument] = getattr(self, field)
+        if self.temporal_api_key:
+            arguments |= {"api_key": self.temporal_api_key}
+            arguments.setdefault("tls", True)
+        if self.temporal_tls:
+            arguments.setdefault("tls", True)
+        return arguments
+
+    @model_validator(mode="before")
+    @classmethod
+    def _address_of_profile(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """So that a profile's server is not taken for the embedded one."""
+        if values.get("temporal_profile") and not values.get("temporal_address"):
+            return values | {"temporal_address": _profile(values["temporal_profile"]).get("target_host", "")}
+        return values
 
     @field_validator("source")
     @classmethod
@@ -167,6 +190,19 @@ class _Toml(TomlConfigSettingsSource):
             return tomllib.loads(content.decode(encoding))
         except ValueError as error:
             raise ValueError(f"{file_path}: {error}") from None
+
+
+def _profile(name: str) -> dict[str, Any]:
+    """
+    Raises:
+        ValueError: there is no such profile, or it is wrong.
+    """
+    from temporalio.envconfig import ClientConfigProfile
+
+    try:
+        return dict(ClientConfigProfile.load(name).to_client_connect_config())
+    except RuntimeError as error:
+        raise ValueError(f"temporal_profile = {name!r}: {error}") from None
 
 
 def _folder(model: str) -> str:

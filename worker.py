@@ -14,18 +14,20 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
+from importlib import metadata
 from importlib.util import find_spec
 from typing import Any
 
 import structlog
 from temporalio import activity, workflow
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
 import db.connection
 import embedded
+import temporal_client
 from activities.child import INSTALL
 from activities.clusters import ClusterActivities
 from activities.counts import CountsActivities
@@ -54,6 +56,8 @@ from workflows.rag_refresh import RagRefresh
 
 log = structlog.get_logger("worker")
 
+BUILD = metadata.version("driftline")
+"""What `temporal worker deployment set-current-version --build-id` names."""
 ROLES = ("workflows", "cpu", "db", "train", "generate")
 COMPUTING = ("train", "generate")
 """Roles that do nothing without torch. `cpu` needs it only to embed a catalogue."""
@@ -112,8 +116,14 @@ def roles(resources: Resources) -> dict[str, Role]:
     }
 
 
-def workers(client: Client, resources: Resources, names: list[str], drain: timedelta) -> list[Worker]:
+def workers(client: Client, resources: Resources, names: list[str], drain: timedelta, versioning: bool = False) -> list[Worker]:
     """One Temporal worker for each role's task queue."""
+    deployment = WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion("driftline", BUILD),
+        use_worker_versioning=True,
+        # Runs wait for weeks; recorded histories keep them compatible with the newest code.
+        default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
+    )
     return [
         Worker(
             client,
@@ -123,6 +133,7 @@ def workers(client: Client, resources: Resources, names: list[str], drain: timed
             activity_executor=ThreadPoolExecutor(role.slots, thread_name_prefix=role.queue),
             max_concurrent_activities=role.slots,
             graceful_shutdown_timeout=drain,
+            deployment_config=deployment if versioning else None,
             # Bad input fails the run. Any other exception in a workflow is a bug, and waits for a corrected worker.
             workflow_failure_exception_types=[ValueError, OverflowError],
             # The default lets a heartbeat out only every 30 s: too coarse for progress, and for noticing a cancellation.
@@ -142,10 +153,9 @@ async def serve(settings: Settings, names: list[str]) -> None:
     db.connection.require_schema(engine)
     metrics = f"{settings.metrics_host}:{settings.metrics_port or free_port(settings.metrics_host)}"
     telemetry = TelemetryConfig(metrics=PrometheusConfig(bind_address=metrics))
-    client = await Client.connect(
-        **settings.temporal(), data_converter=pydantic_data_converter, runtime=Runtime(telemetry=telemetry)
-    )
-    made = workers(client, Resources(engine, settings.home.absolute(), settings.gates), names, settings.drain)
+    client = await temporal_client.connect(settings, Runtime(telemetry=telemetry))
+    resources = Resources(engine, settings.home.absolute(), settings.gates)
+    made = workers(client, resources, names, settings.drain, settings.temporal_versioning)
     running = [asyncio.create_task(worker.run()) for worker in made]
     asked = asyncio.create_task(stop.wait())
     try:

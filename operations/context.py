@@ -4,12 +4,12 @@ import asyncio
 from functools import cache, cached_property
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCError
 
 import db.connection
 import embedded
+import temporal_client
 from activities.allowed import Allowed
 from db.connection import Engine
 from settings import Settings
@@ -71,9 +71,7 @@ class Context:
 async def connect(settings: Settings) -> Client:
     """Temporal at the settings' address. Raises Unreachable."""
     try:
-        return await asyncio.wait_for(
-            Client.connect(**settings.temporal(), data_converter=pydantic_data_converter, runtime=_quiet()), CONNECT_SECONDS
-        )
+        return await asyncio.wait_for(temporal_client.connect(settings, _quiet()), CONNECT_SECONDS)
     except (RuntimeError, RPCError, TimeoutError) as error:
         raise Unreachable(
             f"Temporal does not answer at {settings.temporal_address}: start it with `driftline up` ({error})"
