@@ -29,7 +29,7 @@ class Account:
         self._file = folder / f"{uuid.uuid4().hex}.json"
         self._cpu, self._wall = child.began()
         self._alone = alone
-        self._entered = time.monotonic()
+        self.close()  # the start alone, with its imports, may cost more than the work before the first entry
 
     def enter(self) -> None:
         """Keeps what was spent up to now; called after every piece of work, it writes once a second."""
