@@ -37,6 +37,8 @@ def _stripped(value: Any) -> Any:
 
 
 Line = Annotated[str, BeforeValidator(_stripped), AfterValidator(_one_line)]
+Name = Annotated[Line, StringConstraints(min_length=1, max_length=NAME_LENGTH)]
+Reason = Annotated[Line, StringConstraints(max_length=REASON_LENGTH)]
 _both_names = Field(validation_alias=AliasChoices("review_id", "gate_id"), serialization_alias="gate_id")
 ReviewId = Annotated[Line, StringConstraints(min_length=1, max_length=ID_LENGTH), _both_names]
 """Written as `gate_id`, its name when the stop was called a gate; both are read."""
@@ -55,8 +57,8 @@ class Verdict:
 
     review_id: ReviewId
     decision: Decision
-    reviewer: Annotated[Line, StringConstraints(min_length=1, max_length=NAME_LENGTH)]
-    reason: Annotated[Line, StringConstraints(max_length=REASON_LENGTH)] = ""
+    reviewer: Name
+    reason: Reason = ""
     known_by: KnownBy = "claimed"
 
 

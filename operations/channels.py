@@ -1,17 +1,22 @@
 """Channels: which table each one serves; publish, roll back, and every move so far."""
 
+from pydantic import TypeAdapter, ValidationError
+
 import db.channels
-from contracts import Published
+from contracts import Name, Published, Reason
 from db.channels import Publication, ServedTable
 from operations.context import Context
+
+_name, _reason = TypeAdapter[str](Name), TypeAdapter[str](Reason)
 
 
 def publish(context: Context, table: int, channel: str | None, actor: str, *, reason: str, force: bool = False) -> Published:
     """Serve a table that may be served; by default on the settings' channel. See `db.channels.publish`.
 
     Raises:
-        ValueError: there is no such table, or it may not be served.
+        ValueError: there is no such table, or it may not be served; name or reason is not one bounded line of printable text.
     """
+    actor, reason = _checked("name", _name, actor), _checked("reason", _reason, reason)
     with context.engine.begin() as connection:
         return db.channels.publish(connection, table, channel or context.settings.channel, actor, reason=reason, force=force)
 
@@ -20,8 +25,9 @@ def roll_back(context: Context, channel: str | None, to: int | None, actor: str,
     """Serve an earlier table again, by default the one before the current.
 
     Raises:
-        ValueError: there is nothing to go back to, or the table was rejected since.
+        ValueError: there is nothing to go back to, or the table was rejected since; name or reason as of `publish`.
     """
+    actor, reason = _checked("name", _name, actor), _checked("reason", _reason, reason)
     with context.engine.begin() as connection:
         return db.channels.rollback(connection, channel or context.settings.channel, to, actor=actor, reason=reason)
 
@@ -36,3 +42,10 @@ def history(context: Context, channel: str | None = None) -> list[Publication]:
     """Every move of a channel (default: of all), newest first."""
     with context.engine.connect() as connection:
         return db.channels.history(connection, channel)
+
+
+def _checked(what: str, kind: TypeAdapter[str], text: str) -> str:
+    try:
+        return kind.validate_python(text)
+    except ValidationError as error:
+        raise ValueError(f"the {what} of whoever moves a channel: {error.errors()[0]['msg']}") from None
