@@ -30,7 +30,8 @@ from rich.table import Table
 
 from commands.demo import FINE_TUNE_AT, RAG_REFRESH_AT, demo_settings
 from contracts import EmbedJob, GenerateJob, TrainJob, Window
-from interests import clusters, gates, keywords, prompts, retrieval, samples, windows
+from interests import clusters, gates, keywords, prompts, retrieval, windows
+from interests.curation import Curation
 from interests.metrics import evaluate
 from settings import Settings
 from sources.counting import count_triples
@@ -133,21 +134,12 @@ class _Candidates:
 
     def write_samples(self, counts: pa.Table, validation: pa.Table | None) -> None:
         """As the steps `curate_samples` and `curate_validation` write them."""
-        knobs, n = self.settings.samples, len(self.descriptions)
-        told = retrieval.retrieve(counts, None, self.settings.retrieval, n)
-        share = knobs.retrieved_share
-        curated = samples.curate(counts, knobs.pairs_per_label, knobs.prompts_per_interest)
-        pq.write_table(prompts.samples_table(self.descriptions, curated, told, share), self.work / "samples.parquet")
-        if validation is None:
-            return
+        of = Curation(counts, self.descriptions, self.settings.samples, self.settings.retrieval)
+        pq.write_table(of.rendered(of.curate(counts)), self.work / "samples.parquet")
         folder = self.work / "validation"
         folder.mkdir(exist_ok=True)
-        curated = samples.curate(validation, knobs.pairs_per_label, knobs.prompts_per_interest)
-        curated = samples.thin(curated, knobs.validation_size)
-        asked = samples.draw_pairs(n, knobs.validation_size)
-        pq.write_table(prompts.samples_table(self.descriptions, curated, told, share), folder / "samples.parquet")
-        pq.write_table(prompts.pairs_table(self.descriptions, asked, told, 0.5 if share else 0.0), folder / "pairs.parquet")
-        pq.write_table(pa.table({"description": self.descriptions}), folder / "labels.parquet")
+        for name, table in of.validation(validation).items() if validation is not None else ():
+            pq.write_table(table, folder / f"{name}.parquet")
 
     def outcome(self, kind: str, told: retrieval.Retrieved | None, counts: pa.Table, test: Window) -> Outcome:
         """`counts`: of the window that the candidate has learned or retrieved from."""

@@ -17,10 +17,10 @@ def detected(family: Sequence[Estimate]) -> tuple[bool, ...]:
     Returns:
         One answer per estimate, in their order.
     """
-    known = [place for place, estimate in enumerate(family) if estimate.enough and p_value(estimate) is not None]
+    known = {place: p for place, estimate in enumerate(family) if estimate.enough and (p := p_value(estimate)) is not None}
     found = [False] * len(family)
-    for rank, place in enumerate(sorted(known, key=lambda place: p_value(family[place]) or 0.0)):
-        if (p_value(family[place]) or 0.0) > (1 - CONFIDENCE) / (len(known) - rank):
+    for rank, place in enumerate(sorted(known, key=known.__getitem__)):
+        if known[place] > (1 - CONFIDENCE) / (len(known) - rank):
             break
         found[place] = True
     return tuple(found)

@@ -1,0 +1,52 @@
+"""From counts to the tables that a fine-tune learns from and is validated on, prompts rendered (design §3.4, paper §2.2)."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import pyarrow as pa
+
+import contracts
+from interests import prompts, samples
+from interests.retrieval import Retrieved, retrieve
+
+TOLD = 0.5
+"""Share of the validation pairs whose prompt has the retrieved line: the model is to answer fine-tunes and refreshes."""
+
+
+@dataclass(frozen=True)
+class Curation:
+    """What samples are made from.
+
+    Attributes:
+        counts: c1, c2, c_next: int32, n: int64; of the training window.
+        descriptions: of every cluster, by id.
+    """
+
+    counts: pa.Table
+    descriptions: list[str]
+    knobs: contracts.Samples
+    retrieval: contracts.Retrieval
+
+    @cached_property
+    def retrieved(self) -> Retrieved:
+        """What the training window says of every pair."""
+        # A training window has no window before it to show a trend against.
+        return retrieve(self.counts, None, replace(self.retrieval, similarity="frequency"), len(self.descriptions))
+
+    def curate(self, counts: pa.Table) -> pa.Table:
+        return samples.curate(counts, self.knobs.pairs_per_label, self.knobs.prompts_per_interest)
+
+    def rendered(self, curated: pa.Table) -> pa.Table:
+        """The samples' prompts and labels."""
+        return prompts.samples_table(self.descriptions, curated, self.retrieved, self.knobs.retrieved_share)
+
+    def validation(self, counts: pa.Table) -> dict[str, pa.Table]:
+        """By file name, what a training is validated on: `samples` of a later window's counts, curated as the training's and told
+        what the training window says; `pairs` to ask; `labels`."""
+        asked = samples.draw_pairs(len(self.descriptions), self.knobs.validation_size)
+        told = TOLD if self.knobs.retrieved_share else 0.0
+        return {
+            "samples": self.rendered(samples.thin(self.curate(counts), self.knobs.validation_size)),
+            "pairs": prompts.pairs_table(self.descriptions, asked, self.retrieved, told),
+            "labels": pa.table({"description": self.descriptions}),
+        }
