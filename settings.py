@@ -16,7 +16,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from contracts import (
+from driftline.contracts import (
     QUERY,
     STRICT,
     Clusters,

@@ -18,8 +18,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes, PayloadCodec
 from temporalio.runtime import Runtime
 
-from contracts import BadInput
-from settings import Settings
+from driftline.contracts import BadInput
+from driftline.settings import Settings
 
 ENCODING = b"binary/encrypted"
 REFUSED = b"driftline/refused"

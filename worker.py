@@ -25,34 +25,33 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
-import db.connection
-import embedded
-import temporal_client
-from activities.child import INSTALL
-from activities.clusters import ClusterActivities
-from activities.counts import CountsActivities
-from activities.drift import DriftActivities
-from activities.evaluation import EvaluationActivities
-from activities.mapping import MappingActivities
-from activities.measurements import MeasurementActivities
-from activities.models import ModelActivities
-from activities.prompts import PromptActivities
-from activities.publication import PublicationActivities
-from activities.reports import ReportActivities
-from activities.resources import Resources
-from activities.reviews import ReviewActivities
-from activities.samples import SampleActivities
-from activities.tables import TableActivities
-from activities.training import TrainingActivities
-from settings import Settings
-from workflows import policies
-from workflows.build_clusters import BuildClusters
-from workflows.evaluate_answers import EvaluateAnswers
-from workflows.evaluate_drift import EvaluateDrift
-from workflows.evaluate_refresh import EvaluateRefresh
-from workflows.evaluate_retrieval import EvaluateRetrieval
-from workflows.fine_tune import FineTune
-from workflows.rag_refresh import RagRefresh
+from driftline import embedded, temporal_client
+from driftline.activities.child import INSTALL
+from driftline.activities.clusters import ClusterActivities
+from driftline.activities.counts import CountsActivities
+from driftline.activities.drift import DriftActivities
+from driftline.activities.evaluation import EvaluationActivities
+from driftline.activities.mapping import MappingActivities
+from driftline.activities.measurements import MeasurementActivities
+from driftline.activities.models import ModelActivities
+from driftline.activities.prompts import PromptActivities
+from driftline.activities.publication import PublicationActivities
+from driftline.activities.reports import ReportActivities
+from driftline.activities.resources import Resources
+from driftline.activities.reviews import ReviewActivities
+from driftline.activities.samples import SampleActivities
+from driftline.activities.tables import TableActivities
+from driftline.activities.training import TrainingActivities
+from driftline.db import connection as db_connection
+from driftline.settings import Settings
+from driftline.workflows import policies
+from driftline.workflows.build_clusters import BuildClusters
+from driftline.workflows.evaluate_answers import EvaluateAnswers
+from driftline.workflows.evaluate_drift import EvaluateDrift
+from driftline.workflows.evaluate_refresh import EvaluateRefresh
+from driftline.workflows.evaluate_retrieval import EvaluateRetrieval
+from driftline.workflows.fine_tune import FineTune
+from driftline.workflows.rag_refresh import RagRefresh
 
 log = structlog.get_logger("worker")
 
@@ -149,8 +148,8 @@ async def serve(settings: Settings, names: list[str]) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    engine = db.connection.connect(settings.postgres_url)
-    db.connection.require_schema(engine)
+    engine = db_connection.connect(settings.postgres_url)
+    db_connection.require_schema(engine)
     metrics = f"{settings.metrics_host}:{settings.metrics_port or free_port(settings.metrics_host)}"
     telemetry = TelemetryConfig(metrics=PrometheusConfig(bind_address=metrics))
     client = await temporal_client.connect(settings, Runtime(telemetry=telemetry))

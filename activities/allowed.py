@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from contracts import BadInput, Counting, Source
-from settings import Settings
+from driftline.contracts import BadInput, Counting, Source
+from driftline.settings import Settings
 
 Kind = Literal["source", "counting.engine", "model"]
 

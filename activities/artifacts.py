@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 
-from contracts import BadInput
+from driftline.contracts import BadInput
 
 log = structlog.get_logger("artifacts")
 

@@ -1,4 +1,4 @@
-"""Supervises the heavy machines: one child process `python -m engines.…` per step (design §4).
+"""Supervises the heavy machines: one child process `python -m driftline.engines.…` per step (design §4).
 
 A pool of processes as activity executor goes down with the first child that dies; a child of one's own can be watched, asked to
 checkpoint, killed and started again.
@@ -21,8 +21,9 @@ from pydantic import TypeAdapter, ValidationError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from contracts import Progress
-from contracts.children import BAD_INPUT, REFUSAL, STOPPED
+import driftline
+from driftline.contracts import Progress
+from driftline.contracts.children import BAD_INPUT, REFUSAL, STOPPED
 
 BEAT_EVERY = 5.0
 STALL_AFTER = 600.0
@@ -32,7 +33,7 @@ INSTALL = "`pip install 'driftline[engines]'`"
 LONGEST = 1 << 16
 """Bytes of a line that are looked at."""
 
-_root = Path(__file__).resolve().parent.parent
+_root = Path(str(driftline.__file__)).resolve().parent.parent
 _progress = TypeAdapter(Progress)
 
 

@@ -11,14 +11,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from temporalio import activity
 
-import db.clusters
-from activities import computed
-from activities.beating import beating
-from activities.child import run_child
-from activities.resources import Resources
-from contracts import BadInput, BuildClusterSet, CatalogueRef, ClusterSetRef, EmbedCatalogue, EmbeddingsRef, EmbedJob, Source
-from interests import clusters, keywords
-from sources.profile import catalogue
+from driftline.activities import computed
+from driftline.activities.child import run_child
+from driftline.activities.heartbeats import heartbeats
+from driftline.activities.resources import Resources
+from driftline.contracts import (
+    BadInput,
+    BuildClusterSet,
+    CatalogueRef,
+    ClusterSetRef,
+    EmbedCatalogue,
+    EmbeddingsRef,
+    EmbedJob,
+    Source,
+)
+from driftline.db import clusters as db_clusters
+from driftline.interests import clusters, keywords
+from driftline.sources.profile import catalogue
 
 
 @dataclass(frozen=True)
@@ -33,14 +42,14 @@ class ClusterActivities:
             BadInput: there is none.
         """
         with self.resources.engine.connect() as connection:
-            wanted = db.clusters.newest(connection) if version is None else version
+            wanted = db_clusters.newest(connection) if version is None else version
             if wanted is None:
                 raise BadInput("there is no cluster set yet: run `driftline clusters build` or `driftline clusters import` first")
-            found = db.clusters.describe(connection, wanted)
+            found = db_clusters.describe(connection, wanted)
         return ClusterSetRef(found.version, found.clusters, found.items)
 
     @activity.defn
-    @beating("reading")
+    @heartbeats("reading")
     def read_catalogue(self, source: Source) -> CatalogueRef:
         """Read the catalogue with its traffic; each distinct text stands for the items that share it."""
         self.resources.allowed.check_source(source)
@@ -62,13 +71,13 @@ class ClusterActivities:
         out.mkdir(exist_ok=True)
         texts = self.resources.artifacts.find(request.catalogue.uri, request.catalogue.hash) / "texts.parquet"
         job = EmbedJob(str(texts), request.model, str(out / "embeddings.npy"))
-        await run_child("engines.embed", job, work, self.resources.home)
+        await run_child("driftline.engines.embed", job, work, self.resources.home)
         uri, digest = await asyncio.to_thread(self.resources.artifacts.store, "embeddings", out)
         shutil.rmtree(work)
         return EmbeddingsRef(uri, digest, computed.read(self.resources.artifacts.place(uri)))
 
     @activity.defn
-    @beating("clustering")
+    @heartbeats("clustering")
     def build_cluster_set(self, request: BuildClusterSet) -> ClusterSetRef:
         """Split the tree, name the interests, and store the set."""
         folder = self.resources.artifacts.find(request.catalogue.uri, request.catalogue.hash)
@@ -82,4 +91,4 @@ class ClusterActivities:
         if request.embeddings.computed is not None:
             method["embedded"] = dataclasses.asdict(request.embeddings.computed)
         with self.resources.engine.begin() as connection:
-            return db.clusters.add(connection, described, assignment, method)
+            return db_clusters.add(connection, described, assignment, method)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from activities.child import run_child
-from activities.resources import Resources
-from contracts import Computed, ResolveJob
+from driftline.activities.child import run_child
+from driftline.activities.resources import Resources
+from driftline.contracts import Computed, ResolveJob
 
 _computed = TypeAdapter(Computed)
 FILE = "computed.json"
@@ -18,7 +18,7 @@ async def resolve(resources: Resources, engine: str, precision: str) -> Computed
     if (engine, precision) not in _known:
         with resources.artifacts.folder() as work:
             job = ResolveJob(engine, precision, str(work / FILE))
-            await run_child("engines.machine", job, work, resources.home)
+            await run_child("driftline.engines.machine", job, work, resources.home)
             _known[engine, precision] = _computed.validate_json((work / FILE).read_bytes())
     return _known[engine, precision]
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from temporalio import activity
 
-import db.clusters
-import db.counts
-from activities.beating import beating
-from activities.resources import Resources
-from contracts import CountsRef, CountTriples
-from sources.counting import count_triples
+from driftline.activities.heartbeats import heartbeats
+from driftline.activities.resources import Resources
+from driftline.contracts import CountsRef, CountTriples
+from driftline.db import clusters as db_clusters
+from driftline.db import counts as db_counts
+from driftline.sources.counting import count_triples
 
 
 @dataclass(frozen=True)
@@ -17,14 +17,14 @@ class CountsActivities:
     resources: Resources
 
     @activity.defn
-    @beating("counting")
+    @heartbeats("counting")
     def count_triples(self, request: CountTriples) -> CountsRef:
         self.resources.allowed.check_source(request.source, request.counting)
         with self.resources.engine.connect() as connection:
-            assignment = db.clusters.items(connection, request.cluster_set)
+            assignment = db_clusters.items(connection, request.cluster_set)
         counted = count_triples(request.source, request.sequences, request.window, assignment, request.counting.engine)
         with self.resources.engine.begin() as connection:
-            return db.counts.add(
+            return db_counts.add(
                 connection,
                 cluster_set=request.cluster_set,
                 window=request.window,

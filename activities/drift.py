@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from temporalio import activity
 
-import db.clusters
-import db.measurements
-from activities.beating import beating
-from activities.resources import Resources
-from contracts import ListSuccessors, MeasureDrift, MeasurementRef, MeasureStaleness, SuccessorsRef
-from interests import metrics
-from interests.metrics import RANKINGS, Sampled, Successors
-from sources.halves import sampled_successors
+from driftline.activities.heartbeats import heartbeats
+from driftline.activities.resources import Resources
+from driftline.contracts import ListSuccessors, MeasureDrift, MeasurementRef, MeasureStaleness, SuccessorsRef
+from driftline.db import clusters as db_clusters
+from driftline.db import measurements as db_measurements
+from driftline.interests import metrics
+from driftline.interests.metrics import RANKINGS, Sampled, Successors
+from driftline.sources.halves import sampled_successors
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class DriftActivities:
     resources: Resources
 
     @activity.defn
-    @beating("counting")
+    @heartbeats("counting")
     def list_successors(self, request: ListSuccessors) -> SuccessorsRef:
         """Rank the successors of every pair in one window, over all its users and over random halves of them."""
         self.resources.allowed.check_source(request.source)
         with self.resources.engine.connect() as connection:
-            clusters = db.clusters.describe(connection, request.cluster_set).clusters
-            assignment = db.clusters.items(connection, request.cluster_set)
+            clusters = db_clusters.describe(connection, request.cluster_set).clusters
+            assignment = db_clusters.items(connection, request.cluster_set)
         sampled = sampled_successors(request.source, request.sequences, request.window, assignment, request.top_k, clusters)
         with self.resources.artifacts.folder() as folder:
             _write(sampled, folder)
@@ -36,24 +36,24 @@ class DriftActivities:
         return SuccessorsRef(uri, digest, request.window, sampled.users, sampled.triples)
 
     @activity.defn
-    @beating("comparing")
+    @heartbeats("comparing")
     def measure_drift(self, request: MeasureDrift) -> MeasurementRef:
         """How fast interests move, beside what chance alone makes of it."""
         measures = request.measures
         with self.resources.engine.connect() as connection:
-            clusters = db.clusters.describe(connection, request.cluster_set).clusters
+            clusters = db_clusters.describe(connection, request.cluster_set).clusters
         windows = [self._read(found) for found in request.lists]
         drift = metrics.drift(windows, clusters, measures.lags, measures.top_k, measures.min_support, measures.drift_margin)
         inputs = _inputs(request, request.lists) | _only(
             request, "lags", "window_days", "windows", "top_k", "min_support", "drift_margin"
         )
         with self.resources.engine.begin() as connection:
-            return db.measurements.add(
+            return db_measurements.add(
                 connection, kind="drift", cluster_set=request.cluster_set, inputs=inputs, result=drift, run=request.run
             )
 
     @activity.defn
-    @beating("comparing")
+    @heartbeats("comparing")
     def measure_staleness(self, request: MeasureStaleness) -> MeasurementRef:
         """Whether the lists of a retrieval date are still those of the days after it."""
         measures, at = request.measures, request.retrieved.window.end
@@ -73,7 +73,7 @@ class DriftActivities:
             request, "stale_days", "stale_top_k", "min_support"
         )
         with self.resources.engine.begin() as connection:
-            return db.measurements.add(
+            return db_measurements.add(
                 connection, kind="staleness", cluster_set=request.cluster_set, inputs=inputs, result=stale, run=request.run
             )
 

@@ -4,14 +4,14 @@ from dataclasses import dataclass, replace
 
 from temporalio import activity
 
-import db.counts
-import db.evaluations
-import db.tables
-from activities.beating import beating
-from activities.resources import Resources
-from contracts import Evaluate, Evaluation
-from interests.gates import judge
-from interests.metrics import evaluate
+from driftline.activities.heartbeats import heartbeats
+from driftline.activities.resources import Resources
+from driftline.contracts import Evaluate, Evaluation
+from driftline.db import counts as db_counts
+from driftline.db import evaluations as db_evaluations
+from driftline.db import tables as db_tables
+from driftline.interests.gates import judge
+from driftline.interests.metrics import evaluate
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,14 @@ class EvaluationActivities:
     resources: Resources
 
     @activity.defn
-    @beating("evaluating")
+    @heartbeats("evaluating")
     def evaluate(self, request: Evaluate) -> Evaluation:
         with self.resources.engine.connect() as connection:
-            table = db.tables.get(connection, request.table)
-            mapping = db.tables.answers(connection, request.table)
-            counts = db.counts.read(connection, table.counts_version)
-            test_counts = db.counts.read(connection, request.test_counts)
+            table = db_tables.get(connection, request.table)
+            mapping = db_tables.answers(connection, request.table)
+            counts = db_counts.read(connection, table.counts_version)
+            test_counts = db_counts.read(connection, request.test_counts)
         measured = evaluate(mapping, counts, test_counts, table.clusters, request.gates.confidence)
         judged = replace(judge(measured, request.gates), review_required=request.gates.review == "always")
         with self.resources.engine.begin() as connection:
-            return db.evaluations.add(connection, request.table, request.test_counts, judged)
+            return db_evaluations.add(connection, request.table, request.test_counts, judged)

@@ -13,12 +13,12 @@ from pydantic import TypeAdapter
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-import db.models
-from activities import computed
-from activities.artifacts import DIGEST, Artifacts, hash_folder
-from activities.child import run_child
-from activities.resources import Resources
-from contracts import BadInput, Computed, Cost, GenerateJob, GenerateMapping, MappingRef, ModelRef
+from driftline.activities import computed
+from driftline.activities.artifacts import DIGEST, Artifacts, hash_folder
+from driftline.activities.child import run_child
+from driftline.activities.resources import Resources
+from driftline.contracts import BadInput, Computed, Cost, GenerateJob, GenerateMapping, MappingRef, ModelRef
+from driftline.db import models as db_models
 
 KNOWN = 16
 """Earlier mappings whose answers are looked through, newest first: a month of refreshes every two days."""
@@ -60,7 +60,7 @@ class MappingActivities:
                 computed=own,
             )
             try:
-                await run_child("engines.generate", job, work, self.resources.home)
+                await run_child("driftline.engines.generate", job, work, self.resources.home)
             except ApplicationError:
                 computed.forget()  # the machine may have changed, which a child refuses
                 raise
@@ -79,7 +79,7 @@ class MappingActivities:
             self.resources.allowed.check_model(model.base_model)
         except BadInput:
             with self.resources.engine.connect() as connection:
-                if db.models.get(connection, model.version).base_model != model.base_model:
+                if db_models.get(connection, model.version).base_model != model.base_model:
                     raise
 
 

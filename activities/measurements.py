@@ -10,17 +10,27 @@ import pyarrow.parquet as pq
 from sqlalchemy import Connection
 from temporalio import activity
 
-import db.clusters
-import db.counts
-import db.measurements
-import db.tables
-from activities.beating import beating
-from activities.resources import Resources
-from contracts import Arm, MappingRef, MeasureAnswers, MeasureHits, MeasurementRef, MeasureQuality, Sequences, Source, Window
-from interests import metrics
-from interests.metrics.arms import FREQUENT, POPULAR, TABLE
-from interests.metrics.hits import Version
-from sources.sequences import read_sequences, read_shown
+from driftline.activities.heartbeats import heartbeats
+from driftline.activities.resources import Resources
+from driftline.contracts import (
+    Arm,
+    MappingRef,
+    MeasureAnswers,
+    MeasureHits,
+    MeasurementRef,
+    MeasureQuality,
+    Sequences,
+    Source,
+    Window,
+)
+from driftline.db import clusters as db_clusters
+from driftline.db import counts as db_counts
+from driftline.db import measurements as db_measurements
+from driftline.db import tables as db_tables
+from driftline.interests import metrics
+from driftline.interests.metrics.arms import FREQUENT, POPULAR, TABLE
+from driftline.interests.metrics.hits import Version
+from driftline.sources.sequences import read_sequences, read_shown
 
 
 @dataclass(frozen=True)
@@ -28,13 +38,13 @@ class MeasurementActivities:
     resources: Resources
 
     @activity.defn
-    @beating("measuring")
+    @heartbeats("measuring")
     def measure_hits(self, request: MeasureHits) -> MeasurementRef:
         """Hit rates of every arm on the held-out days (paper §3.1, Figure 3a)."""
         self.resources.allowed.check_source(request.source)
         cluster_set = request.model.cluster_set
         with self.resources.engine.connect() as connection:
-            clusters = db.clusters.describe(connection, cluster_set).clusters
+            clusters = db_clusters.describe(connection, cluster_set).clusters
             arms = {arm.name: self._versions(connection, arm, clusters) for arm in request.arms}
             steps = _Steps(connection, request.source, request.sequences, cluster_set)
         hits = metrics.hit_rates(
@@ -62,7 +72,7 @@ class MeasurementActivities:
             "predicate": request.source.positive,
         }
         with self.resources.engine.begin() as connection:
-            return db.measurements.add(
+            return db_measurements.add(
                 connection,
                 kind=request.kind,
                 cluster_set=cluster_set,
@@ -73,7 +83,7 @@ class MeasurementActivities:
             )
 
     @activity.defn
-    @beating("measuring")
+    @heartbeats("measuring")
     def measure_answers(self, request: MeasureAnswers) -> MeasurementRef:
         """How much RAG changes the answers (paper §3.1)."""
         told = pq.read_table(
@@ -81,7 +91,7 @@ class MeasurementActivities:
         )
         told = told.sort_by([("c1", "ascending"), ("c2", "ascending")])
         with self.resources.engine.connect() as connection:
-            clusters = db.clusters.describe(connection, request.model.cluster_set).clusters
+            clusters = db_clusters.describe(connection, request.model.cluster_set).clusters
         once, again = (self._answers(mapping, clusters) for mapping in request.sampled_without)
         compared = metrics.compare_answers(
             greedy_with=self._answers(request.greedy_with, clusters),
@@ -101,7 +111,7 @@ class MeasurementActivities:
             "temperature": request.temperature,
         }
         with self.resources.engine.begin() as connection:
-            return db.measurements.add(
+            return db_measurements.add(
                 connection,
                 kind="answers",
                 cluster_set=request.model.cluster_set,
@@ -112,17 +122,17 @@ class MeasurementActivities:
             )
 
     @activity.defn
-    @beating("measuring")
+    @heartbeats("measuring")
     def measure_quality(self, request: MeasureQuality) -> MeasurementRef:
         """A table's quality beside the counting baselines, on the window that judges it (design §3.8, §3.9)."""
         self.resources.allowed.check_source(request.source)
         with self.resources.engine.connect() as connection:
-            table = db.tables.get(connection, request.table)
-            mapping = db.tables.answers(connection, request.table)
-            previous = db.tables.before(connection, request.table)
-            before = db.tables.answers(connection, previous) if previous else None
-            counts = db.counts.read(connection, table.counts_version)
-            test_counts = db.counts.read(connection, request.test_counts)
+            table = db_tables.get(connection, request.table)
+            mapping = db_tables.answers(connection, request.table)
+            previous = db_tables.before(connection, request.table)
+            before = db_tables.answers(connection, previous) if previous else None
+            counts = db_counts.read(connection, table.counts_version)
+            test_counts = db_counts.read(connection, request.test_counts)
             steps = _Steps(connection, request.source, request.sequences, table.cluster_set)
         baselines = {
             POPULAR: metrics.most_popular(counts, table.clusters),
@@ -162,7 +172,7 @@ class MeasurementActivities:
             "predicate": request.source.positive,
         }
         with self.resources.engine.begin() as connection:
-            return db.measurements.add(
+            return db_measurements.add(
                 connection,
                 kind="quality",
                 cluster_set=table.cluster_set,
@@ -177,7 +187,7 @@ class MeasurementActivities:
             mappings = [self._answers(mapping, clusters) for mapping in arm.mappings]
             return [Version(since, answers) for since, answers in zip(arm.since, mappings, strict=True)]
         baseline = metrics.most_popular if arm.kind == "popular" else metrics.most_frequent
-        tables = (baseline(db.counts.read(connection, counts), clusters) for counts in arm.counts)
+        tables = (baseline(db_counts.read(connection, counts), clusters) for counts in arm.counts)
         return [_version(since, table, clusters) for since, table in zip(arm.since, tables, strict=True)]
 
     def _answers(self, mapping: MappingRef, clusters: int) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -190,7 +200,7 @@ class _Steps:
 
     def __init__(self, connection: Connection, source: Source, sequences: Sequences, cluster_set: int) -> None:
         self.source, self.sequences = source, sequences
-        self.assignment = db.clusters.items(connection, cluster_set)
+        self.assignment = db_clusters.items(connection, cluster_set)
 
     def of(self, window: Window) -> pa.Table:
         return read_sequences(self.source, self.sequences, window, self.assignment)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from temporalio import activity
 
-import db.models
-from activities.resources import Resources
-from contracts import BadInput, FindModel, ModelRef
+from driftline.activities.resources import Resources
+from driftline.contracts import BadInput, FindModel, ModelRef
+from driftline.db import models as db_models
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class ModelActivities:
             BadInput: no fine-tuned model had passed its gates or a review by then.
         """
         with self.resources.engine.connect() as connection:
-            model = db.models.newest_approved(connection, request.nominal, request.cluster_set)
+            model = db_models.newest_approved(connection, request.nominal, request.cluster_set)
         if model is None:
             raise BadInput(
                 f"there is no approved model of {request.nominal:%Y-%m-%d} or before"
@@ -39,10 +39,10 @@ class ModelActivities:
         """
         with self.resources.engine.connect() as connection:
             if request.model is None:
-                model = db.models.newest_trained_before(connection, request.nominal, request.cluster_set)
+                model = db_models.newest_trained_before(connection, request.nominal, request.cluster_set)
             else:
-                trained = db.models.trained_until(connection, request.model)
-                model = db.models.get(connection, request.model) if trained <= request.nominal else None
+                trained = db_models.trained_until(connection, request.model)
+                model = db_models.get(connection, request.model) if trained <= request.nominal else None
         if model is None:
             which = f"model {request.model} was not" if request.model else "no approved model was"
             raise BadInput(

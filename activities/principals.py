@@ -5,7 +5,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
-from contracts import Verdict, parse_verdict
+from driftline.contracts import Verdict, parse_verdict
 
 
 async def principal_of(verdict: Verdict) -> str | None:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import pyarrow.parquet as pq
 from temporalio import activity
 
-import db.clusters
-import db.counts
-from activities.beating import beating
-from activities.resources import Resources
-from contracts import PromptsRef, RenderPrompts
-from interests import prompts, retrieval
+from driftline.activities.heartbeats import heartbeats
+from driftline.activities.resources import Resources
+from driftline.contracts import PromptsRef, RenderPrompts
+from driftline.db import clusters as db_clusters
+from driftline.db import counts as db_counts
+from driftline.interests import prompts, retrieval
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,12 @@ class PromptActivities:
     resources: Resources
 
     @activity.defn
-    @beating("retrieving")
+    @heartbeats("retrieving")
     def render_prompts(self, request: RenderPrompts) -> PromptsRef:
         with self.resources.engine.connect() as connection:
-            clusters = db.clusters.get(connection, request.cluster_set)
-            counts = db.counts.read(connection, request.counts) if request.counts else None
-            previous = db.counts.read(connection, request.previous_counts) if request.previous_counts else None
+            clusters = db_clusters.get(connection, request.cluster_set)
+            counts = db_counts.read(connection, request.counts) if request.counts else None
+            previous = db_counts.read(connection, request.previous_counts) if request.previous_counts else None
         with self.resources.artifacts.folder() as folder:
             retrieved = None
             if request.retrieval and counts is not None:

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from temporalio import activity
 
-import db.channels
-import db.reviews
-from activities.resources import Resources
-from contracts import Publish, Published
+from driftline.activities.resources import Resources
+from driftline.contracts import Publish, Published
+from driftline.db import channels as db_channels
+from driftline.db import reviews as db_reviews
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class PublicationActivities:
     def publish(self, request: Publish) -> Published:
         """Re-checks everything that permits it in its own transaction (design §5)."""
         with self.resources.engine.begin() as connection:
-            review = db.reviews.get(connection, request.review_id) if request.review_id else None
+            review = db_reviews.get(connection, request.review_id) if request.review_id else None
             try:
-                return db.channels.publish(
+                return db_channels.publish(
                     connection,
                     request.table,
                     request.channel,
@@ -29,5 +29,5 @@ class PublicationActivities:
                     review_id=request.review_id,
                     run=request.run,
                 )
-            except db.channels.Refused:
+            except db_channels.Refused:
                 return Published("revoked", request.channel, request.table)

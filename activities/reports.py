@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from temporalio import activity
 
-from activities.beating import beating
-from activities.resources import Resources
-from contracts import ReportRef, WriteReport
-from report import stored
+from driftline.activities.heartbeats import heartbeats
+from driftline.activities.resources import Resources
+from driftline.contracts import ReportRef, WriteReport
+from driftline.report import stored
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class ReportActivities:
     resources: Resources
 
     @activity.defn
-    @beating("reporting")
+    @heartbeats("reporting")
     def write_report(self, request: WriteReport) -> ReportRef:
         with self.resources.engine.begin() as connection:
             return stored.write(connection, stored.content(connection, request.table, request.gates))

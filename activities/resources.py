@@ -5,9 +5,9 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from activities.allowed import Allowed
-from activities.artifacts import Artifacts
-from contracts import Gates
+from driftline.activities.allowed import Allowed
+from driftline.activities.artifacts import Artifacts
+from driftline.contracts import Gates
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from temporalio import activity
 from temporalio.service import RPCError, RPCStatusCode
 
-import db.reviews
-from activities.principals import principal_of
-from activities.resources import Resources
-from contracts import BadInput, ClosedReview, ExpireReview, FindReview, OpenReview, Supersede, Verdict, barred
-from db.reviews import Review
+from driftline.activities.principals import principal_of
+from driftline.activities.resources import Resources
+from driftline.contracts import BadInput, ClosedReview, ExpireReview, FindReview, OpenReview, Supersede, Verdict, barred
+from driftline.db import reviews as db_reviews
+from driftline.db.reviews import Review
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class ReviewActivities:
     def open_review(self, review: OpenReview) -> ClosedReview | None:
         """How it has ended, if the same review was opened before and has ended."""
         with self.resources.engine.begin() as connection:
-            db.reviews.open(connection, review)
-            return db.reviews.closed(connection, review.review_id)
+            db_reviews.open(connection, review)
+            return db_reviews.closed(connection, review.review_id)
 
     @activity.defn
     async def record_verdict(self, verdict: Verdict) -> bool:
@@ -42,20 +42,20 @@ class ReviewActivities:
 
     def _record(self, verdict: Verdict) -> bool:
         with self.resources.engine.begin() as connection:
-            return db.reviews.record_verdict(connection, verdict)
+            return db_reviews.record_verdict(connection, verdict)
 
     @activity.defn(name="expire_gate")
     def expire_review(self, request: ExpireReview) -> ClosedReview | None:
         """How it ended: expired, unless a verdict was there."""
         with self.resources.engine.begin() as connection:
-            db.reviews.expire(connection, request.review_id)
-            return db.reviews.closed(connection, request.review_id)
+            db_reviews.expire(connection, request.review_id)
+            return db_reviews.closed(connection, request.review_id)
 
     @activity.defn
     def closed_review(self, request: FindReview) -> ClosedReview | None:
         """How it ended; None while it waits."""
         with self.resources.engine.connect() as connection:
-            return db.reviews.closed(connection, request.review_id)
+            return db_reviews.closed(connection, request.review_id)
 
     @activity.defn
     async def supersede(self, request: Supersede) -> int:
@@ -71,4 +71,4 @@ class ReviewActivities:
 
     def _supersede(self, request: Supersede) -> list[Review]:
         with self.resources.engine.begin() as connection:
-            return db.reviews.supersede(connection, request.table, request.channel)
+            return db_reviews.supersede(connection, request.table, request.channel)

@@ -7,13 +7,13 @@ import pyarrow.parquet as pq
 from sqlalchemy import Connection
 from temporalio import activity
 
-import db.clusters
-import db.counts
-from activities.beating import beating
-from activities.resources import Resources
-from contracts import BadInput, CurateSamples, CurateValidation, SamplesRef, ValidationRef
-from interests import prompts, samples
-from interests.curation import Curation
+from driftline.activities.heartbeats import heartbeats
+from driftline.activities.resources import Resources
+from driftline.contracts import BadInput, CurateSamples, CurateValidation, SamplesRef, ValidationRef
+from driftline.db import clusters as db_clusters
+from driftline.db import counts as db_counts
+from driftline.interests import prompts, samples
+from driftline.interests.curation import Curation
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class SampleActivities:
     resources: Resources
 
     @activity.defn
-    @beating("curating")
+    @heartbeats("curating")
     def curate_samples(self, request: CurateSamples) -> SamplesRef:
         with self.resources.engine.connect() as connection:
             of = _curation(connection, request)
@@ -36,7 +36,7 @@ class SampleActivities:
         return SamplesRef(uri, prompts.prompt_hash(table), table.num_rows, len(of.descriptions) - len(missing))
 
     @activity.defn
-    @beating("curating")
+    @heartbeats("curating")
     def curate_validation(self, request: CurateValidation) -> ValidationRef:
         """Pairs to ask, and samples of the validation window: curated as the training's, and told what the training window says.
 
@@ -45,7 +45,7 @@ class SampleActivities:
         """
         with self.resources.engine.connect() as connection:
             of = _curation(connection, request.curated)
-            counts = db.counts.read(connection, request.counts)
+            counts = db_counts.read(connection, request.counts)
         if counts.num_rows == 0:
             raise BadInput("no triple in the validation window: raise fine_tune.validation_days, or set it to 0")
         tables = of.validation(counts)
@@ -58,6 +58,6 @@ class SampleActivities:
 
 
 def _curation(connection: Connection, request: CurateSamples) -> Curation:
-    counts = db.counts.read(connection, request.counts)
-    clusters = db.clusters.get(connection, db.counts.describe(connection, request.counts).cluster_set)
+    counts = db_counts.read(connection, request.counts)
+    clusters = db_clusters.get(connection, db_counts.describe(connection, request.counts).cluster_set)
     return Curation(counts, clusters["description"].to_pylist(), request.samples, request.retrieval)

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from temporalio import activity
 
-import db.clusters
-import db.counts
-import db.tables
-from activities.resources import Resources
-from contracts import BadInput, StoreTable, TableRef
-from interests.tables import check
+from driftline.activities.resources import Resources
+from driftline.contracts import BadInput, StoreTable, TableRef
+from driftline.db import clusters as db_clusters
+from driftline.db import counts as db_counts
+from driftline.db import tables as db_tables
+from driftline.interests.mapping import check
 
 PAIR = ["c1", "c2"]
 
@@ -30,9 +30,9 @@ class TableActivities:
             raise BadInput("the mapping does not answer the pairs of its prompts: run the workflow again")
         mapping = mapping.append_column("retrieved", prompts["retrieved"])  # Arrow joins no lists
         with self.resources.engine.begin() as connection:
-            cluster_set = db.counts.describe(connection, request.counts).cluster_set
-            check(mapping, db.clusters.describe(connection, cluster_set).clusters)
-            return db.tables.add(connection, request, mapping)
+            cluster_set = db_counts.describe(connection, request.counts).cluster_set
+            check(mapping, db_clusters.describe(connection, cluster_set).clusters)
+            return db_tables.add(connection, request, mapping)
 
 
 def _by_pair(path: Path) -> pa.Table:

@@ -11,11 +11,11 @@ from typing import Any
 from pydantic import TypeAdapter
 from temporalio import activity
 
-import db.counts
-import db.models
-from activities.child import run_child
-from activities.resources import Resources
-from contracts import BadInput, ModelRef, Train, TrainJob
+from driftline.activities.child import run_child
+from driftline.activities.resources import Resources
+from driftline.contracts import BadInput, ModelRef, Train, TrainJob
+from driftline.db import counts as db_counts
+from driftline.db import models as db_models
 
 _request = TypeAdapter(Train)
 
@@ -46,13 +46,13 @@ class TrainingActivities:
             engine=request.engine,
             validation=str(validation) if validation else None,
         )
-        await run_child("engines.train", job, work, self.resources.home)
+        await run_child("driftline.engines.train", job, work, self.resources.home)
         return await asyncio.to_thread(self._register, request, recipe, work, adapter)
 
     def _known(self, request: Train, recipe: dict[str, Any]) -> ModelRef | None:
         """The model that this recipe made before; none if its adapter is lost or damaged, so that it is made again."""
         with self.resources.engine.connect() as connection:
-            found = db.models.find(connection, request.curated.counts, request.samples.hash, recipe)
+            found = db_models.find(connection, request.curated.counts, request.samples.hash, recipe)
         try:
             return found if found and self.resources.artifacts.find(found.adapter_uri, found.adapter_hash) else None
         except BadInput:
@@ -62,9 +62,9 @@ class TrainingActivities:
         """The work goes last: until the version is on record, a retry finds the adapter there."""
         uri, digest = self.resources.artifacts.store("adapters", adapter)
         with self.resources.engine.begin() as connection:
-            model = db.models.add(
+            model = db_models.add(
                 connection,
-                cluster_set=db.counts.describe(connection, request.curated.counts).cluster_set,
+                cluster_set=db_counts.describe(connection, request.curated.counts).cluster_set,
                 counts=request.curated.counts,
                 base_model=request.training.base_model,
                 adapter_uri=uri,

@@ -29,9 +29,9 @@ from bench import environment
 from bench.rows import Row, row, show
 from bench.spent import Spent, least, report, spend
 from bench.vectors import CHUNK, DIMENSIONS, traffic, write_vectors
-from contracts import Clusters
-from interests import clusters, partition
-from interests.chunks import on_all_cores
+from driftline.contracts import Clusters
+from driftline.interests import clusters, partition
+from driftline.interests.parallel import on_all_cores
 
 NAME = "clustering"
 PACKAGES = ("numpy", "scipy", "faiss-cpu")

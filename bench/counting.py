@@ -20,11 +20,11 @@ from rich.console import Console
 from bench.rows import Row, row, show
 from bench.spent import Spent, least, report, spend
 from bench.synthetic import WINDOW, Synthetic, assignment, write_log
-from contracts import Sequences, Source
-from sources import packed
-from sources.counting import count_triples
-from sources.log import utc
-from sources.sequences import REFERENCE, open_assigned
+from driftline.contracts import Sequences, Source
+from driftline.sources import packed
+from driftline.sources.counting import count_triples
+from driftline.sources.log import utc
+from driftline.sources.sequences import REFERENCE, open_assigned
 
 NAME = "counting"
 EVENTS = 50_000_000

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pandas as pd
 import pyarrow as pa
 
-from contracts import Window
+from driftline.contracts import Window
 
 
 def plain(path: str, window: Window, assignment: pa.Table, dedup: str) -> pd.DataFrame:

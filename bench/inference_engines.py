@@ -12,11 +12,11 @@ import torch
 
 from bench.inference_prompts import BATCH, MODEL, WARM_UP, Prompts, answer, read
 from bench.spent import report
-from engines import child, weights
-from engines.shared_prefix import Prefix
-from engines.tokens import Segments
-from engines.trie import Trie
-from engines.trie_engine import Row, TrieEngine
+from driftline.engines import child, weights
+from driftline.engines.shared_prefix import Prefix
+from driftline.engines.tokens import Segments
+from driftline.engines.trie import Trie
+from driftline.engines.trie_engine import Row, TrieEngine
 
 BATCH_TOKENS = 1 << 14
 """Of `generate`: it copies a long prompt to every row."""

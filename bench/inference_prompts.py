@@ -5,8 +5,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from engines.engine import Block, Engine
-from interests.prompts import completion
+from driftline.engines.engine import Block, Engine
+from driftline.interests.prompts import completion
 
 MODEL = "smollm2"
 BATCH = 64

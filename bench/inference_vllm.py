@@ -17,9 +17,14 @@ import torch
 
 from bench.inference_prompts import BATCH, MODEL, WARM_UP, Prompts, answer, read
 from bench.spent import report
-from engines import child, weights
-from engines.tokens import Segments
-from engines.vllm_engine import CPU, LLM, SamplingParams, VllmEngine  # vLLM by way of it: it sets what vLLM reads on import
+from driftline.engines import child, weights
+from driftline.engines.tokens import Segments
+from driftline.engines.vllm_engine import (  # vLLM by way of it: it sets what vLLM reads on import
+    CPU,
+    LLM,
+    SamplingParams,
+    VllmEngine,
+)
 
 Work = Callable[[Prompts], dict[str, Any]]
 

@@ -42,7 +42,7 @@ def _cores() -> int:
 
 def _auto() -> str:
     try:
-        from engines.precision import precision
+        from driftline.engines.precision import precision
     except ImportError:  # without torch there are no engines
         return "–"
     return str(precision("auto"))

@@ -26,17 +26,17 @@ from numpy.typing import NDArray
 from rich.console import Console
 from sqlalchemy import Engine, text
 
-import embedded
 from bench.rows import Row, row, show
 from bench.spent import Spent, least, report, spend
-from contracts import StoreTable
-from db import channels, tables
-from db.connection import connect, migrate
-from db.load import copy_rows
-from db.lookup import Snapshot
-from db.mappings import COLUMNS as NAMES
-from db.mappings import checked, to_rows
-from interests.triples import pairs
+from driftline import embedded
+from driftline.contracts import StoreTable
+from driftline.db import channels, tables
+from driftline.db.connection import connect, migrate
+from driftline.db.load import copy_rows
+from driftline.db.lookup import Snapshot
+from driftline.db.mappings import COLUMNS as NAMES
+from driftline.db.mappings import checked, to_rows
+from driftline.interests.triples import pairs
 from tests.db import world
 
 NAME = "publish"

@@ -28,14 +28,14 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
-from commands.demo import FINE_TUNE_AT, RAG_REFRESH_AT, demo_settings
-from contracts import EmbedJob, GenerateJob, TrainJob, Window
-from interests import clusters, gates, keywords, prompts, retrieval, windows
-from interests.curation import Curation
-from interests.metrics import evaluate
-from settings import Settings
-from sources.counting import count_triples
-from sources.profile import catalogue
+from driftline.commands.demo import FINE_TUNE_AT, RAG_REFRESH_AT, demo_settings
+from driftline.contracts import EmbedJob, GenerateJob, TrainJob, Window
+from driftline.interests import clusters, gates, keywords, prompts, retrieval, windows
+from driftline.interests.curation import Curation
+from driftline.interests.metrics import evaluate
+from driftline.settings import Settings
+from driftline.sources.counting import count_triples
+from driftline.sources.profile import catalogue
 
 WINDOWS, APART = 3, timedelta(days=63)
 MIN_EXACT_MATCH_RATE = 0.95
@@ -123,7 +123,7 @@ class _Candidates:
             out=str(self.work / "adapter"),
             validation=str(self.work / "validation") if days.validation else None,
         )
-        _child("engines.train", job, self.work)
+        _child("driftline.engines.train", job, self.work)
         yield self.outcome("fine-tune", None, counts, days.test)
         days = windows.split(self.at + (RAG_REFRESH_AT - FINE_TUNE_AT), settings.rag_refresh)
         counts = self.count(days.train)
@@ -156,7 +156,7 @@ class _Candidates:
             out=str(folder / "mapping"),
             adapter=str(self.work / "adapter"),
         )
-        _child("engines.generate", job, folder)
+        _child("driftline.engines.generate", job, folder)
         mapping = pq.read_table(folder / "mapping" / "mapping.parquet")
         found = gates.judge(evaluate(mapping, counts, self.count(test), n, settings.gates.confidence), settings.gates)
         trained = json.loads((self.work / "adapter" / "train.json").read_text())
@@ -184,7 +184,9 @@ def _interests(home: Path, settings: Settings) -> tuple[pa.Table, list[str]]:
     texts = items.group_by("text").aggregate([("traffic", "sum")]).rename_columns(["text", "traffic"]).sort_by("text")
     pq.write_table(texts, home / "texts.parquet")
     _child(
-        "engines.embed", EmbedJob(str(home / "texts.parquet"), settings.clusters.embedding_model, str(home / "texts.npy")), home
+        "driftline.engines.embed",
+        EmbedJob(str(home / "texts.parquet"), settings.clusters.embedding_model, str(home / "texts.npy")),
+        home,
     )
     traffic = texts["traffic"].to_numpy()
     cluster = clusters.build(np.load(home / "texts.npy"), traffic, settings.clusters)

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from contracts import Source, Window
+from driftline.contracts import Source, Window
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 WINDOW = Window(START, START + timedelta(days=90))

@@ -26,11 +26,11 @@ from rich.console import Console
 
 from bench.rows import Row, row, show
 from bench.spent import Spent, least, report, spend
-from contracts import Retrieval, Training
-from interests.descriptions import describe
-from interests.prompts import samples_table
-from interests.retrieval import retrieve
-from interests.samples import curate
+from driftline.contracts import Retrieval, Training
+from driftline.interests.descriptions import describe
+from driftline.interests.prompts import samples_table
+from driftline.interests.retrieval import retrieve
+from driftline.interests.samples import curate
 from tests.tiny import make_tiny_llm
 
 NAME = "training"
@@ -179,8 +179,8 @@ class Setup:
     def __init__(self, asked: Asked) -> None:
         import torch
 
-        from engines import child, train, weights
-        from engines.examples import read_examples
+        from driftline.engines import child, train, weights
+        from driftline.engines.examples import read_examples
 
         torch.set_num_threads(child.threads())
         torch.use_deterministic_algorithms(asked.run in (OURS, STAGES), warn_only=True)  # as our training has it
@@ -193,14 +193,14 @@ class Setup:
         self.optimizer = torch.optim.AdamW(self.parameters, lr=self.training.learning_rate, weight_decay=0.0)
 
     def batch(self, step: int) -> list[Any]:
-        from engines.train import batch_of
+        from driftline.engines.train import batch_of
 
         return [self.examples[i] for i in batch_of(step, len(self.examples), self.training)]
 
     def update(self, step: int) -> None:
         import torch
 
-        from engines.schedule import rate
+        from driftline.engines.schedule import rate
 
         for group in self.optimizer.param_groups:
             group["lr"] = self.training.learning_rate * rate(step, (), self.training)
@@ -235,7 +235,7 @@ def _losses(setup: Setup, loss_of: Callable[[Setup, list[Any]], Any]) -> list[fl
 
 
 def _ours(setup: Setup, batch: list[Any]) -> Any:
-    from engines.examples import label_loss
+    from driftline.engines.examples import label_loss
 
     return label_loss(setup.model, setup.shared, batch)
 
@@ -275,7 +275,7 @@ def _timed(setup: Setup) -> dict[str, dict[str, float]]:
 
 def _counts(setup: Setup, batch: list[Any]) -> dict[str, float]:
     """`gigaflops`: products with frozen weights, forward and backward. Logits are of label tokens only."""
-    from engines.prefix_tree import PrefixTree
+    from driftline.engines.prefix_tree import PrefixTree
 
     whole = [setup.shared + example.prompt + example.label for example in batch]
     forwarded = len(PrefixTree.of([sequence[:-1] for sequence in whole], setup.model.device).tokens)
@@ -290,7 +290,7 @@ def _matmul() -> dict[str, float]:
     """A product of the size of the model's most frequent one."""
     import torch
 
-    from engines import child
+    from driftline.engines import child
 
     torch.set_num_threads(child.threads())
     tokens, weights, out = torch.randn(448, 576), torch.randn(576, 1536), torch.empty(448, 1536)

@@ -8,7 +8,7 @@ import torch
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
-from engines.train import rate
+from driftline.engines.train import rate
 
 
 def sft(setup: Any, bf16: bool, checkpointing: bool) -> Callable[[], list[float]]:

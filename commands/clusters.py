@@ -5,13 +5,13 @@ from typing import Annotated, Any
 import pyarrow as pa
 import typer
 
-from commands.context import Set, load, wait_for
-from commands.follow import follow
-from commands.output import FAILED, Json, cell, console, errors, grid, percent, print_json
-from contracts import ClusterSetRef
-from operations import clusters, runs
-from operations.context import Context
-from operations.runs import RunFailed
+from driftline.commands.context import Set, load, wait_for
+from driftline.commands.follow import follow
+from driftline.commands.output import FAILED, Json, cell, console, errors, grid, percent, print_json
+from driftline.contracts import ClusterSetRef
+from driftline.operations import clusters, runs
+from driftline.operations.context import Context
+from driftline.operations.runs import RunFailed
 
 app = typer.Typer(help="Cluster sets: the interests, and which item belongs to which.", no_args_is_help=True)
 

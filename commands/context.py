@@ -10,9 +10,9 @@ import typer
 from pydantic import ValidationError
 from rich.markup import escape
 
-from commands.output import USAGE, cell, errors
-from operations.context import Context
-from settings import Settings
+from driftline.commands.output import USAGE, cell, errors
+from driftline.operations.context import Context
+from driftline.settings import Settings
 
 T = TypeVar("T")
 

@@ -11,18 +11,18 @@ import typer
 from rich.prompt import Prompt
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-import operations.clusters
-import operations.stack
-from commands import clusters, report, review, source, stack
-from commands.context import load, wait_for
-from commands.output import DONE, FAILED, WAITING, console, grid, percent
-from commands.run import draw_quality, finish
-from commands.tables import login
-from contracts import ClusterSetRef, FineTuneInput, RagRefreshInput, RunOutcome
-from operations import logs, reports, reviews, runs, tables
-from operations.context import Context
-from settings import Settings
-from sources.demo import write_demo
+from driftline.commands import clusters, report, review, source, stack
+from driftline.commands.context import load, wait_for
+from driftline.commands.output import DONE, FAILED, WAITING, console, grid, percent
+from driftline.commands.run import draw_quality, finish
+from driftline.commands.tables import login
+from driftline.contracts import ClusterSetRef, FineTuneInput, RagRefreshInput, RunOutcome
+from driftline.operations import clusters as operations_clusters
+from driftline.operations import logs, reports, reviews, runs, tables
+from driftline.operations import stack as operations_stack
+from driftline.operations.context import Context
+from driftline.settings import Settings
+from driftline.sources.demo import write_demo
 
 FINE_TUNE_AT = datetime(2017, 11, 20, tzinfo=UTC)
 RAG_REFRESH_AT = datetime(2018, 1, 1, tzinfo=UTC)
@@ -40,14 +40,14 @@ def demo(
     began = time.monotonic()
     base = load()
     heading("1  Servers", "embedded Postgres and Temporal, the schema, one worker")
-    wait_for(operations.stack.start(base))
+    wait_for(operations_stack.start(base))
     stack.draw_addresses(base)
 
     heading("2  Interests", "The Complete Journey: a year of purchases of 2,469 households")
     context = Context(demo_settings(base.settings))
     source.draw(logs.ingest(context))
     cluster_set = wait_for(_cluster_set(context))
-    _, interests = operations.clusters.get(context, cluster_set.version)
+    _, interests = operations_clusters.get(context, cluster_set.version)
     clusters.draw(cluster_set.version, interests)
 
     heading("3  Fine-tune", f"counts → samples → LoRA → a mapping of every ordered pair → gates, as of {FINE_TUNE_AT:%Y-%m-%d}")

@@ -3,10 +3,10 @@
 import typer
 from rich.markup import escape
 
-from commands.context import Set, load, wait_for
-from commands.output import FAILED, Json, cell, console, print_json
-from commands.source import draw as draw_source
-from operations import doctor as doctors
+from driftline.commands.context import Set, load, wait_for
+from driftline.commands.output import FAILED, Json, cell, console, print_json
+from driftline.commands.source import draw as draw_source
+from driftline.operations import doctor as doctors
 
 COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from commands.context import Set, load, wait_for, warn_without_worker
-from commands.follow import follow
-from commands.output import DONE, FAILED, USAGE, Json, cell, console, errors, print_json
-from contracts import EvaluateInput, EvaluateOutcome
-from operations import measurements
-from operations.context import Context
-from operations.runs import RunFailed
+from driftline.commands.context import Set, load, wait_for, warn_without_worker
+from driftline.commands.follow import follow
+from driftline.commands.output import DONE, FAILED, USAGE, Json, cell, console, errors, print_json
+from driftline.contracts import EvaluateInput, EvaluateOutcome
+from driftline.operations import measurements
+from driftline.operations.context import Context
+from driftline.operations.runs import RunFailed
 
 app = typer.Typer(
     help="Measure on your own log whether interests move and whether following them pays. Each is a durable run that resumes; "

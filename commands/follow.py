@@ -8,10 +8,10 @@ from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElap
 from rich.progress import Progress as Bars
 from temporalio.client import WorkflowHandle
 
-from commands.output import cell, console
-from contracts import Progress
-from operations import runs
-from operations.runs import STARTING
+from driftline.commands.output import cell, console
+from driftline.contracts import Progress
+from driftline.operations import runs
+from driftline.operations.runs import STARTING
 
 SAY_EVERY = 10.0
 """Seconds between lines where there is no terminal to draw on."""

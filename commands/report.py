@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from commands import evaluate
-from commands.context import Set, load, wait_for
-from commands.output import FAILED, Json, cell, console, errors, print_json
-from operations import measurements, reports, tables
-from operations.context import Context, Unreachable
-from operations.runs import RunFailed
-from report.content import Finding
+from driftline.commands import evaluate
+from driftline.commands.context import Set, load, wait_for
+from driftline.commands.output import FAILED, Json, cell, console, errors, print_json
+from driftline.operations import measurements, reports, tables
+from driftline.operations.context import Context, Unreachable
+from driftline.operations.runs import RunFailed
+from driftline.report.content import Finding
 
 Table = Annotated[int | None, typer.Argument(metavar="TABLE", help="Table version. Default: the newest.")]
 Out = Annotated[Path, typer.Option("--out", dir_okay=False, help="Where the page is written.")]

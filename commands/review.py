@@ -5,17 +5,17 @@ from typing import Annotated, Any
 import typer
 from pydantic import TypeAdapter
 
-from commands.context import load, wait_for, warn_without_worker
-from commands.output import DONE, FAILED, Json, cell, console, errors, grid, percent, print_json
-from commands.report import draw as draw_findings
-from commands.run import both_names, finish
-from commands.tables import Actor, login, warn_of_channels
-from contracts import Decision, VerdictReply
-from db.reviews import Review
-from operations import reviews, runs
-from operations.context import Context
-from operations.reviews import Evidence
-from report.content import Finding
+from driftline.commands.context import load, wait_for, warn_without_worker
+from driftline.commands.output import DONE, FAILED, Json, cell, console, errors, grid, percent, print_json
+from driftline.commands.report import draw as draw_findings
+from driftline.commands.run import both_names, finish
+from driftline.commands.tables import Actor, login, warn_of_channels
+from driftline.contracts import Decision, VerdictReply
+from driftline.db.reviews import Review
+from driftline.operations import reviews, runs
+from driftline.operations.context import Context
+from driftline.operations.reviews import Evidence
+from driftline.report.content import Finding
 
 app = typer.Typer(help="Candidates that a gate has stopped: look at the evidence, then decide.", no_args_is_help=True)
 

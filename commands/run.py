@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from commands.context import Set, load, wait_for, warn_without_worker
-from commands.follow import follow
-from commands.output import DONE, FAILED, WAITING, Json, cell, console, errors, percent, print_json
-from contracts import FineTuneInput, RagRefreshInput, RunOutcome
-from db.tables import TransitionTable
-from operations import runs, tables
-from operations.context import Context
-from operations.runs import RunFailed, RunHandle
+from driftline.commands.context import Set, load, wait_for, warn_without_worker
+from driftline.commands.follow import follow
+from driftline.commands.output import DONE, FAILED, WAITING, Json, cell, console, errors, percent, print_json
+from driftline.contracts import FineTuneInput, RagRefreshInput, RunOutcome
+from driftline.db.tables import TransitionTable
+from driftline.operations import runs, tables
+from driftline.operations.context import Context
+from driftline.operations.runs import RunFailed, RunHandle
 
 app = typer.Typer(help="Start an update by hand.", no_args_is_help=True)
 

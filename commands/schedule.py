@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from commands.context import Set, load, wait_for
-from commands.output import Json, console, grid, print_json
-from operations import schedules
+from driftline.commands.context import Set, load, wait_for
+from driftline.commands.output import Json, console, grid, print_json
+from driftline.operations import schedules
 
 app = typer.Typer(help="The monthly fine-tune and the RAG refresh every two days.", no_args_is_help=True)
 

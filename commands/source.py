@@ -4,11 +4,11 @@ from contextlib import nullcontext
 
 from rich.markup import escape
 
-from commands.context import Set, load
-from commands.output import Json, cell, console, grid, percent, print_json
-from operations import logs
-from sources.profile import Profile
-from sources.reading import Reading
+from driftline.commands.context import Set, load
+from driftline.commands.output import Json, cell, console, grid, percent, print_json
+from driftline.operations import logs
+from driftline.sources.profile import Profile
+from driftline.sources.reading import Reading
 
 
 def ingest(settings: Set = None, json: Json = False) -> None:

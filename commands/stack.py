@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-import db.connection
-from commands.context import load, load_settings, wait_for
-from commands.output import FAILED, Json, cell, console, grid, print_json
-from operations import stack
-from operations.context import Context
+from driftline.commands.context import load, load_settings, wait_for
+from driftline.commands.output import FAILED, Json, cell, console, grid, print_json
+from driftline.db import connection as db_connection
+from driftline.operations import stack
+from driftline.operations.context import Context
 
 
 def up(worker: Annotated[bool, typer.Option(help="Start a worker for all task queues here.")] = True, json: Json = False) -> None:
@@ -52,7 +52,7 @@ def draw_addresses(context: Context) -> None:
     """Where to look: Temporal's web UI and Postgres."""
     addressed = context.addressed
     console.print(f"Temporal UI  {addressed.temporal_ui}", highlight=False)
-    console.print(f"Postgres     {db.connection.without_password(addressed.postgres_url)}", highlight=False, soft_wrap=True)
+    console.print(f"Postgres     {db_connection.without_password(addressed.postgres_url)}", highlight=False, soft_wrap=True)
 
 
 def _draw(facts: dict[str, Any]) -> None:

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 from rich.tree import Tree
 
-from commands.context import load
-from commands.output import FAILED, Json, cell, console, errors, grid, percent, print_json
-from operations import channels, tables
-from operations.context import Context
+from driftline.commands.context import load
+from driftline.commands.output import FAILED, Json, cell, console, errors, grid, percent, print_json
+from driftline.operations import channels, tables
+from driftline.operations.context import Context
 
 app = typer.Typer(help="Transition tables: every version, its lineage, and which one a channel serves.", no_args_is_help=True)
 

@@ -1,9 +1,9 @@
 """The dataclasses that cross a workflow or activity boundary: ids, hashes, URIs and small numbers only."""
 
-from contracts.errors import *
-from contracts.jobs import *
-from contracts.knobs import *
-from contracts.reviews import *
-from contracts.runs import *
-from contracts.steps import *
-from contracts.versions import *
+from driftline.contracts.errors import *
+from driftline.contracts.jobs import *
+from driftline.contracts.knobs import *
+from driftline.contracts.reviews import *
+from driftline.contracts.runs import *
+from driftline.contracts.steps import *
+from driftline.contracts.versions import *

@@ -2,9 +2,9 @@
 
 from pydantic.dataclasses import dataclass
 
-from contracts.knobs import EngineName, Generation, Training
-from contracts.steps import Sampling
-from contracts.versions import Computed
+from driftline.contracts.knobs import EngineName, Generation, Training
+from driftline.contracts.steps import Sampling
+from driftline.contracts.versions import Computed
 
 
 @dataclass(frozen=True)

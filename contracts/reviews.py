@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, StringConstraints, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from contracts.knobs import Gates
-from contracts.versions import Evaluation, RunIds
+from driftline.contracts.knobs import Gates
+from driftline.contracts.versions import Evaluation, RunIds
 
 ID_LENGTH, NAME_LENGTH, REASON_LENGTH = 64, 200, 2000
 """Characters of a verdict's id, reviewer and reason."""

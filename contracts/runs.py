@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from contracts.knobs import (
+from driftline.contracts.knobs import (
     Clusters,
     Counting,
     Gates,
@@ -19,7 +19,7 @@ from contracts.knobs import (
     Training,
     Windows,
 )
-from contracts.versions import Evaluation, MeasurementRef, Window
+from driftline.contracts.versions import Evaluation, MeasurementRef, Window
 
 
 @dataclass(frozen=True)

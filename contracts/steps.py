@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from contracts.knobs import (
+from driftline.contracts.knobs import (
     Clusters,
     Counting,
     EngineName,
@@ -19,8 +19,8 @@ from contracts.knobs import (
     Source,
     Training,
 )
-from contracts.reviews import MaybeReviewId
-from contracts.versions import (
+from driftline.contracts.reviews import MaybeReviewId
+from driftline.contracts.versions import (
     CatalogueRef,
     EmbeddingsRef,
     MappingRef,

@@ -8,11 +8,11 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, func, insert, select, text, update
 
-from contracts import BadInput, Published, RunIds
-from db import reviews, tables
-from db.keys import lock
-from db.schema import channel as channels
-from db.schema import publication, review, verdict
+from driftline.contracts import BadInput, Published, RunIds
+from driftline.db import reviews, tables
+from driftline.db.keys import lock
+from driftline.db.schema import channel as channels
+from driftline.db.schema import publication, review, verdict
 
 NOTIFICATION = "driftline_publication"
 """LISTEN to this to learn of a move; the payload is JSON: channel, from, to, action, publication."""

@@ -7,10 +7,10 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import Connection, insert, select
 
-from contracts import BadInput, ClusterSetRef
-from db.keys import content_key, lock
-from db.load import copy_rows
-from db.schema import cluster, cluster_item, cluster_set
+from driftline.contracts import BadInput, ClusterSetRef
+from driftline.db.keys import content_key, lock
+from driftline.db.load import copy_rows
+from driftline.db.schema import cluster, cluster_item, cluster_set
 
 CLUSTERS = pa.schema(
     [

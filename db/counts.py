@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, Row, insert, select
 
-from contracts import BadInput, CountsRef, Window
-from db.keys import content_key, lock
-from db.load import add_partition, copy_integers, read_integers
-from db.schema import counts as records
+from driftline.contracts import BadInput, CountsRef, Window
+from driftline.db.keys import content_key, lock
+from driftline.db.load import add_partition, copy_integers, read_integers
+from driftline.db.schema import counts as records
 
 COUNTS = pa.schema([("c1", pa.int32()), ("c2", pa.int32()), ("c_next", pa.int32()), ("n", pa.int64())])
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select
 
-from contracts import Evaluation
-from db import reviews
-from db.keys import lock
-from db.schema import evaluation as evaluations
+from driftline.contracts import Evaluation
+from driftline.db import reviews
+from driftline.db.keys import lock
+from driftline.db.schema import evaluation as evaluations
 
 
 def add(conn: Connection, table: int, test_counts: int, judged: Evaluation) -> Evaluation:

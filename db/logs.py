@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert
 
-from db.schema import log_profile
+from driftline.db.schema import log_profile
 
 
 def add(conn: Connection, source: dict[str, Any], profile: dict[str, Any]) -> int:

@@ -13,8 +13,8 @@ import numpy as np
 import psycopg
 from numpy.typing import ArrayLike, NDArray
 
-from db.channels import NOTIFICATION
-from db.connection import connect
+from driftline.db.channels import NOTIFICATION
+from driftline.db.connection import connect
 
 PATIENCE = 10  # seconds for an address that does not answer, and for a network that swallows everything
 RETRY_SECONDS = 0.5

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contracts import BadInput
+from driftline.contracts import BadInput
 
 MAPPING = pa.schema(
     [

@@ -8,11 +8,11 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, insert, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from contracts import BadInput, MeasurementKind, MeasurementRef, RunIds
-from db.keys import content_key, lock
-from db.results import Result, dump, load
-from db.schema import measurement as measurements
-from interests.metrics.quality import Quality
+from driftline.contracts import BadInput, MeasurementKind, MeasurementRef, RunIds
+from driftline.db.keys import content_key, lock
+from driftline.db.results import Result, dump, load
+from driftline.db.schema import measurement as measurements
+from driftline.interests.metrics.quality import Quality
 
 
 @dataclass(frozen=True)

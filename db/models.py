@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, text
 
-from contracts import BadInput, ModelRef, RunIds
-from db.keys import content_key, lock
-from db.schema import counts, model
+from driftline.contracts import BadInput, ModelRef, RunIds
+from driftline.db.keys import content_key, lock
+from driftline.db.schema import counts, model
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, insert, select, text
 
-from contracts import BadInput, ReportRef
-from db.keys import content_key, lock
-from db.schema import report as reports
+from driftline.contracts import BadInput, ReportRef
+from driftline.db.keys import content_key, lock
+from driftline.db.schema import report as reports
 
 
 @dataclass(frozen=True)

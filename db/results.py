@@ -11,13 +11,13 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from contracts import MeasurementKind
-from interests.metrics.answers import Answers
-from interests.metrics.arms import arm_id, arm_label
-from interests.metrics.drift import Drift
-from interests.metrics.hits import HitRates
-from interests.metrics.quality import Quality
-from interests.metrics.staleness import Staleness
+from driftline.contracts import MeasurementKind
+from driftline.interests.metrics.answers import Answers
+from driftline.interests.metrics.arms import arm_id, arm_label
+from driftline.interests.metrics.drift import Drift
+from driftline.interests.metrics.hits import HitRates
+from driftline.interests.metrics.quality import Quality
+from driftline.interests.metrics.staleness import Staleness
 
 FORMAT = 2
 

@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, Select, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from contracts import BadInput, ClosedReview, Closing, Decision, KnownBy, OpenReview, Verdict
-from db import tables
-from db.keys import lock
-from db.schema import evaluation, review, verdict
+from driftline.contracts import BadInput, ClosedReview, Closing, Decision, KnownBy, OpenReview, Verdict
+from driftline.db import tables
+from driftline.db.keys import lock
+from driftline.db.schema import evaluation, review, verdict
 
 
 @dataclass(frozen=True)

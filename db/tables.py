@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, func, insert, select, text
 
-import db.clusters
-from contracts import BadInput, Kind, StoreTable, TableRef
-from db.keys import content_key, lock
-from db.load import add_partition, copy_rows, cursor, read_integers
-from db.mappings import checked, to_rows
-from db.schema import cluster_set, counts, model, transition, transition_table
+from driftline.contracts import BadInput, Kind, StoreTable, TableRef
+from driftline.db import clusters as db_clusters
+from driftline.db.keys import content_key, lock
+from driftline.db.load import add_partition, copy_rows, cursor, read_integers
+from driftline.db.mappings import checked, to_rows
+from driftline.db.schema import cluster_set, counts, model, transition, transition_table
 
 DIFFERENCES = pa.schema(
     [
@@ -288,7 +288,7 @@ def diff(conn: Connection, a: int, b: int) -> Difference:
         ((pairs,),) = cur.execute(f"SELECT count(*) {both}", [b, a]).fetchall()
     query = f"SELECT ta.c1, ta.c2, ta.c_next, tb.c_next {both} AND ta.c_next <> tb.c_next ORDER BY ta.c1, ta.c2"
     ids = read_integers(conn, query, [b, a], DIFFERING)
-    changed = _named(ids, db.clusters.get(conn, first.cluster_set)["name"])
+    changed = _named(ids, db_clusters.get(conn, first.cluster_set)["name"])
     return Difference(pairs, changed.num_rows, changed.num_rows / pairs if pairs else 0.0, changed)
 
 

@@ -10,14 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from embedded import postgres as _postgres
-from embedded import processes
-from embedded import temporal as _temporal
-from embedded.processes import STOP_SECONDS
-from embedded.state import Process, State, locked, read, write
+from driftline.embedded import postgres as _postgres
+from driftline.embedded import processes
+from driftline.embedded import temporal as _temporal
+from driftline.embedded.processes import STOP_SECONDS
+from driftline.embedded.state import Process, State, locked, read, write
 
 if TYPE_CHECKING:
-    from settings import Settings
+    from driftline.settings import Settings
 
 __all__ = ["Process", "State", "addressed", "start_postgres", "start_worker", "status", "stop", "up"]
 
@@ -52,8 +52,9 @@ def start_worker(home: Path, env: Mapping[str, str]) -> State:
     with locked(home) as home:
         state = _adopted(home)
         if state.worker is None:
-            command = [sys.executable, str(processes.ROOT / "worker.py"), "--role", "all"]
-            process = processes.spawn(home, "worker", command, {"DRIFTLINE_HOME": str(home), **env})
+            command = [sys.executable, "-P", "-m", "driftline.worker", "--role", "all"]
+            found = processes.python_path() | {"DRIFTLINE_HOME": str(home)}
+            process = processes.spawn(home, "worker", command, found | dict(env))
             state = write(home, replace(state, worker=process))
         return state
 

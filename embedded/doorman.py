@@ -1,6 +1,6 @@
 """Runs Temporal's development server where nobody reaches it, and lets in who belongs there.
 
-    python -m embedded.doorman --host 127.0.0.1 --grpc 7233 --ui 8233 -- temporal server start-dev …
+    python -m driftline.embedded.doorman --host 127.0.0.1 --grpc 7233 --ui 8233 -- temporal server start-dev …
 
 The development server knows no password, and opens more ports than it is asked for. So it runs in a network of its own. Two ports
 of this machine lead there, and both ask the kernel whose the connection is: only the user who started this, and root, come in.
@@ -17,7 +17,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 
-from embedded import namespaces
+from driftline.embedded import namespaces
 
 HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """How a gRPC connection begins; no browser sends it without TLS."""

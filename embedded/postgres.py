@@ -18,9 +18,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from embedded import namespaces
-from embedded.processes import HOST, INSTALL, STOP_SECONDS, free_port, is_ours, process, psutil
-from embedded.state import Process, State, failed, log_file, open_private
+from driftline.embedded import namespaces
+from driftline.embedded.processes import HOST, INSTALL, STOP_SECONDS, free_port, is_ours, process, psutil
+from driftline.embedded.state import Process, State, failed, log_file, open_private
 
 DATABASE = "driftline"
 SUPERUSER = "postgres"

@@ -14,18 +14,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from embedded.state import Part, Process, State, failed, log_file
+import driftline
+from driftline.embedded.state import Part, Process, State, failed, log_file
 
 HOST = "127.0.0.1"
 START_SECONDS = 60
 STOP_SECONDS = 20
 INSTALL = "`pip install 'driftline[embedded]'`"
-ROOT = Path(__file__).resolve().parent.parent
+# Where `driftline` is imported from: the repository, or site-packages.
+ROOT = Path(str(driftline.__file__)).resolve().parent.parent
 # What must be in a process's command line.
 MARKS: dict[Part, tuple[str, ...]] = {
     "postgres": ("postgres", "{home}/postgres"),
     "temporal": ("start-dev", "{home}/temporal.db"),
-    "worker": ("worker.py", "--role"),
+    "worker": ("driftline.worker", "--role"),
 }
 
 
@@ -146,3 +148,8 @@ def _lock(home: Path, part: Part) -> IO[str]:
     folder = home / "running"
     folder.mkdir(exist_ok=True, mode=0o700)
     return os.fdopen(os.open(folder / part, os.O_RDWR | os.O_CREAT, 0o600), "r+")
+
+
+def python_path() -> dict[str, str]:
+    """With this in its environment, a process finds `driftline` wherever it starts."""
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}

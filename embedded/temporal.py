@@ -8,8 +8,19 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from embedded.processes import HOST, INSTALL, ROOT, START_SECONDS, STOP_SECONDS, end, free_port, listens, lives, spawn
-from embedded.state import State, failed, log_file
+from driftline.embedded.processes import (
+    HOST,
+    INSTALL,
+    START_SECONDS,
+    STOP_SECONDS,
+    end,
+    free_port,
+    listens,
+    lives,
+    python_path,
+    spawn,
+)
+from driftline.embedded.state import State, failed, log_file
 
 SEARCH_ATTRIBUTES = ("DriftlineStage=Keyword", "DriftlineTable=Int")
 NO_HTTP_API = 'frontend.httpAllowedHosts=["nobody.invalid"]'
@@ -27,7 +38,7 @@ def start(home: Path, state: State) -> State:
     for name in ("temporal.db", "temporal.db-wal", "temporal.db-shm"):  # of a version that left them readable
         if (home / name).exists():
             (home / name).chmod(0o600)
-    process = spawn(home, "temporal", command, _python_path())
+    process = spawn(home, "temporal", command, python_path())
     known = replace(state, temporal_address=f"{HOST}:{port}", temporal_ui=f"http://{HOST}:{ui}", open_doors=open_doors)
     return replace(known, ports={**state.ports, "temporal": port, "ui": ui}, temporal=process)
 
@@ -35,7 +46,7 @@ def start(home: Path, state: State) -> State:
 def no_doorman() -> str:
     """Why the server cannot run in a network of its own here; empty if it can."""
     tried = subprocess.run(
-        [*_doorman(0, 0), "--try"], capture_output=True, text=True, check=False, env={**os.environ, **_python_path()}
+        [*_doorman(0, 0), "--try"], capture_output=True, text=True, check=False, env={**os.environ, **python_path()}
     )
     return (tried.stderr.strip().rpartition("\n")[2] or f"exit code {tried.returncode}") if tried.returncode else ""
 
@@ -64,8 +75,4 @@ def binary() -> str:
 
 
 def _doorman(port: int, ui: int) -> list[str]:
-    return [sys.executable, "-P", "-m", "embedded.doorman", "--host", HOST, "--grpc", str(port), "--ui", str(ui)]
-
-
-def _python_path() -> dict[str, str]:
-    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
+    return [sys.executable, "-P", "-m", "driftline.embedded.doorman", "--host", HOST, "--grpc", str(port), "--ui", str(ui)]

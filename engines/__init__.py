@@ -1,1 +1,1 @@
-"""The heavy machines (torch, transformers, peft). Entered only as child processes: `python -m engines.<name> JOB.json`."""
+"""The heavy machines (torch, transformers, peft), entered as child processes: `python -m driftline.engines.NAME JOB.json`."""

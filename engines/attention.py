@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from contracts import BadInput
+from driftline.contracts import BadInput
 
 Rows = TypeVar("Rows")
 

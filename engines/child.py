@@ -19,9 +19,9 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from contracts import BadInput, Progress
-from contracts.children import BAD_INPUT, REFUSAL, STOPPED
-from interests.cores import cores
+from driftline.contracts import BadInput, Progress
+from driftline.contracts.children import BAD_INPUT, REFUSAL, STOPPED
+from driftline.interests.cores import cores
 
 PR_SET_PDEATHSIG = 1
 RANK = "DRIFTLINE_RANK"

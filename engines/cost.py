@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from contracts import Cost
-from engines import child
-from engines.files import atomic_file
+from driftline.contracts import Cost
+from driftline.engines import child
+from driftline.engines.files import atomic_file
 
 EVERY = 1.0  # seconds between two entries: the most that a kill hides
 

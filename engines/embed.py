@@ -1,6 +1,6 @@
-"""Sentence embeddings of item texts: `python -m engines.embed JOB.json`."""
+"""Sentence embeddings of item texts: `python -m driftline.engines.embed JOB.json`."""
 
-from engines import child
+from driftline.engines import child
 
 if __name__ == "__main__":
     child.arm()
@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import torch
 from sentence_transformers import SentenceTransformer
 
-from contracts import BadInput, EmbedJob
-from engines import machine, weights
-from engines.files import atomic_file
+from driftline.contracts import BadInput, EmbedJob
+from driftline.engines import machine, weights
+from driftline.engines.files import atomic_file
 
 BATCH = 64
 

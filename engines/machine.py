@@ -1,6 +1,6 @@
-"""What this machine computes with: `python -m engines.machine JOB.json` tells a worker, which loads no torch itself."""
+"""What this machine computes with: `python -m driftline.engines.machine JOB.json` tells a worker, which loads no torch itself."""
 
-from engines import child
+from driftline.engines import child
 
 if __name__ == "__main__":
     child.arm()
@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from contracts import Computed, ResolveJob
-from engines.files import atomic_file
-from engines.precision import precision
+from driftline.contracts import Computed, ResolveJob
+from driftline.engines.files import atomic_file
+from driftline.engines.precision import precision
 
 
 def device() -> str:

@@ -7,7 +7,7 @@ import torch
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from engines.attention import check_plain, exchanged, handed
+from driftline.engines.attention import check_plain, exchanged, handed
 
 ATTENTION = "driftline_prefix_tree"
 

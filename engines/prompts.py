@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from contracts import BadInput
-from engines.engine import Block
-from engines.tokens import Segments
-from interests.prompts import completion
+from driftline.contracts import BadInput
+from driftline.engines.engine import Block
+from driftline.engines.tokens import Segments
+from driftline.interests.prompts import completion
 
 ANSWER = ("c_next", "exact", "free")
 LONG = 100

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from contracts import Training
+from driftline.contracts import Training
 
 LOSS_MARGIN = 0.01
 """A validation loss counts as lower if it is so by this share."""

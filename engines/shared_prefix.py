@@ -12,7 +12,7 @@ from itertools import accumulate
 import torch
 from transformers import AttentionInterface, PreTrainedModel
 
-from engines.attention import check_plain, exchanged, handed
+from driftline.engines.attention import check_plain, exchanged, handed
 
 Layers = Mapping[int, tuple[torch.Tensor, torch.Tensor]]
 """Keys and values by the number of the layer. Layers without attention have none; values may be narrower than keys."""

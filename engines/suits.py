@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel
 
-from contracts import BadInput
-from engines import prefix_tree
-from engines.prefix_tree import PrefixTree
-from engines.shared_prefix import Prefix, Rows, SharedPrefixModel
+from driftline.contracts import BadInput
+from driftline.engines import prefix_tree
+from driftline.engines.prefix_tree import PrefixTree
+from driftline.engines.shared_prefix import Prefix, Rows, SharedPrefixModel
 
 BOUND = 1e-3
 """Of the logits' standard deviation. In float32 the sums of a model of 30 layers differ by a hundredth of that."""

@@ -1,10 +1,13 @@
-"""LoRA fine-tuning (paper §2.2): `python -m engines.train JOB.json`. Killed and started again, it ends with the same bits."""
+"""LoRA fine-tuning (paper §2.2): `python -m driftline.engines.train JOB.json`.
 
-from engines import child, ranks
+Killed and started again, it ends with the same bits.
+"""
+
+from driftline.engines import child, distributed
 
 if __name__ == "__main__":
     child.arm()
-    ranks.launch("engines.train")
+    distributed.launch("driftline.engines.train")
 
 import dataclasses
 import hashlib
@@ -23,13 +26,13 @@ import torch
 from accelerate import Accelerator
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
-from contracts import BadInput, Training, TrainJob
-from engines import checkpoints, machine, suits, weights
-from engines.cost import Account
-from engines.examples import Example, label_loss, read_examples
-from engines.files import atomic_folder, sha256
-from engines.schedule import Point, best_of, ends_at, rate
-from engines.validation import Validation
+from driftline.contracts import BadInput, Training, TrainJob
+from driftline.engines import checkpoints, machine, suits, weights
+from driftline.engines.cost import Account
+from driftline.engines.examples import Example, label_loss, read_examples
+from driftline.engines.files import atomic_folder, sha256
+from driftline.engines.schedule import Point, best_of, ends_at, rate
+from driftline.engines.validation import Validation
 
 
 def train(job: TrainJob) -> None:
@@ -66,15 +69,15 @@ class Run:
     def __init__(self, job: TrainJob) -> None:
         self.job, training = job, job.training
         self.work, self.key = Path(job.work), _run_hash(job)
-        self.account = Account(self.work / f"spent-{self.key[:16]}", alone=ranks.rank() == 0)
+        self.account = Account(self.work / f"spent-{self.key[:16]}", alone=distributed.rank() == 0)
         child.report("training", 0, training.steps, "loading")
-        state = checkpoints.newest(self.work, self.key, tidy=ranks.rank() == 0)
+        state = checkpoints.newest(self.work, self.key, tidy=distributed.rank() == 0)
         began = state or {"step": 0, "losses": [], "curve": [], "best": None, "seconds": 0.0}
         began = {"threads": child.threads(), "processes": training.processes} | began
         # Sums depend on how they are split among threads: a resumed run goes on with as many as it began with.
         torch.set_num_threads(began["threads"] if began["processes"] == training.processes else child.threads())
         torch.use_deterministic_algorithms(True, warn_only=True)
-        ranks.take_gpu(training.processes)
+        distributed.take_gpu(training.processes)
 
         base, tokenizer = weights.load_causal_lm(training.base_model)
         self.shared, self.examples = read_examples(Path(job.samples), tokenizer)

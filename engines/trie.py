@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from contracts import BadInput
+from driftline.contracts import BadInput
 
 
 @dataclass

@@ -17,11 +17,11 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from contracts import Sampling
-from engines.engine import Answer, Block
-from engines.shared_prefix import Prefix, Rows, SharedPrefixModel
-from engines.tokens import Segments, common_start
-from engines.trie import Node, Trie
+from driftline.contracts import Sampling
+from driftline.engines.engine import Answer, Block
+from driftline.engines.shared_prefix import Prefix, Rows, SharedPrefixModel
+from driftline.engines.tokens import Segments, common_start
+from driftline.engines.trie import Node, Trie
 
 
 class Asked(Protocol):

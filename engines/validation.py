@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import torch
 from accelerate import Accelerator
 
-from engines.engine import Block
-from engines.examples import label_loss, read_examples
-from engines.trie_engine import TrieEngine
-from interests.prompts import completion
+from driftline.engines.engine import Block
+from driftline.engines.examples import label_loss, read_examples
+from driftline.engines.trie_engine import TrieEngine
+from driftline.interests.prompts import completion
 
 BATCH = 32
 """Samples, and pairs, in one forward pass."""

@@ -25,12 +25,12 @@ from vllm.config.lora import MaxLoRARanks
 from vllm.lora.request import LoRARequest
 from vllm.sampling_params import RequestOutputKind
 
-from contracts import BadInput, Sampling
-from engines import weights
-from engines.engine import Answer, Block
-from engines.tokens import Segments
-from engines.trie import Trie
-from engines.vllm_trie import Answers, Row
+from driftline.contracts import BadInput, Sampling
+from driftline.engines import weights
+from driftline.engines.engine import Answer, Block
+from driftline.engines.tokens import Segments
+from driftline.engines.trie import Trie
+from driftline.engines.vllm_trie import Answers, Row
 
 RANKS = sorted(get_args(MaxLoRARanks))
 CPU = {

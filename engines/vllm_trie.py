@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import torch
 from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor, process_dict_updates
 
-from contracts import Sampling
-from engines.trie import Node, Trie
-from engines.trie_engine import choose
+from driftline.contracts import Sampling
+from driftline.engines.trie import Node, Trie
+from driftline.engines.trie_engine import choose
 
 
 @dataclass

@@ -12,9 +12,9 @@ from huggingface_hub import is_offline_mode
 from huggingface_hub.errors import DisabledRepoError, GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from contracts import BadInput
-from engines import child
-from engines.files import atomic_folder, sha256
+from driftline.contracts import BadInput
+from driftline.engines import child
+from driftline.engines.files import atomic_folder, sha256
 
 SMOLLM2 = "smollm2"
 SMOLLM2_HUB_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"

@@ -16,12 +16,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from contracts import BadInput
-from interests import triples
-from interests.counting_model import CELLS, CountingModel, blocks, log_posterior
-from interests.metrics.estimates import Estimate
-from interests.scores import Scores
-from interests.triples import Ints
+from driftline.contracts import BadInput
+from driftline.interests import triples
+from driftline.interests.counting_model import CELLS, CountingModel, blocks, log_posterior
+from driftline.interests.metrics.estimates import Estimate
+from driftline.interests.scores import Scores
+from driftline.interests.triples import Ints
 
 Floats = NDArray[np.float64]
 

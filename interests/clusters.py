@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-import contracts
-from contracts import BadInput
-from interests.chunks import Chunks, on_all_cores
-from interests.partition import partition
-from interests.shifts import Bounds
+from driftline import contracts
+from driftline.contracts import BadInput
+from driftline.interests.parallel import Chunks, on_all_cores
+from driftline.interests.partition import partition
+from driftline.interests.rebalancing import Bounds
 
 Rows = NDArray[np.intp]
 WEIGHTLESS = 1e-9

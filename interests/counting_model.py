@@ -17,9 +17,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from contracts import BadInput
-from interests import triples
-from interests.triples import Ints, Triples
+from driftline.contracts import BadInput
+from driftline.interests import triples
+from driftline.interests.triples import Ints, Triples
 
 Floats = NDArray[np.float64]
 

@@ -5,9 +5,9 @@ from functools import cached_property
 
 import pyarrow as pa
 
-import contracts
-from interests import prompts, samples
-from interests.retrieval import Retrieved, retrieve
+from driftline import contracts
+from driftline.interests import prompts, samples
+from driftline.interests.retrieval import Retrieved, retrieve
 
 TOLD = 0.5
 """Share of the validation pairs whose prompt has the retrieved line: the model is to answer fine-tunes and refreshes."""

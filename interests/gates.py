@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from contracts import Evaluation, Gates
+from driftline.contracts import Evaluation, Gates
 
 
 def judge(evaluation: Evaluation, gates: Gates) -> Evaluation:

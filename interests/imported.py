@@ -3,8 +3,8 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contracts import BadInput
-from interests.descriptions import describe
+from driftline.contracts import BadInput
+from driftline.interests.descriptions import describe
 
 LONGEST = 200
 """Characters of a name."""

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from interests.cleaning import LONGEST as LONGEST_WORD
-from interests.cleaning import clean
-from interests.descriptions import describe
-from interests.scripts import cut
+from driftline.interests.cleaning import LONGEST as LONGEST_WORD
+from driftline.interests.cleaning import clean
+from driftline.interests.descriptions import describe
+from driftline.interests.scripts import cut
 
 Key = TypeVar("Key", str, tuple[str, str])
 

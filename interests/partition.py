@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from interests.chunks import Chunks
-from interests.shifts import Bounds, loads, settle
+from driftline.interests.parallel import Chunks
+from driftline.interests.rebalancing import Bounds, loads, settle
 
 Rows = NDArray[np.intp]
 Some = Rows | slice

@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from interests import triples
-from interests.retrieval import Retrieved
+from driftline.interests import triples
+from driftline.interests.retrieval import Retrieved
 
 VERSION = 1
 """Raise with any change of wording, so that tables made with another template never share a hash."""

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-import contracts
-from contracts import BadInput
-from interests import triples
-from interests.triples import Ints, Triples
+from driftline import contracts
+from driftline.contracts import BadInput
+from driftline.interests import triples
+from driftline.interests.triples import Ints, Triples
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from interests.triples import Ints
+from driftline.interests.triples import Ints
 
 Floats = NDArray[np.float64]
 

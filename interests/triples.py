@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from contracts import BadInput
+from driftline.contracts import BadInput
 
 Ints = NDArray[np.int64]
 

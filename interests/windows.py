@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from contracts import BadInput, Measures, Window, Windows
+from driftline.contracts import BadInput, Measures, Window, Windows
 
 
 class Split(NamedTuple):

@@ -5,10 +5,10 @@ import re
 from alembic import context
 from sqlalchemy import Connection, text
 
-import embedded
-from db.connection import connect
-from db.schema import metadata
-from settings import Settings
+from driftline import embedded
+from driftline.db.connection import connect
+from driftline.db.schema import metadata
+from driftline.settings import Settings
 
 LOCK = 0x64726966_746C696E  # "driftlin"
 

@@ -2,23 +2,23 @@
 
 from pydantic import TypeAdapter, ValidationError
 
-import db.channels
-from contracts import Name, Published, Reason
-from db.channels import Publication, ServedTable
-from operations.context import Context
+from driftline.contracts import Name, Published, Reason
+from driftline.db import channels as db_channels
+from driftline.db.channels import Publication, ServedTable
+from driftline.operations.context import Context
 
 _name, _reason = TypeAdapter[str](Name), TypeAdapter[str](Reason)
 
 
 def publish(context: Context, table: int, channel: str | None, actor: str, *, reason: str, force: bool = False) -> Published:
-    """Serve a table that may be served; by default on the settings' channel. See `db.channels.publish`.
+    """Serve a table that may be served; by default on the settings' channel. See `db_channels.publish`.
 
     Raises:
         ValueError: there is no such table, or it may not be served; name or reason is not one bounded line of printable text.
     """
     actor, reason = _checked("name", _name, actor), _checked("reason", _reason, reason)
     with context.engine.begin() as connection:
-        return db.channels.publish(connection, table, channel or context.settings.channel, actor, reason=reason, force=force)
+        return db_channels.publish(connection, table, channel or context.settings.channel, actor, reason=reason, force=force)
 
 
 def roll_back(context: Context, channel: str | None, to: int | None, actor: str, *, reason: str) -> Published:
@@ -29,19 +29,19 @@ def roll_back(context: Context, channel: str | None, to: int | None, actor: str,
     """
     actor, reason = _checked("name", _name, actor), _checked("reason", _reason, reason)
     with context.engine.begin() as connection:
-        return db.channels.rollback(connection, channel or context.settings.channel, to, actor=actor, reason=reason)
+        return db_channels.rollback(connection, channel or context.settings.channel, to, actor=actor, reason=reason)
 
 
 def served(context: Context) -> list[ServedTable]:
     """What each channel serves, and whether that may still be served."""
     with context.engine.connect() as connection:
-        return db.channels.served(connection)
+        return db_channels.served(connection)
 
 
 def history(context: Context, channel: str | None = None) -> list[Publication]:
     """Every move of a channel (default: of all), newest first."""
     with context.engine.connect() as connection:
-        return db.channels.history(connection, channel)
+        return db_channels.history(connection, channel)
 
 
 def _checked(what: str, kind: TypeAdapter[str], text: str) -> str:

@@ -8,14 +8,14 @@ import pyarrow.compute as pc
 from temporalio.client import WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 
-import db.clusters
-from contracts import BuildClustersInput, ClusterSetRef
-from db.clusters import ClusterSet
-from interests.imported import imported_table
-from operations.context import Context
-from sources.profile import traffic
-from sources.table import read_table
-from workflows import policies
+from driftline.contracts import BuildClustersInput, ClusterSetRef
+from driftline.db import clusters as db_clusters
+from driftline.db.clusters import ClusterSet
+from driftline.interests.imported import imported_table
+from driftline.operations.context import Context
+from driftline.sources.profile import traffic
+from driftline.sources.table import read_table
+from driftline.workflows import policies
 
 
 async def build(context: Context, workflow_id: str = "build-clusters") -> WorkflowHandle[Any, ClusterSetRef]:
@@ -63,19 +63,19 @@ def import_(context: Context, path: str, item: str, name: str) -> Imported:
     if not known.num_rows:
         raise ValueError(f"no item of {path} is in the log: check --item and source.item")
     with context.engine.begin() as connection:
-        made = db.clusters.add(connection, clusters, items, {"imported": path, "item": item, "name": name})
+        made = db_clusters.add(connection, clusters, items, {"imported": path, "item": item, "name": name})
     share = pc.sum(known["traffic"]).as_py() / pc.sum(logged["traffic"]).as_py()
     return Imported(made.version, known.num_rows, logged.num_rows, share)
 
 
 def get(context: Context, version: int | None = None) -> tuple[ClusterSet, pa.Table]:
-    """A set and its clusters (see `db.clusters.get`); by default the newest.
+    """A set and its clusters (see `db_clusters.get`); by default the newest.
 
     Raises:
         ValueError: there is none.
     """
     with context.engine.connect() as connection:
-        wanted = db.clusters.newest(connection) if version is None else version
+        wanted = db_clusters.newest(connection) if version is None else version
         if wanted is None:
             raise ValueError("there is no cluster set yet: run `driftline clusters build` or `driftline clusters import`")
-        return db.clusters.describe(connection, wanted), db.clusters.get(connection, wanted)
+        return db_clusters.describe(connection, wanted), db_clusters.get(connection, wanted)

@@ -7,12 +7,11 @@ from temporalio.client import Client
 from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCError
 
-import db.connection
-import embedded
-import temporal_client
-from activities.allowed import Allowed
-from db.connection import Engine
-from settings import Settings
+from driftline import embedded, temporal_client
+from driftline.activities.allowed import Allowed
+from driftline.db import connection as db_connection
+from driftline.db.connection import Engine
+from driftline.settings import Settings
 
 CONNECT_SECONDS = 10.0
 
@@ -44,8 +43,8 @@ class Context:
     @cached_property
     def engine(self) -> Engine:
         """Postgres, its schema checked."""
-        engine = db.connection.connect(self.addressed.postgres_url)
-        db.connection.require_schema(engine)
+        engine = db_connection.connect(self.addressed.postgres_url)
+        db_connection.require_schema(engine)
         return engine
 
     async def temporal(self) -> Client:

@@ -13,10 +13,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-import db.connection
-from operations.context import Context, connect
-from settings import Settings, settings_file
-from sources.profile import Profile, profile
+from driftline.db import connection as db_connection
+from driftline.operations.context import Context, connect
+from driftline.settings import Settings, settings_file
+from driftline.sources.profile import Profile, profile
 
 SECONDS = 40
 """For the log, so that all of it takes less than a minute."""
@@ -162,12 +162,12 @@ async def _temporal(settings: Settings) -> Check:
 def _postgres(settings: Settings) -> Check:
     if not settings.postgres_url:
         return Check("ok", "postgres_url", "not set: `driftline up` starts Postgres here")
-    shown = db.connection.without_password(settings.postgres_url)
+    shown = db_connection.without_password(settings.postgres_url)
     try:
-        engine = db.connection.connect(settings.postgres_url)
-        db.connection.require_schema(engine)
+        engine = db_connection.connect(settings.postgres_url)
+        db_connection.require_schema(engine)
         engine.dispose()
-    except db.connection.OldSchema as error:
+    except db_connection.OldSchema as error:
         return Check("warning", "postgres_url", str(error), "driftline up --no-worker")
     except Exception as error:  # whatever a driver has to say about an address
         words = f"Postgres does not answer at {shown}: {str(error).splitlines()[0]}"

@@ -4,9 +4,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-import db.logs
-from operations.context import Context
-from sources.profile import Profile, profile
+from driftline.db import logs as db_logs
+from driftline.operations.context import Context
+from driftline.sources.profile import Profile, profile
 
 _plain = TypeAdapter(Any)
 
@@ -16,5 +16,5 @@ def ingest(context: Context) -> Profile:
     source = context.settings.source
     found = profile(source)
     with context.engine.begin() as connection:
-        db.logs.add(connection, _plain.dump_python(source, mode="json"), _plain.dump_python(found, mode="json"))
+        db_logs.add(connection, _plain.dump_python(source, mode="json"), _plain.dump_python(found, mode="json"))
     return found

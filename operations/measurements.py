@@ -9,14 +9,14 @@ from pydantic_core import to_json
 from temporalio.client import WorkflowHandle
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-import db.measurements
-import db.models
-from contracts import EvaluateInput, EvaluateOutcome, Window
-from db.measurements import Measurement
-from operations.context import Context
-from operations.runs import RunFailed, nominal_or_end_of_log, result
-from sources.log import span
-from workflows import policies
+from driftline.contracts import EvaluateInput, EvaluateOutcome, Window
+from driftline.db import measurements as db_measurements
+from driftline.db import models as db_models
+from driftline.db.measurements import Measurement
+from driftline.operations.context import Context
+from driftline.operations.runs import RunFailed, nominal_or_end_of_log, result
+from driftline.sources.log import span
+from driftline.workflows import policies
 
 EvaluateHandle = WorkflowHandle[Any, EvaluateOutcome]
 
@@ -70,11 +70,11 @@ def _held_out(context: Context, end: datetime, cluster_set: int | None, model: i
     wanted = end - timedelta(days=context.settings.measures.held_out_days)
     with context.engine.connect() as connection:
         if model is None:
-            if db.models.newest_trained_before(connection, wanted, cluster_set):
+            if db_models.newest_trained_before(connection, wanted, cluster_set):
                 return wanted
-            latest = db.models.newest_trained_before(connection, end - timedelta(days=1), cluster_set)
+            latest = db_models.newest_trained_before(connection, end - timedelta(days=1), cluster_set)
             model = latest.version if latest else None
-        ended = db.models.trained_until(connection, model) if model else wanted
+        ended = db_models.trained_until(connection, model) if model else wanted
     return max(wanted, ended) if ended < end else wanted
 
 
@@ -112,4 +112,4 @@ async def outcome(handle: EvaluateHandle) -> EvaluateOutcome:
 def read(context: Context, outcome: EvaluateOutcome) -> list[Measurement]:
     """The numbers that a run put on record."""
     with context.engine.connect() as connection:
-        return [db.measurements.get(connection, ref.version) for ref in outcome.measurements]
+        return [db_measurements.get(connection, ref.version) for ref in outcome.measurements]

@@ -3,12 +3,12 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from contracts import BadInput, EvaluateInput, ReportRef
-from interests.windows import consecutive
-from operations import measurements
-from operations.context import Context
-from report import stored
-from report.content import Content
+from driftline.contracts import BadInput, EvaluateInput, ReportRef
+from driftline.interests.windows import consecutive
+from driftline.operations import measurements
+from driftline.operations.context import Context
+from driftline.report import stored
+from driftline.report.content import Content
 
 
 def known(context: Context, table: int) -> Content:
@@ -46,7 +46,7 @@ def write(context: Context, table: int, page: Path) -> tuple[ReportRef, Content]
         BadInput: there is no such table, or the extra `report` is not installed.
     """
     try:
-        from report.page import render  # matplotlib takes a second to load, which no other use case should wait for
+        from driftline.report.page import render  # matplotlib takes a second to load, which no other use case should wait for
     except ModuleNotFoundError as error:
         raise BadInput(f"the page needs {error.name}: `pip install 'driftline[report]'`") from None
     with context.engine.begin() as connection:

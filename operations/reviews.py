@@ -8,15 +8,15 @@ from typing import Any
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
-import db.reports
-import db.reviews
-import db.tables
-from contracts import BadInput, Decision, KnownBy, Verdict, VerdictReply, barred, parse_verdict
-from db.reports import Report
-from db.reviews import Review
-from db.tables import InexactAnswer
-from operations.context import Context, Unreachable
-from operations.runs import failure
+from driftline.contracts import BadInput, Decision, KnownBy, Verdict, VerdictReply, barred, parse_verdict
+from driftline.db import reports as db_reports
+from driftline.db import reviews as db_reviews
+from driftline.db import tables as db_tables
+from driftline.db.reports import Report
+from driftline.db.reviews import Review
+from driftline.db.tables import InexactAnswer
+from driftline.operations.context import Context, Unreachable
+from driftline.operations.runs import failure
 
 ANSWER_SECONDS = 60.0
 EXAMPLES = 8
@@ -40,21 +40,21 @@ class Evidence:
 def waiting(context: Context) -> list[Review]:
     """Every candidate that waits, longest first."""
     with context.engine.connect() as connection:
-        return db.reviews.waiting(connection)
+        return db_reviews.waiting(connection)
 
 
 def get(context: Context, review_id: str) -> Review:
     """Raises ValueError: there is no such review."""
     with context.engine.connect() as connection:
-        return db.reviews.get(connection, review_id)
+        return db_reviews.get(connection, review_id)
 
 
 def evidence(context: Context, review_id: str) -> Evidence:
     """Raises ValueError: there is no such review."""
     with context.engine.connect() as connection:
-        review = db.reviews.get(connection, review_id)
-        inexact = db.tables.inexact(connection, review.candidate, EXAMPLES)
-        return Evidence(review, inexact, db.reports.newest_of(connection, review.candidate))
+        review = db_reviews.get(connection, review_id)
+        inexact = db_tables.inexact(connection, review.candidate, EXAMPLES)
+        return Evidence(review, inexact, db_reports.newest_of(connection, review.candidate))
 
 
 async def is_running(context: Context, review: Review) -> bool:
@@ -106,8 +106,8 @@ async def record(context: Context, review: Review, verdict: Verdict) -> VerdictR
     if not await is_running(context, review):
         return _ended(context, review)
     with context.engine.begin() as connection:
-        stored = db.reviews.record_verdict(connection, verdict)
-        stands = db.reviews.get(connection, review.review_id)
+        stored = db_reviews.record_verdict(connection, verdict)
+        stands = db_reviews.get(connection, review.review_id)
     if not stored:
         return VerdictReply(False, f"duplicate: {stands.reviewer} already decided {stands.decision!r}")
     with suppress(RPCError):
@@ -127,9 +127,9 @@ def revoke(context: Context, table: int, reviewer: str, reason: str, known_by: K
     if bar := barred(checked.reviewer, known_by, context.settings.gates):
         return VerdictReply(False, bar)
     with context.engine.begin() as connection:
-        db.tables.get(connection, table)
+        db_tables.get(connection, table)
         try:
-            db.reviews.revoke(connection, table, checked.reviewer, checked.reason, known_by)
+            db_reviews.revoke(connection, table, checked.reviewer, checked.reason, known_by)
         except BadInput as error:
             return VerdictReply(False, str(error))
     return VerdictReply(True, f"table {table} is revoked by {checked.reviewer}")
@@ -138,8 +138,8 @@ def revoke(context: Context, table: int, reviewer: str, reason: str, known_by: K
 def _ended(context: Context, review: Review) -> VerdictReply:
     """Its run takes no verdict any more: the review is closed, and whoever came is told how."""
     with context.engine.begin() as connection:
-        db.reviews.expire(connection, review.review_id, "its run ended without a verdict")
-        ended = db.reviews.get(connection, review.review_id)
+        db_reviews.expire(connection, review.review_id, "its run ended without a verdict")
+        ended = db_reviews.get(connection, review.review_id)
     return VerdictReply(False, f"the run of review {review.review_id} has ended: {ended.decision} by {ended.reviewer}")
 
 

@@ -9,11 +9,11 @@ from typing import Any, Literal, TypeVar
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.service import RPCError
 
-from contracts import FineTuneInput, Progress, RagRefreshInput, RunOutcome, RunStatus
-from operations.context import Context
-from settings import Settings
-from sources.log import span
-from workflows import attributes, policies
+from driftline.contracts import FineTuneInput, Progress, RagRefreshInput, RunOutcome, RunStatus
+from driftline.operations.context import Context
+from driftline.settings import Settings
+from driftline.sources.log import span
+from driftline.workflows import attributes, policies
 
 RunHandle = WorkflowHandle[Any, RunOutcome]
 Result = TypeVar("Result")

@@ -21,12 +21,12 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from operations.context import Context
-from operations.runs import fine_tune_input, rag_refresh_input
-from settings import Settings
-from workflows import policies
-from workflows.fine_tune import FineTune
-from workflows.rag_refresh import RagRefresh
+from driftline.operations.context import Context
+from driftline.operations.runs import fine_tune_input, rag_refresh_input
+from driftline.settings import Settings
+from driftline.workflows import policies
+from driftline.workflows.fine_tune import FineTune
+from driftline.workflows.rag_refresh import RagRefresh
 
 FINE_TUNE = "driftline-fine-tune"
 RAG_REFRESH = "driftline-rag-refresh"

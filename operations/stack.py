@@ -18,17 +18,17 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-import db.channels
-import db.connection
-import db.reviews
-import embedded
-from db.channels import ServedTable
-from db.reviews import Review
-from operations import runs
-from operations.context import Context, Unreachable
-from operations.runs import RunSummary
-from settings import Settings
-from workflows import attributes, policies
+from driftline import embedded
+from driftline.db import channels as db_channels
+from driftline.db import connection as db_connection
+from driftline.db import reviews as db_reviews
+from driftline.db.channels import ServedTable
+from driftline.db.reviews import Review
+from driftline.operations import runs
+from driftline.operations.context import Context, Unreachable
+from driftline.operations.runs import RunSummary
+from driftline.settings import Settings
+from driftline.workflows import attributes, policies
 
 WORKER_SECONDS = 60
 FIRST_CONNECTION_SECONDS = 30
@@ -48,7 +48,7 @@ async def start(context: Context, worker: bool = True) -> None:
     home.mkdir(parents=True, exist_ok=True)
     if not (settings.postgres_url and settings.temporal_address):
         embedded.up(home, postgres=not settings.postgres_url, temporal=not settings.temporal_address)
-    db.connection.migrate(context.addressed.postgres_url)
+    db_connection.migrate(context.addressed.postgres_url)
     await _prepare(await _first_connection(context))
     if worker:
         embedded.start_worker(home, {})
@@ -161,9 +161,9 @@ async def _serving(context: Context, open_doors: str) -> Serving:
     addressed = context.addressed
     newest = await runs.newest(context)
     with context.engine.connect() as connection:
-        waiting, served = db.reviews.waiting(connection), db.channels.served(connection)
+        waiting, served = db_reviews.waiting(connection), db_channels.served(connection)
     return Serving(
-        db.connection.without_password(addressed.postgres_url),
+        db_connection.without_password(addressed.postgres_url),
         addressed.temporal_address,
         addressed.temporal_ui,
         open_doors,

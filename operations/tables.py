@@ -2,15 +2,15 @@
 
 from typing import Any
 
-import db.tables
-from db.tables import Answer, Difference, TransitionTable
-from operations.context import Context
+from driftline.db import tables as db_tables
+from driftline.db.tables import Answer, Difference, TransitionTable
+from driftline.operations.context import Context
 
 
 def list_tables(context: Context) -> list[TransitionTable]:
     """Every version, oldest first."""
     with context.engine.connect() as connection:
-        return db.tables.list_tables(connection)
+        return db_tables.list_tables(connection)
 
 
 def get(context: Context, version: int | None = None) -> TransitionTable:
@@ -20,7 +20,7 @@ def get(context: Context, version: int | None = None) -> TransitionTable:
         ValueError: there is none.
     """
     with context.engine.connect() as connection:
-        return db.tables.get(connection, db.tables.newest(connection) if version is None else version)
+        return db_tables.get(connection, db_tables.newest(connection) if version is None else version)
 
 
 def lineage(context: Context, version: int) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def lineage(context: Context, version: int) -> dict[str, Any]:
         ValueError: there is no such table.
     """
     with context.engine.connect() as connection:
-        return db.tables.lineage(connection, version)
+        return db_tables.lineage(connection, version)
 
 
 def diff(context: Context, a: int, b: int) -> Difference:
@@ -40,7 +40,7 @@ def diff(context: Context, a: int, b: int) -> Difference:
         ValueError: there is no such table, or their cluster sets differ.
     """
     with context.engine.connect() as connection:
-        return db.tables.diff(connection, a, b)
+        return db_tables.diff(connection, a, b)
 
 
 def lookup(context: Context, c1: int, c2: int, channel: str | None = None) -> Answer:
@@ -50,4 +50,4 @@ def lookup(context: Context, c1: int, c2: int, channel: str | None = None) -> An
         ValueError: nothing is published on the channel, or there is no such pair.
     """
     with context.engine.connect() as connection:
-        return db.tables.lookup(connection, c1, c2, channel or context.settings.channel)
+        return db_tables.lookup(connection, c1, c2, channel or context.settings.channel)

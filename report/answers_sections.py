@@ -1,16 +1,16 @@
 """Sections 3, 4 and 6: what the LLM answers, told something and told nothing."""
 
-from interests.metrics.answers import Answers
-from interests.metrics.arms import NO_RAG
-from interests.metrics.estimates import Estimate
-from interests.metrics.hits import HitRates
-from report import plots, rows
-from report.comparisons import PAPERS_CHOICE, difference
-from report.content import Content
-from report.definitions import ANSWER, ARM, HIT, RETRIEVAL, SEQUENCE
-from report.ink import INK, SERIES
-from report.layout import Cell, Grid, Plot, Section, cell, known, plot, sources, unmeasured
-from report.words import count, percent, points
+from driftline.interests.metrics.answers import Answers
+from driftline.interests.metrics.arms import NO_RAG
+from driftline.interests.metrics.estimates import Estimate
+from driftline.interests.metrics.hits import HitRates
+from driftline.report import plots, row_plots
+from driftline.report.comparisons import PAPERS_CHOICE, difference
+from driftline.report.content import Content
+from driftline.report.definitions import ANSWER, ARM, HIT, RETRIEVAL, SEQUENCE
+from driftline.report.layout import Cell, Grid, Plot, Section, cell, known, plot, sources, unmeasured
+from driftline.report.plot_style import INK, SERIES
+from driftline.report.words import count, percent, points
 
 
 def refresh(content: Content) -> Section:
@@ -40,9 +40,9 @@ def _refresh_plots(hits: HitRates) -> list[Plot]:
         "sequence is left, so that every curve falls, chance too: compare within a day."
     )
     made = [plot(plots.trajectory(hits), "trajectory", "Hit rate over the held-out days", daily, wide=True)]
-    pairs = [rows.Row(f"{d.a} − {d.b}", d.estimate) for d in hits.differences]
+    pairs = [row_plots.Row(f"{d.a} − {d.b}", d.estimate) for d in hits.differences]
     if pairs:
-        figure = rows.forest(pairs, "rate of the first − rate of the second, percentage points")
+        figure = row_plots.forest(pairs, "rate of the first − rate of the second, percentage points")
         text = "Right of 0 the first is hit more often. 95 % intervals over users; a filled point leaves out 0, with at least 10."
         made.append(plot(figure, "differences", "Which mapping is hit more often?", text, wide=True))
     return made
@@ -84,29 +84,35 @@ def answers(content: Content) -> Section:
     )
 
 
-def _shares(found: Answers) -> list[rows.Row]:
+def _shares(found: Answers) -> list[row_plots.Row]:
     sampled = f"sampled at temperature {found.temperature:g}"
     return [
-        rows.Row(f"identical with and without RAG, {sampled}", found.sampled_with_without, SERIES[0], tick=0.078),
-        rows.Row(f"identical in two samplings without RAG, {sampled}", found.sampled_repeated, SERIES[5], tick=0.375),
-        rows.Row("identical with and without RAG, greedy", found.greedy_with_without, SERIES[0]),
-        rows.Row("repeats what it was told, greedy", found.repeats_retrieved, SERIES[1]),
-        rows.Row("would say it without RAG, greedy", found.repeats_anyway, SERIES[5]),
-        rows.Row(f"repeats what it was told, {sampled}", found.sampled_repeats_retrieved, SERIES[1]),
+        row_plots.Row(f"identical with and without RAG, {sampled}", found.sampled_with_without, SERIES[0], tick=0.078),
+        row_plots.Row(f"identical in two samplings without RAG, {sampled}", found.sampled_repeated, SERIES[5], tick=0.375),
+        row_plots.Row("identical with and without RAG, greedy", found.greedy_with_without, SERIES[0]),
+        row_plots.Row("repeats what it was told, greedy", found.repeats_retrieved, SERIES[1]),
+        row_plots.Row("would say it without RAG, greedy", found.repeats_anyway, SERIES[5]),
+        row_plots.Row(f"repeats what it was told, {sampled}", found.sampled_repeats_retrieved, SERIES[1]),
     ]
 
 
-def _answer_plots(shares: list[rows.Row]) -> tuple[Plot, ...]:
+def _answer_plots(shares: list[row_plots.Row]) -> tuple[Plot, ...]:
     text = (
         "Of the pairs told something; 95 % intervals over pairs. Dashed ticks: the paper's 7.8 % and 37.5 %. Grey: what RAG is "
         "to be compared with."
     )
     return (
-        plot(rows.bars(shares, "share of pairs told something"), "shares", "Same answer, or the retrieved one?", text, wide=True),
+        plot(
+            row_plots.bars(shares, "share of pairs told something"),
+            "shares",
+            "Same answer, or the retrieved one?",
+            text,
+            wide=True,
+        ),
     )
 
 
-def _answer_grid(found: Answers, shares: list[rows.Row]) -> Grid:
+def _answer_grid(found: Answers, shares: list[row_plots.Row]) -> Grid:
     papers = {row.name: Cell(f"{100 * row.tick:g} %") if row.tick else Cell("not reported", words=True) for row in shares}
     filled = tuple((Cell(row.name), cell(row.estimate, percent), cell(row.estimate.n, count), papers[row.name]) for row in shares)
     about = f"{count(found.pairs)} ordered pairs, {count(found.told)} of them told something by RAG; the shares are of those"
@@ -129,18 +135,18 @@ def retrieval(content: Content) -> Section:
 
 
 def _retrieval_plots(hits: HitRates) -> list[Plot]:
-    rates = [rows.Row(arm.name, arm.rate, _colour(arm.name)) for arm in hits.arms]
+    rates = [row_plots.Row(arm.name, arm.rate, _colour(arm.name)) for arm in hits.arms]
     text = "Over the whole period, with 95 % intervals over users. Blue: the paper's choice."
-    figure = rows.forest(rates, "hit rate", differences=False)
+    figure = row_plots.forest(rates, "hit rate", differences=False)
     made = [plot(figure, "retrieval-rates", "Hit rate of each retrieval", text, wide=True)]
     against = [(arm.name, difference(hits, arm.name, PAPERS_CHOICE)) for arm in hits.arms]
-    pairs = [rows.Row(name, e, _colour(name)) for name, e in against if e is not None]
+    pairs = [row_plots.Row(name, e, _colour(name)) for name, e in against if e is not None]
     if pairs:
         text = (
             "Right of 0 is hit more often than the paper's choice. A filled point: the 95 % interval leaves out 0, with at least "
             "10 users."
         )
-        figure = rows.forest(pairs, f"rate − rate of “{PAPERS_CHOICE}”, percentage points")
+        figure = row_plots.forest(pairs, f"rate − rate of “{PAPERS_CHOICE}”, percentage points")
         made.append(plot(figure, "retrieval-differences", "Against the paper's choice", text, wide=True))
     return made
 

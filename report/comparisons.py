@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from contracts import Retrieval
-from interests.metrics.arms import (
+from driftline.contracts import Retrieval
+from driftline.interests.metrics.arms import (
     FREQUENT,
     FREQUENT_FIXED,
     FREQUENT_RENEWED,
@@ -14,11 +14,11 @@ from interests.metrics.arms import (
     TABLE,
     retrieval_arm,
 )
-from interests.metrics.estimates import Estimate
-from interests.metrics.hits import HitRates
-from interests.metrics.quality import Quality
-from report.content import Finding, Level
-from report.words import interval, lacking, listed, measured, percent, points
+from driftline.interests.metrics.estimates import Estimate
+from driftline.interests.metrics.hits import HitRates
+from driftline.interests.metrics.quality import Quality
+from driftline.report.content import Finding, Level
+from driftline.report.words import interval, lacking, listed, measured, percent, points
 
 PAPERS_CHOICE = retrieval_arm(Retrieval())
 LLM = (RAG_RENEWED, RAG_FIXED, NO_RAG, TABLE)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from contracts import Window
-from interests.metrics.answers import Answers
-from interests.metrics.drift import Drift
-from interests.metrics.hits import HitRates
-from interests.metrics.quality import Quality
-from interests.metrics.staleness import Staleness
+from driftline.contracts import Window
+from driftline.interests.metrics.answers import Answers
+from driftline.interests.metrics.drift import Drift
+from driftline.interests.metrics.hits import HitRates
+from driftline.interests.metrics.quality import Quality
+from driftline.interests.metrics.staleness import Staleness
 
 Level = Literal["good", "neutral", "bad"]
 MIN_EXACT_MATCH_RATE = 0.90

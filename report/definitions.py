@@ -45,7 +45,7 @@ DRIFT: Terms = (
     (
         "u",
         "What windows of unequal volume alone take from “across” and not from the ceiling: read off, by the four supports, from "
-        "what thinning one half of a window does to J(A, B) inside it (interests/metrics/uneven.py). 0 for equal volumes.",
+        "what thinning one half of a window does to J(A, B) inside it (interests/metrics/volume.py). 0 for equal volumes.",
     ),
     ("drift", "noise ceiling − across, paired. 0 on average where nothing moves; above 0, interests move by more than chance."),
     (

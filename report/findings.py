@@ -1,17 +1,17 @@
 """What the measurements say, in plain sentences, most important first. Nothing here draws anything."""
 
-from interests.metrics.answers import Answers
-from interests.metrics.arms import FREQUENT_RENEWED, NO_RAG, RAG_FIXED, RAG_RENEWED
-from interests.metrics.drift import Drift
-from interests.metrics.estimates import ENOUGH
-from interests.metrics.hits import HitRates
-from interests.metrics.quality import Quality
-from interests.metrics.staleness import Staleness
-from report.comparisons import LEVELS, counting, difference, recalls, refreshing, retrieving, verdict
-from report.content import MIN_EXACT_MATCH_RATE, CostRow
-from report.content import Finding as Finding
-from report.sentences import answering, costing, exact, moving, spread, stale, stands_still
-from report.words import lacking, listed
+from driftline.interests.metrics.answers import Answers
+from driftline.interests.metrics.arms import FREQUENT_RENEWED, NO_RAG, RAG_FIXED, RAG_RENEWED
+from driftline.interests.metrics.drift import Drift
+from driftline.interests.metrics.estimates import ENOUGH
+from driftline.interests.metrics.hits import HitRates
+from driftline.interests.metrics.quality import Quality
+from driftline.interests.metrics.staleness import Staleness
+from driftline.report.comparisons import LEVELS, counting, difference, recalls, refreshing, retrieving, verdict
+from driftline.report.content import MIN_EXACT_MATCH_RATE, CostRow
+from driftline.report.content import Finding as Finding
+from driftline.report.sentences import answering, costing, exact, moving, spread, stale, stands_still
+from driftline.report.words import lacking, listed
 
 
 def findings(

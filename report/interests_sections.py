@@ -1,12 +1,12 @@
 """Sections 1 and 2: what users do, no LLM asked."""
 
-from interests.metrics.drift import Curve, Drift, Lag
-from interests.metrics.staleness import Staleness
-from report import plots
-from report.content import Content
-from report.definitions import DRIFT, SEQUENCE, STALE
-from report.layout import NOT_ENOUGH, Cell, Grid, Plot, Section, cell, known, plot, sources, unmeasured
-from report.words import change, count, day, decimal, percent, span
+from driftline.interests.metrics.drift import Curve, Drift, Lag
+from driftline.interests.metrics.staleness import Staleness
+from driftline.report import plots
+from driftline.report.content import Content
+from driftline.report.definitions import DRIFT, SEQUENCE, STALE
+from driftline.report.layout import NOT_ENOUGH, Cell, Grid, Plot, Section, cell, known, plot, sources, unmeasured
+from driftline.report.words import change, count, day, decimal, percent, span
 
 
 def moving(content: Content) -> Section:

@@ -7,10 +7,10 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from interests.metrics.estimates import Estimate
-from report import ink
-from report.content import Content, Measured
-from report.words import interval, lacking
+from driftline.interests.metrics.estimates import Estimate
+from driftline.report import plot_style
+from driftline.report.content import Content, Measured
+from driftline.report.words import interval, lacking
 
 NOT_ENOUGH = "not enough data"
 
@@ -61,7 +61,7 @@ class Section:
 
 def plot(figure: Figure, name: str, title: str, caption: str, wide: bool = False) -> Plot:
     """`name`: unique on the page. Title and caption are also what a screen reader says of the plot."""
-    return Plot(ink.svg(figure, name, f"{title}. {caption}"), title, caption, wide)
+    return Plot(plot_style.svg(figure, name, f"{title}. {caption}"), title, caption, wide)
 
 
 def cell(value: Any, shown: Callable[[Any], str] = str, lack: str = NOT_ENOUGH) -> Cell:

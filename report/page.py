@@ -7,11 +7,11 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from report import answers_sections, interests_sections, tables_sections
-from report.content import Content
-from report.ink import drawing
-from report.layout import Section
-from report.words import computed, count, day, kind, span
+from driftline.report import answers_sections, interests_sections, tables_sections
+from driftline.report.content import Content
+from driftline.report.layout import Section
+from driftline.report.plot_style import drawing
+from driftline.report.words import computed, count, day, kind, span
 
 HERE = Path(__file__).parent
 

@@ -8,12 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from interests.metrics.arms import FREQUENT_FIXED, FREQUENT_RENEWED, NO_RAG, POPULAR, RAG_FIXED, RAG_RENEWED
-from interests.metrics.drift import Curve
-from interests.metrics.estimates import Estimate
-from interests.metrics.hits import HitRates
-from interests.metrics.staleness import Staleness, StalePoint
-from report.ink import CHARACTER, INK, MARKERS, MUTED, PAPER, SERIES, Label, figure, label_ends, margins
+from driftline.interests.metrics.arms import FREQUENT_FIXED, FREQUENT_RENEWED, NO_RAG, POPULAR, RAG_FIXED, RAG_RENEWED
+from driftline.interests.metrics.drift import Curve
+from driftline.interests.metrics.estimates import Estimate
+from driftline.interests.metrics.hits import HitRates
+from driftline.interests.metrics.staleness import Staleness, StalePoint
+from driftline.report.plot_style import CHARACTER, INK, MARKERS, MUTED, PAPER, SERIES, Label, figure, label_ends, margins
 
 HALF, WHOLE = 416, 860
 """Widths in points: two plots beside each other on a wide page, or one."""

@@ -2,15 +2,15 @@
 
 import math
 
-from interests.metrics.answers import Answers
-from interests.metrics.drift import Drift, Lag
-from interests.metrics.estimates import ENOUGH
-from interests.metrics.quality import Quality
-from interests.metrics.significance import detected
-from interests.metrics.staleness import Staleness, StalePoint
-from interests.metrics.successors import Ranking
-from report.content import CostRow, Finding
-from report.words import change, count, decimal, duration, lacking, listed, measured, percent
+from driftline.interests.metrics.answers import Answers
+from driftline.interests.metrics.drift import Drift, Lag
+from driftline.interests.metrics.estimates import ENOUGH
+from driftline.interests.metrics.quality import Quality
+from driftline.interests.metrics.significance import detected
+from driftline.interests.metrics.staleness import Staleness, StalePoint
+from driftline.interests.metrics.successors import Ranking
+from driftline.report.content import CostRow, Finding
+from driftline.report.words import change, count, decimal, duration, lacking, listed, measured, percent
 
 COLLAPSED = 0.5
 """Of |C|: with fewer effective clusters than that, a mapping's answers have collapsed onto few."""

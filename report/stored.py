@@ -3,21 +3,21 @@
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-import db.channels
-import db.measurements
-import db.reports
-import db.reviews
-import db.tables
-from contracts import Gates, ReportRef, Window
-from db.connection import Connection
-from report.content import Content, CostRow, Finding, Measured
-from report.findings import findings
+from driftline.contracts import Gates, ReportRef, Window
+from driftline.db import channels as db_channels
+from driftline.db import measurements as db_measurements
+from driftline.db import reports as db_reports
+from driftline.db import reviews as db_reviews
+from driftline.db import tables as db_tables
+from driftline.db.connection import Connection
+from driftline.report.content import Content, CostRow, Finding, Measured
+from driftline.report.findings import findings
 
 
 def write(connection: Connection, found: Content) -> ReportRef:
     """Store what is known of a table as its newest report."""
     measured = [source.version for source in found.sources]
-    return db.reports.add(connection, found.table, measured, [asdict(finding) for finding in found.findings])
+    return db_reports.add(connection, found.table, measured, [asdict(finding) for finding in found.findings])
 
 
 def content(connection: Connection, table: int, gates: Gates) -> Content:
@@ -26,10 +26,10 @@ def content(connection: Connection, table: int, gates: Gates) -> Content:
     Raises:
         BadInput: there is no such table.
     """
-    about = db.tables.get(connection, table)
-    measured = db.measurements.about(connection, about.cluster_set, about.model_version)
+    about = db_tables.get(connection, table)
+    measured = db_measurements.about(connection, about.cluster_set, about.model_version)
     newest: dict[str, Any] = {m.kind: m.result for m in measured if m.kind != "quality"}
-    costs = tuple(_cost(row) for row in db.reports.costs(connection, about.cluster_set))
+    costs = tuple(_cost(row) for row in db_reports.costs(connection, about.cluster_set))
     qualities = tuple(m.result for m in measured if m.kind == "quality")
     made = Content(
         table=table,
@@ -42,7 +42,7 @@ def content(connection: Connection, table: int, gates: Gates) -> Content:
         window=Window(about.window_start, about.window_end),
         written_at=max([about.created_at, *(m.created_at for m in measured)]),
         channels=tuple(about.channels),
-        computed=db.tables.lineage(connection, table)["computed"],
+        computed=db_tables.lineage(connection, table)["computed"],
         test_window=Window(about.window_end, about.nominal),
         min_exact_match_rate=gates.min_exact_match_rate,
         qualities=qualities,
@@ -61,10 +61,10 @@ def content(connection: Connection, table: int, gates: Gates) -> Content:
 
 def _withdrawn(connection: Connection, table: int) -> list[Finding]:
     """First of all: that a person's newest verdict is against the table, and where it is served all the same."""
-    newest = db.reviews.newest_verdict(connection, table)
+    newest = db_reviews.newest_verdict(connection, table)
     if newest is None or newest.decision == "approve":
         return []
-    served = [channel.warning for channel in db.channels.served(connection) if channel.version == table and channel.warning]
+    served = [channel.warning for channel in db_channels.served(connection) if channel.version == table and channel.warning]
     return [Finding("bad", f"Table {table} may not be served: {newest}."), *(Finding("bad", f"{text}.") for text in served)]
 
 

@@ -2,17 +2,17 @@
 
 from collections.abc import Callable
 
-from interests.metrics.arms import FREQUENT, POPULAR, TABLE
-from interests.metrics.estimates import Estimate
-from interests.metrics.hits import ArmHits
-from interests.metrics.quality import Quality
-from report import plots, rows
-from report.content import Content, CostRow
-from report.definitions import COST, QUALITY
-from report.ink import SERIES
-from report.layout import Cell, Grid, Plot, Section, cell, plot, sources
-from report.plots import Series
-from report.words import count, day, decimal, duration, kind, percent
+from driftline.interests.metrics.arms import FREQUENT, POPULAR, TABLE
+from driftline.interests.metrics.estimates import Estimate
+from driftline.interests.metrics.hits import ArmHits
+from driftline.interests.metrics.quality import Quality
+from driftline.report import plots, row_plots
+from driftline.report.content import Content, CostRow
+from driftline.report.definitions import COST, QUALITY
+from driftline.report.layout import Cell, Grid, Plot, Section, cell, plot, sources
+from driftline.report.plot_style import SERIES
+from driftline.report.plots import Series
+from driftline.report.words import count, day, decimal, duration, kind, percent
 
 SHOWN = 12
 """Newest tables whose seconds are drawn."""
@@ -46,7 +46,7 @@ def _seconds(timed: list[CostRow]) -> tuple[Plot, ...]:
         )
         for row in timed
     ]
-    figure = rows.stacked(bars, ("training", "bulk inference"), "wall time")
+    figure = row_plots.stacked(bars, ("training", "bulk inference"), "wall time")
     return (plot(figure, "seconds", "Wall time of each run", f"The newest {len(timed)} tables.", wide=True),)
 
 

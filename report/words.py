@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from interests.metrics.estimates import Estimate
+from driftline.interests.metrics.estimates import Estimate
 
 KINDS = {"fine_tune": "fine-tune", "rag": "RAG refresh"}
 

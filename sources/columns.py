@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from contracts import BadInput
-from sources.session import quoted
+from driftline.contracts import BadInput
+from driftline.sources.session import quoted
 
 NAME = re.compile(r"\w+")
 CONSTANTS = {"true", "false"}

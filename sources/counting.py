@@ -14,13 +14,13 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contracts import BadInput, Sequences, Source, Window
-from sources.identity import Unclean
-from sources.log import SPAN, utc, utc_span
-from sources.packed import count_packed
-from sources.sequences import REFERENCE, check_assignment, open_assigned, over_sequences, parameters, sql_file
-from sources.session import Ask, arrow, explained
-from sources.times import possible
+from driftline.contracts import BadInput, Sequences, Source, Window
+from driftline.sources.identity import Unclean
+from driftline.sources.log import SPAN, utc, utc_span
+from driftline.sources.packed import count_packed
+from driftline.sources.sequences import REFERENCE, check_assignment, open_assigned, over_sequences, parameters, sql_file
+from driftline.sources.session import Ask, arrow, explained
+from driftline.sources.times import possible
 
 COUNTS = pa.schema([("c1", pa.int32()), ("c2", pa.int32()), ("c_next", pa.int32()), ("n", pa.int64())])
 
@@ -113,10 +113,10 @@ def _remote(name: str) -> Callable[[str, Source, pa.Table, Window], AbstractCont
     """Imported when it is asked for: not everybody has its packages, and Spark's take a second."""
     try:
         if name == "spark":
-            from sources.spark import open_spark
+            from driftline.sources.spark import open_spark
 
             return open_spark
-        from sources.database import open_database
+        from driftline.sources.database import open_database
 
         return open_database
     except ImportError as error:

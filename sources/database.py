@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError, NotSupportedError, ProgrammingError
 from sqlglot import exp
 
-from contracts import QUERY, BadInput, Source, Window
-from sources.dialects import DIALECTS, Dialect, read, write
-from sources.remote import RAW, RemoteRows, ask_remotely
-from sources.session import Ask, expanded, hidden
+from driftline.contracts import QUERY, BadInput, Source, Window
+from driftline.sources.dialects import DIALECTS, Dialect, read, write
+from driftline.sources.remote import RAW, RemoteRows, ask_remotely
+from driftline.sources.session import Ask, expanded, hidden
 
 NAMES = {
     "postgresql": "postgres",

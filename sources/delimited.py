@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import duckdb
 
-from contracts import BadInput
-from sources.partitions import names_in, options, partitions
-from sources.reading import Reading
-from sources.session import literal, quoted, words
+from driftline.contracts import BadInput
+from driftline.sources.partitions import names_in, options, partitions
+from driftline.sources.reading import Reading
+from driftline.sources.session import literal, quoted, words
 
 DELIMITERS = ",\t;|"
 ENCODINGS = ("utf-8", "utf-16")

@@ -4,8 +4,8 @@ import os
 from importlib import resources
 from pathlib import Path
 
-from contracts import BadInput, Source
-from sources.session import connect, literal
+from driftline.contracts import BadInput, Source
+from driftline.sources.session import connect, literal
 
 EVENTS = """
 SELECT household_id AS "user", product_id AS item, transaction_timestamp AS ts, basket_id AS basket,

@@ -11,7 +11,7 @@ from sqlglot import ErrorLevel, exp, parse_one
 from sqlglot.errors import ParseError, SqlglotError
 from sqlglot.optimizer.annotate_types import annotate_types
 
-from contracts import BadInput
+from driftline.contracts import BadInput
 
 Tree = exp.Expr
 TIME, ZONED = exp.DataType.Type.TIMESTAMPNTZ, exp.DataType.Type.TIMESTAMPTZ

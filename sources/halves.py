@@ -12,15 +12,15 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from contracts import BadInput, Sequences, Source, Window
-from interests.metrics.drift import Sampled
-from interests.metrics.successors import fill, no_successors, slices
-from interests.metrics.uneven import add_unevenness, no_unevenness
-from interests.triples import Ints, Triples, read
-from sources.identity import Unclean
-from sources.packed import count_quarters
-from sources.sequences import REFERENCE, open_assigned, over_sequences, parameters
-from sources.session import explained
+from driftline.contracts import BadInput, Sequences, Source, Window
+from driftline.interests.metrics.drift import Sampled
+from driftline.interests.metrics.successors import fill, no_successors, slices
+from driftline.interests.metrics.volume import add_unevenness, no_unevenness
+from driftline.interests.triples import Ints, Triples, read
+from driftline.sources.identity import Unclean
+from driftline.sources.packed import count_quarters
+from driftline.sources.sequences import REFERENCE, open_assigned, over_sequences, parameters
+from driftline.sources.session import explained
 
 BATCH = 1 << 16
 MEMORY, MEMORY_PER_THREAD = 512, 128

@@ -7,9 +7,9 @@ away, and what no owner of a log means by an id is a fault of its row.
 import re
 from dataclasses import dataclass
 
-from contracts import BadInput
-from sources.columns import Column, Rows, resolve
-from sources.session import literal
+from driftline.contracts import BadInput
+from driftline.sources.columns import Column, Rows, resolve
+from driftline.sources.session import literal
 
 WHOLE = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER|8|16|32|64)?|U?INT\d+|DECIMAL(128|256)?\(\d+, ?0\)", re.I)
 TEXT = re.compile(

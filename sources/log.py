@@ -15,14 +15,14 @@ from datetime import UTC, datetime
 
 import duckdb
 
-from contracts import BadInput, Source, Window
-from sources.columns import Rows, predicate, resolve
-from sources.identity import BLOB, NONE, Identifier, Missing, badly_written, fields, identifier
-from sources.missing import find_missing
-from sources.reading import Reading
-from sources.relations import Relation, find
-from sources.session import connect, explained, literal
-from sources.times import Stamp, possible, timestamp
+from driftline.contracts import BadInput, Source, Window
+from driftline.sources.columns import Rows, predicate, resolve
+from driftline.sources.from_clause import Relation, find
+from driftline.sources.identity import BLOB, NONE, Identifier, Missing, badly_written, fields, identifier
+from driftline.sources.missing import find_missing
+from driftline.sources.reading import Reading
+from driftline.sources.session import connect, explained, literal
+from driftline.sources.times import Stamp, possible, timestamp
 
 EVENTS = 'SELECT l."user", l.item, l.ts, l.positive, l.basket FROM driftline_log AS l WHERE l.fault IS NULL'
 SPAN = "SELECT min(ts) AS first, max(ts) AS last FROM driftline_log WHERE {}"

@@ -3,9 +3,9 @@
 They are looked for in the window that is read, so that what comes later changes no counts of before.
 """
 
-from sources.columns import Rows
-from sources.identity import NUMBERS, WORDS, Identifier, Missing
-from sources.session import literal
+from driftline.sources.columns import Rows
+from driftline.sources.identity import NUMBERS, WORDS, Identifier, Missing
+from driftline.sources.session import literal
 
 HEAVY = 0.01
 """Share of the events from which an id of these is a missing one. The user 0 of a small log has as much: a number also …"""

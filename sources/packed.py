@@ -15,12 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contracts import Sequences, Source, Window
-from sources.identity import Unclean, needs_care
-from sources.log import ID_FAULTS, IMPOSSIBLE, utc
-from sources.session import arrow
-from sources.shuffle import KEY_BITS, Shuffle, shuffle
-from sources.visits import Hashes, Ints, count, run_lengths
+from driftline.contracts import Sequences, Source, Window
+from driftline.sources.counting_kernel import Hashes, Ints, count, run_lengths
+from driftline.sources.identity import Unclean, needs_care
+from driftline.sources.log import ID_FAULTS, IMPOSSIBLE, utc
+from driftline.sources.session import arrow
+from driftline.sources.shuffle import KEY_BITS, Shuffle, shuffle
 
 HASH = 'hash({}."user")'
 BATCH = 1 << 20

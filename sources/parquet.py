@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import duckdb
 
-from contracts import BadInput
-from sources.partitions import names_in, options, partitions
-from sources.reading import Reading
-from sources.session import literal
+from driftline.contracts import BadInput
+from driftline.sources.partitions import names_in, options, partitions
+from driftline.sources.reading import Reading
+from driftline.sources.session import literal
 
 TABLE_FORMATS = (
     # Its name, what lies beside the data, and how DuckDB reads it.

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence, Set
 from urllib.parse import unquote
 
-from sources.session import literal
+from driftline.sources.session import literal
 
 PART = re.compile(r"[/\\]([^=/\\]+)=([^/\\]*)(?=[/\\])")
 WHOLE = re.compile(r"0|-?[1-9]\d{0,17}")

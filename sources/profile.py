@@ -8,12 +8,12 @@ from typing import Literal
 import duckdb
 import pyarrow as pa
 
-from contracts import BadInput, Source
-from sources.identity import WORDS
-from sources.log import IMPOSSIBLE, describe_source, open_source
-from sources.missing import HEAVY
-from sources.reading import Reading
-from sources.session import arrow, explained, literal
+from driftline.contracts import BadInput, Source
+from driftline.sources.identity import WORDS
+from driftline.sources.log import IMPOSSIBLE, describe_source, open_source
+from driftline.sources.missing import HEAVY
+from driftline.sources.reading import Reading
+from driftline.sources.session import arrow, explained, literal
 
 CATALOGUE = pa.schema([("item", pa.string()), ("text", pa.string()), ("traffic", pa.int64())])
 

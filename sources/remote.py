@@ -7,11 +7,11 @@ from typing import Any
 import pyarrow as pa
 from sqlglot import exp
 
-from contracts import BadInput, Source, Window
-from sources.dialects import Dialect, Tree, is_predicate, read, write
-from sources.identity import BLANKS, NONE
-from sources.log import EVENTS, log_query, look_for_missing
-from sources.session import Ask, literal
+from driftline.contracts import BadInput, Source, Window
+from driftline.sources.dialects import Dialect, Tree, is_predicate, read, write
+from driftline.sources.identity import BLANKS, NONE
+from driftline.sources.log import EVENTS, log_query, look_for_missing
+from driftline.sources.session import Ask, literal
 
 Run = Callable[[str], pa.Table]
 """Runs a query. Raises BadInput with the engine's words where no retry would help."""

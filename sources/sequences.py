@@ -11,9 +11,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contracts import BadInput, Sequences, Source, Window
-from sources.log import open_source, utc
-from sources.session import arrow, explained
+from driftline.contracts import BadInput, Sequences, Source, Window
+from driftline.sources.log import open_source, utc
+from driftline.sources.session import arrow, explained
 
 REFERENCE = "reference"
 """The counting engine that all others are held against: the SQL on DuckDB."""
@@ -97,4 +97,4 @@ def read_shown(source: Source, window: Window, assignment: pa.Table) -> pa.Table
 
 def sql_file(name: str) -> str:
     """An SQL file of this folder."""
-    return resources.files("sources").joinpath(f"{name}.sql").read_text(encoding="utf-8")
+    return resources.files("driftline.sources").joinpath(f"{name}.sql").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import duckdb
 import pyarrow as pa
 
-from contracts import BadInput
+from driftline.contracts import BadInput
 
 BAD_INPUT = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError)
 """What no retry heals. Files and networks that fail (`OperationalError`) are left as they are."""

@@ -8,7 +8,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sources.visits import Ints
+from driftline.sources.counting_kernel import Ints
 
 KEY_BITS = 12
 

@@ -18,12 +18,12 @@ from pyspark.errors import (
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StringType, StructField, StructType
 
-from contracts import QUERY, BadInput, Source, Window
-from sources.dialects import DIALECTS
-from sources.log import ids
-from sources.relations import file_format
-from sources.remote import RAW, RemoteRows, ask_remotely
-from sources.session import Ask
+from driftline.contracts import QUERY, BadInput, Source, Window
+from driftline.sources.dialects import DIALECTS
+from driftline.sources.from_clause import file_format
+from driftline.sources.log import ids
+from driftline.sources.remote import RAW, RemoteRows, ask_remotely
+from driftline.sources.session import Ask
 
 BAD_INPUT = (
     AnalysisException,

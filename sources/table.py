@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from sources.identity import identifier
-from sources.relations import find
-from sources.session import arrow, connect, explained, quoted
+from driftline.sources.from_clause import find
+from driftline.sources.identity import identifier
+from driftline.sources.session import arrow, connect, explained, quoted
 
 
 def read_table(where: str, columns: Mapping[str, str], setup: str = "", knob: str = "file") -> pa.Table:

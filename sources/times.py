@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import product
 
-from contracts import BadInput
-from sources.columns import Column, Rows
-from sources.session import literal
+from driftline.contracts import BadInput
+from driftline.sources.columns import Column, Rows
+from driftline.sources.session import literal
 
 FIRST = datetime(1990, 1, 1)
 """Logs of people who use a recommender are not older."""

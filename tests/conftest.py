@@ -10,8 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
-import embedded
-from db.connection import migrate
+from driftline import embedded
+from driftline.db.connection import migrate
 
 TEMPLATE = "migrated"
 

@@ -9,9 +9,8 @@ import pytest
 import yaml
 from typer.main import get_command
 
-import cli
-import worker
-from settings import Settings
+from driftline import cli, worker
+from driftline.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -21,8 +20,8 @@ OURS = {name: service for name, service in SERVICES.items() if service.get("buil
 
 def test_every_role_has_one_worker() -> None:
     commands = [service["command"] for service in OURS.values() if service["command"][0] == "python"]
-    assert all(command[1:3] == ["worker.py", "--role"] for command in commands)
-    assert sorted(command[3] for command in commands) == sorted(worker.ROLES)
+    assert all(command[1:4] == ["-m", "driftline.worker", "--role"] for command in commands)
+    assert sorted(command[4] for command in commands) == sorted(worker.ROLES)
 
 
 def test_roles_that_do_not_compute_have_an_image_without_torch() -> None:

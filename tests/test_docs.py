@@ -19,8 +19,8 @@ import pytest
 from pydantic import TypeAdapter
 from typer.main import get_command
 
-import cli
-from settings import Settings
+from driftline import cli
+from driftline.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 CONFIGURATION = ROOT / "docs" / "configuration.md"

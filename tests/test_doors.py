@@ -17,9 +17,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-import embedded
-from embedded import processes, temporal
-from embedded.doorman import Doors, Peers
+from driftline import embedded
+from driftline.embedded import processes, temporal
+from driftline.embedded.doorman import Doors, Peers
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can try it as another user")

@@ -16,8 +16,8 @@ import psutil
 import psycopg
 import pytest
 
-import embedded
-from embedded import processes, temporal
+from driftline import embedded
+from driftline.embedded import processes, temporal
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +167,9 @@ def test_the_worker_is_asked_to_drain_first(home: Path, monkeypatch: pytest.Monk
     """A stand-in script for the real worker, next to a stand-in for this module."""
     home.mkdir(parents=True, exist_ok=True)
     monkeypatch.setattr(processes, "ROOT", home)
-    (home / "worker.py").write_text(
+    (home / "driftline").mkdir()
+    (home / "driftline" / "__init__.py").touch()
+    (home / "driftline" / "worker.py").write_text(
         """
 import os, pathlib, signal, sys, time
 home = pathlib.Path(os.environ["DRIFTLINE_HOME"])

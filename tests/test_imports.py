@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("torch", "transformers", "peft", "vllm", "sentence_transformers", "accelerate", "engines")
+HEAVY = ("torch", "transformers", "peft", "vllm", "sentence_transformers", "accelerate", "driftline.engines")
 ROOMS = ("activities", "commands", "db", "interests", "operations", "report", "sources", "workflows")
 LOADED = "import sys; print([name for name in {heavy} if name in sys.modules])"
 
 
 def modules() -> list[str]:
-    rooms = [f"{room}.{file.stem}" for room in ROOMS for file in sorted((ROOT / room).glob("*.py")) if file.stem != "__init__"]
-    return ["cli", "worker", "embedded", *rooms]
+    files = [file for room in ROOMS for file in sorted((ROOT / room).glob("*.py")) if file.stem != "__init__"]
+    rooms = [f"driftline.{file.parent.name}.{file.stem}" for file in files]
+    return ["driftline.cli", "driftline.worker", "driftline.embedded", *rooms]
 
 
 def heavy_after(statement: str, heavy: tuple[str, ...] = HEAVY) -> str:
@@ -24,20 +25,20 @@ def heavy_after(statement: str, heavy: tuple[str, ...] = HEAVY) -> str:
 
 @pytest.mark.parametrize("entry", ["worker", "cli"])
 def test_an_entry_point_alone_leaves_the_heavy_libraries_out(entry: str) -> None:
-    assert heavy_after(f"import {entry}") == "[]"
+    assert heavy_after(f"import driftline.{entry}") == "[]"
 
 
 @pytest.mark.parametrize("entry", ["worker", "cli"])
 def test_an_entry_point_leaves_the_libraries_of_extras_out(entry: str) -> None:
     """A machine that counts by DuckDB need not have them."""
-    assert heavy_after(f"import {entry}", ("pyspark", "sqlglot")) == "[]"
+    assert heavy_after(f"import driftline.{entry}", ("pyspark", "sqlglot")) == "[]"
 
 
 def test_every_module_above_the_engines_leaves_the_heavy_libraries_out() -> None:
     found = modules()
-    assert {"workflows.fine_tune", "activities.training", "commands.run"} <= set(found)
+    assert {"driftline.workflows.fine_tune", "driftline.activities.training", "driftline.commands.run"} <= set(found)
     assert heavy_after("import " + ", ".join(found)) == "[]"
 
 
 def test_the_check_itself_sees_a_heavy_import() -> None:
-    assert "engines" in heavy_after("import engines.files")
+    assert "driftline.engines" in heavy_after("import driftline.engines.files")

@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import TypeAdapter
 
-from contracts import Clusters, EmbedJob, Sequences, Source, Window
-from interests import clusters
-from interests.imported import imported_table
-from interests.metrics import Drift, Estimate, drift
-from sources.demo import write_demo
-from sources.halves import sampled_successors
-from sources.profile import catalogue
+from driftline.contracts import Clusters, EmbedJob, Sequences, Source, Window
+from driftline.interests import clusters
+from driftline.interests.imported import imported_table
+from driftline.interests.metrics import Drift, Estimate, drift
+from driftline.sources.demo import write_demo
+from driftline.sources.halves import sampled_successors
+from driftline.sources.profile import catalogue
 
 TOP_K, MIN_SUPPORT, LAGS = 5, 5, (1, 2, 3, 6, 12)
 FOLDER = "DRIFTLINE_ONLINE_RETAIL"
@@ -95,7 +95,7 @@ def built(source: Source, work: Path) -> pa.Table:
     job = EmbedJob(texts=str(work / "texts.parquet"), model="minilm", out=str(work / "embeddings.npy"))
     (work / "job.json").write_bytes(TypeAdapter(EmbedJob).dump_json(job))
     subprocess.run(
-        [sys.executable, "-m", "engines.embed", str(work / "job.json")],
+        [sys.executable, "-m", "driftline.engines.embed", str(work / "job.json")],
         cwd=Path(__file__).parents[1],
         env=os.environ | {"DRIFTLINE_HOME": str(work), "HF_HUB_OFFLINE": "1"},
         check=True,

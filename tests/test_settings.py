@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from commands.context import load_settings
-from contracts import Gates, Training
-from settings import Settings
+from driftline.commands.context import load_settings
+from driftline.contracts import Gates, Training
+from driftline.settings import Settings
 
 
 @pytest.fixture(autouse=True)

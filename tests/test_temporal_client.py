@@ -23,11 +23,11 @@ from temporalio.runtime import Runtime
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-import temporal_client
-from contracts import BadInput
-from embedded import temporal
-from settings import Settings
-from temporal_client import Encryption, read_keys
+from driftline import temporal_client
+from driftline.contracts import BadInput
+from driftline.embedded import temporal
+from driftline.settings import Settings
+from driftline.temporal_client import Encryption, read_keys
 
 OLD, NEW = {"2025": bytes(32)}, {"2026": b"k" * 32}
 SECRET = b"the interests of user 7"

@@ -13,8 +13,8 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine
 
-import worker
-from activities.resources import Resources
+from driftline import worker
+from driftline.activities.resources import Resources
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,7 +23,7 @@ def defined() -> set[str]:
     """The names of all activities in `activities/`."""
     found = set()
     for file in (ROOT / "activities").glob("*.py"):
-        for _, kind in inspect.getmembers(importlib.import_module(f"activities.{file.stem}"), inspect.isclass):
+        for _, kind in inspect.getmembers(importlib.import_module(f"driftline.activities.{file.stem}"), inspect.isclass):
             methods = inspect.getmembers(kind, inspect.isfunction)
             found |= {name for name, method in methods if hasattr(method, "__temporal_activity_definition")}
     return found
@@ -64,7 +64,7 @@ def test_a_schema_that_is_too_old_is_refused(postgres_server: str, tmp_path: Pat
 
 
 def test_a_log_line_is_one_json_object_with_the_ids_it_was_given() -> None:
-    code = "import worker; worker.log_as_json(); worker.log.info('stage', stage='training'); "
+    code = "from driftline import worker; worker.log_as_json(); worker.log.info('stage', stage='training'); "
     code += "import logging; logging.getLogger('temporalio').warning('a\\nb', extra={'workflow_id': 'w'})"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     first, second = map(json.loads, done.stderr.splitlines())
@@ -83,7 +83,8 @@ def test_a_free_port_can_be_bound(host: str) -> None:
 
 @pytest.mark.parametrize("role", ["train", "generate", "all"])
 def test_a_role_that_computes_says_which_extra_it_needs(role: str) -> None:
-    code = f"import sys, worker; sys.modules['torch'] = None; sys.argv = ['worker.py', '--role', '{role}']; worker.main()"
+    code = "import sys; from driftline import worker; sys.modules['torch'] = None; "
+    code += f"sys.argv = ['worker.py', '--role', '{role}']; worker.main()"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert f"role {role} needs torch: `pip install 'driftline[engines]'`" in done.stderr

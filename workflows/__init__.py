@@ -4,4 +4,4 @@ from temporalio import workflow
 
 # One copy of the dataclasses on both sides of the sandbox: a step's argument is the step's own class.
 with workflow.unsafe.imports_passed_through():
-    import contracts  # noqa: F401
+    from driftline import contracts  # noqa: F401

@@ -2,11 +2,11 @@
 
 from temporalio import workflow
 
-from contracts import BuildClusterSet, BuildClustersInput, ClusterSetRef, EmbedCatalogue
-from workflows import policies
+from driftline.contracts import BuildClusterSet, BuildClustersInput, ClusterSetRef, EmbedCatalogue
+from driftline.workflows import policies
 
 with workflow.unsafe.imports_passed_through():
-    from activities.clusters import ClusterActivities
+    from driftline.activities.clusters import ClusterActivities
 
 
 @workflow.defn

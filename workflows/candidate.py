@@ -9,7 +9,7 @@ from temporalio import workflow
 from temporalio.common import RawValue, SearchAttributeKey
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
-from contracts import (
+from driftline.contracts import (
     Evaluate,
     Evaluation,
     Gates,
@@ -35,18 +35,18 @@ from contracts import (
     WriteReport,
     parse_verdict,
 )
-from workflows import policies
-from workflows.attributes import TABLE
-from workflows.review import Review, review_id
-from workflows.stages import Stages
+from driftline.workflows import policies
+from driftline.workflows.attributes import TABLE
+from driftline.workflows.long_run import LongRun
+from driftline.workflows.review import Review, review_id
 
 with workflow.unsafe.imports_passed_through():
-    from activities.evaluation import EvaluationActivities
-    from activities.measurements import MeasurementActivities
-    from activities.publication import PublicationActivities
-    from activities.reports import ReportActivities
-    from activities.reviews import ReviewActivities
-    from activities.tables import TableActivities
+    from driftline.activities.evaluation import EvaluationActivities
+    from driftline.activities.measurements import MeasurementActivities
+    from driftline.activities.publication import PublicationActivities
+    from driftline.activities.reports import ReportActivities
+    from driftline.activities.reviews import ReviewActivities
+    from driftline.activities.tables import TableActivities
 
 _scheduled = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
 
@@ -58,7 +58,7 @@ def nominal_time(given: datetime | None) -> datetime:
     return time.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-class CandidateWorkflow(Stages):
+class CandidateWorkflow(LongRun):
     """The part of a workflow that answers engineers, and takes a candidate from its prompts to its end."""
 
     def __init__(self) -> None:

@@ -2,16 +2,16 @@
 
 from temporalio import workflow
 
-from contracts import EvaluateInput, EvaluateOutcome, MeasureAnswers, Sampling
-from workflows import policies
-from workflows.trial import Trial
+from driftline.contracts import EvaluateInput, EvaluateOutcome, MeasureAnswers, Sampling
+from driftline.workflows import policies
+from driftline.workflows.backtest import Backtest
 
 with workflow.unsafe.imports_passed_through():
-    from activities.measurements import MeasurementActivities
+    from driftline.activities.measurements import MeasurementActivities
 
 
 @workflow.defn
-class EvaluateAnswers(Trial):
+class EvaluateAnswers(Backtest):
     @workflow.run
     async def run(self, request: EvaluateInput) -> EvaluateOutcome:
         self.enter("counting")

@@ -5,20 +5,28 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from contracts import EvaluateInput, EvaluateOutcome, ListSuccessors, MeasureDrift, MeasureStaleness, SuccessorsRef, Window
-from workflows import policies
-from workflows.stages import Stages
+from driftline.contracts import (
+    EvaluateInput,
+    EvaluateOutcome,
+    ListSuccessors,
+    MeasureDrift,
+    MeasureStaleness,
+    SuccessorsRef,
+    Window,
+)
+from driftline.workflows import policies
+from driftline.workflows.long_run import LongRun
 
 with workflow.unsafe.imports_passed_through():
-    from activities.clusters import ClusterActivities
-    from activities.drift import DriftActivities
-    from interests.windows import consecutive
+    from driftline.activities.clusters import ClusterActivities
+    from driftline.activities.drift import DriftActivities
+    from driftline.interests.windows import consecutive
 
 AT_A_TIME = 2
 
 
 @workflow.defn
-class EvaluateDrift(Stages):
+class EvaluateDrift(LongRun):
     @workflow.run
     async def run(self, request: EvaluateInput) -> EvaluateOutcome:
         self.enter("counting")

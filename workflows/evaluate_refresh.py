@@ -2,12 +2,12 @@
 
 from temporalio import workflow
 
-from contracts import Arm, EvaluateInput, EvaluateOutcome, MeasureHits
-from workflows.trial import Trial, window_before
+from driftline.contracts import Arm, EvaluateInput, EvaluateOutcome, MeasureHits
+from driftline.workflows.backtest import Backtest, window_before
 
 with workflow.unsafe.imports_passed_through():
-    from interests.metrics.arms import FREQUENT_FIXED, FREQUENT_RENEWED, NO_RAG, POPULAR, RAG_FIXED, RAG_RENEWED
-    from interests.windows import dates
+    from driftline.interests.metrics.arms import FREQUENT_FIXED, FREQUENT_RENEWED, NO_RAG, POPULAR, RAG_FIXED, RAG_RENEWED
+    from driftline.interests.windows import dates
 
 COMPARED = (
     (RAG_RENEWED, FREQUENT_RENEWED),
@@ -21,7 +21,7 @@ COMPARED = (
 
 
 @workflow.defn
-class EvaluateRefresh(Trial):
+class EvaluateRefresh(Backtest):
     @workflow.run
     async def run(self, request: EvaluateInput) -> EvaluateOutcome:
         self.enter("counting")

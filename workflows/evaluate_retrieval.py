@@ -5,16 +5,16 @@ from itertools import product
 
 from temporalio import workflow
 
-from contracts import Arm, EvaluateInput, EvaluateOutcome, MeasureHits, Retrieval, Similarity
-from workflows.trial import Trial, window_before
+from driftline.contracts import Arm, EvaluateInput, EvaluateOutcome, MeasureHits, Retrieval, Similarity
+from driftline.workflows.backtest import Backtest, window_before
 
 with workflow.unsafe.imports_passed_through():
-    from interests.metrics.arms import FREQUENT_FIXED, NO_RAG, retrieval_arm
-    from interests.windows import before
+    from driftline.interests.metrics.arms import FREQUENT_FIXED, NO_RAG, retrieval_arm
+    from driftline.interests.windows import before
 
 
 @workflow.defn
-class EvaluateRetrieval(Trial):
+class EvaluateRetrieval(Backtest):
     @workflow.run
     async def run(self, request: EvaluateInput) -> EvaluateOutcome:
         self.enter("counting")

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 from temporalio import workflow
 
-from contracts import CurateSamples, CurateValidation, FineTuneInput, RenderPrompts, RunOutcome, Train, ValidationRef
-from workflows import policies
-from workflows.candidate import CandidateWorkflow, nominal_time
+from driftline.contracts import CurateSamples, CurateValidation, FineTuneInput, RenderPrompts, RunOutcome, Train, ValidationRef
+from driftline.workflows import policies
+from driftline.workflows.candidate import CandidateWorkflow, nominal_time
 
 with workflow.unsafe.imports_passed_through():
-    from activities.clusters import ClusterActivities
-    from activities.prompts import PromptActivities
-    from activities.samples import SampleActivities
-    from activities.training import TrainingActivities
-    from interests.windows import split
+    from driftline.activities.clusters import ClusterActivities
+    from driftline.activities.prompts import PromptActivities
+    from driftline.activities.samples import SampleActivities
+    from driftline.activities.training import TrainingActivities
+    from driftline.interests.windows import split
 
 
 @workflow.defn

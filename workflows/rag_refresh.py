@@ -2,14 +2,14 @@
 
 from temporalio import workflow
 
-from contracts import FindModel, RagRefreshInput, RenderPrompts, RunOutcome
-from workflows import policies
-from workflows.candidate import CandidateWorkflow, nominal_time
+from driftline.contracts import FindModel, RagRefreshInput, RenderPrompts, RunOutcome
+from driftline.workflows import policies
+from driftline.workflows.candidate import CandidateWorkflow, nominal_time
 
 with workflow.unsafe.imports_passed_through():
-    from activities.models import ModelActivities
-    from activities.prompts import PromptActivities
-    from interests.windows import before, split
+    from driftline.activities.models import ModelActivities
+    from driftline.activities.prompts import PromptActivities
+    from driftline.interests.windows import before, split
 
 
 @workflow.defn

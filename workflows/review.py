@@ -9,7 +9,7 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ActivityError
 
-from contracts import (
+from driftline.contracts import (
     Closing,
     Evaluation,
     ExpireReview,
@@ -22,10 +22,10 @@ from contracts import (
     note,
     parse_verdict,
 )
-from workflows import policies, verdicts
+from driftline.workflows import policies, verdicts
 
 with workflow.unsafe.imports_passed_through():
-    from activities.reviews import ReviewActivities
+    from driftline.activities.reviews import ReviewActivities
 
 KEPT = 20
 """Ignored verdicts that the status query lists: the newest."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from contracts import Verdict
+from driftline.contracts import Verdict
 
 
 def refusal(verdict: Verdict, waits: str | None, closed: Mapping[str, str], taken: Verdict | None) -> str | None:

@@ -5,12 +5,12 @@ Shares are in [0, 1]; what cannot be measured is None beside its n, never NaN.
 Functions win over the modules of the same name: `metrics.recall` is the function.
 """
 
-from interests.metrics.answers import Answers, compare_answers
-from interests.metrics.drift import Curve, Drift, Lag, Sampled, WindowFacts, drift
-from interests.metrics.estimates import Estimate, mean, ratio
-from interests.metrics.hits import ArmHits, Difference, HitRates, Version, hit_rates
-from interests.metrics.quality import Quality, Recall, changed, entropy, quality, recall_by_pair, top_share
-from interests.metrics.recall import (
+from driftline.interests.metrics.answers import Answers, compare_answers
+from driftline.interests.metrics.drift import Curve, Drift, Lag, Sampled, WindowFacts, drift
+from driftline.interests.metrics.estimates import Estimate, mean, ratio
+from driftline.interests.metrics.hits import ArmHits, Difference, HitRates, Version, hit_rates
+from driftline.interests.metrics.quality import Quality, Recall, changed, entropy, quality, recall_by_pair, top_share
+from driftline.interests.metrics.recall import (
     Proportion,
     answers_of,
     chance,
@@ -21,8 +21,8 @@ from interests.metrics.recall import (
     most_popular,
     recall,
 )
-from interests.metrics.staleness import Staleness, StalePoint, staleness
-from interests.metrics.successors import RANKINGS, Ranking, Successors, top_successors
+from driftline.interests.metrics.staleness import Staleness, StalePoint, staleness
+from driftline.interests.metrics.successors import RANKINGS, Ranking, Successors, top_successors
 
 __all__ = [
     "RANKINGS",

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contracts import BadInput
-from interests.metrics.estimates import Estimate, mean
-from interests.triples import Ints
+from driftline.contracts import BadInput
+from driftline.interests.metrics.estimates import Estimate, mean
+from driftline.interests.triples import Ints
 
 
 @dataclass(frozen=True)

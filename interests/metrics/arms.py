@@ -2,7 +2,7 @@
 
 import re
 
-from contracts import Retrieval
+from driftline.contracts import Retrieval
 
 TABLE = "this table"
 NO_RAG = "no RAG, fixed"

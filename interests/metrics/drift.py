@@ -7,10 +7,10 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts import BadInput
-from interests.metrics.estimates import Estimate, ratio
-from interests.metrics.successors import RANKINGS, Ranking, Successors, jaccard
-from interests.metrics.uneven import Unevenness, expected, no_unevenness
+from driftline.contracts import BadInput
+from driftline.interests.metrics.estimates import Estimate, ratio
+from driftline.interests.metrics.successors import RANKINGS, Ranking, Successors, jaccard
+from driftline.interests.metrics.volume import Unevenness, expected, no_unevenness
 
 Floats = NDArray[np.float64]
 MARGIN = 0.05

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from contracts import BadInput
+from driftline.contracts import BadInput
 
 Floats = NDArray[np.float64]
 

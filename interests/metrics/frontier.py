@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from interests.metrics.estimates import Estimate
+from driftline.interests.metrics.estimates import Estimate
 
 
 @dataclass(frozen=True)

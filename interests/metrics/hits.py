@@ -8,11 +8,11 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
-from contracts import BadInput
-from interests.metrics.estimates import Estimate, ratio
-from interests.metrics.occurrences import Occurrences, find, period, utc
-from interests.metrics.recall import chance
-from interests.triples import Ints
+from driftline.contracts import BadInput
+from driftline.interests.metrics.estimates import Estimate, ratio
+from driftline.interests.metrics.occurrences import Occurrences, find, period, utc
+from driftline.interests.metrics.recall import chance
+from driftline.interests.triples import Ints
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from contracts import BadInput
-from interests import triples
-from interests.triples import Ints
+from driftline.contracts import BadInput
+from driftline.interests import triples
+from driftline.interests.triples import Ints
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import entr
 
-from contracts import BadInput
-from interests import triples
-from interests.metrics.arms import TABLE
-from interests.metrics.estimates import Estimate, ratio
-from interests.metrics.hits import HitRates
-from interests.metrics.recall import answers_of, chance, coverage, exact_match_rate
-from interests.triples import Ints
+from driftline.contracts import BadInput
+from driftline.interests import triples
+from driftline.interests.metrics.arms import TABLE
+from driftline.interests.metrics.estimates import Estimate, ratio
+from driftline.interests.metrics.hits import HitRates
+from driftline.interests.metrics.recall import answers_of, chance, coverage, exact_match_rate
+from driftline.interests.triples import Ints
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
-from contracts import BadInput, Evaluation
-from interests import triples
+from driftline.contracts import BadInput, Evaluation
+from driftline.interests import triples
 
 
 @dataclass(frozen=True)

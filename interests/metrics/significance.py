@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from scipy.stats import norm
 
-from interests.metrics.estimates import CONFIDENCE, Estimate
+from driftline.interests.metrics.estimates import CONFIDENCE, Estimate
 
 
 def detected(family: Sequence[Estimate]) -> tuple[bool, ...]:

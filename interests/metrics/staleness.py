@@ -6,9 +6,9 @@ from datetime import datetime
 
 import numpy as np
 
-from contracts import BadInput
-from interests.metrics.estimates import Estimate, mean
-from interests.metrics.successors import Successors, same_list, same_set
+from driftline.contracts import BadInput
+from driftline.interests.metrics.estimates import Estimate, mean
+from driftline.interests.metrics.successors import Successors, same_list, same_set
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from interests.triples import Ints, Triples, read
+from driftline.interests.triples import Ints, Triples, read
 
 Ranking = Literal["frequency", "lift"]
 RANKINGS: tuple[Ranking, ...] = ("frequency", "lift")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from interests import triples
-from interests.metrics.estimates import Estimate, ratio
-from interests.metrics.recall import answers_of
+from driftline.interests import triples
+from driftline.interests.metrics.estimates import Estimate, ratio
+from driftline.interests.metrics.recall import answers_of
 
 BOUNDS = (0, 5, 20)
 """The last occurrence of each level but the open one: 0, 1–5, 6–20, more than 20."""

@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts import BadInput
-from engines import child
+from driftline.contracts import BadInput
+from driftline.engines import child
 
 
 @dataclass(frozen=True)

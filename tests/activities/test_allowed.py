@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from activities.allowed import Allowed
-from contracts import BadInput, Clusters, Counting, Source, Training
-from settings import Settings
+from driftline.activities.allowed import Allowed
+from driftline.contracts import BadInput, Clusters, Counting, Source, Training
+from driftline.settings import Settings
 
 EVIL = Source(events="/events.csv", setup="COPY (SELECT 1) TO '/tmp/here'")
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from activities.artifacts import Artifacts, hash_folder
-from contracts import BadInput
+from driftline.activities.artifacts import Artifacts, hash_folder
+from driftline.contracts import BadInput
 
 
 def stored(artifacts: Artifacts, files: dict[str, str]) -> tuple[str, str]:

@@ -16,8 +16,8 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities import child
-from contracts import Progress
+from driftline.activities import child
+from driftline.contracts import Progress
 from tests.activities.actor import Part
 
 ROOT = Path(__file__).parents[2]
@@ -106,7 +106,7 @@ async def test_folders_of_the_working_directory_are_not_taken_for_ours(
     env: ActivityEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = tmp_path / "a project"
-    for name in ("engines", "contracts", "interests", "db", "tests", "json"):
+    for name in ("driftline", "engines", "contracts", "tests", "json"):
         (project / name).mkdir(parents=True)
         (project / name / "__init__.py").write_text("raise SystemExit('this is the user's own')")
     monkeypatch.chdir(project)
@@ -206,7 +206,7 @@ async def test_a_killed_supervisor_takes_its_child_along(tmp_path: Path) -> None
 import asyncio
 from pathlib import Path
 from temporalio.testing import ActivityEnvironment
-from activities.child import run_child
+from driftline.activities.child import run_child
 from tests.activities.actor import Part
 folder = Path({str(tmp_path)!r})
 asyncio.run(ActivityEnvironment().run(run_child, "tests.activities.actor", Part("silent", str(folder)), folder, folder))

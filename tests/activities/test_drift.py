@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-import db.clusters
-import db.connection
-import db.measurements
-from activities.artifacts import hash_folder
-from activities.drift import DriftActivities, read_sampled
-from activities.resources import Resources
-from contracts import ListSuccessors, MeasureDrift, Measures, MeasureStaleness, Sequences, SuccessorsRef, Window
-from interests.metrics import RANKINGS
-from settings import Settings
-from sources.halves import sampled_successors
+from driftline.activities.artifacts import hash_folder
+from driftline.activities.drift import DriftActivities, read_sampled
+from driftline.activities.resources import Resources
+from driftline.contracts import ListSuccessors, MeasureDrift, Measures, MeasureStaleness, Sequences, SuccessorsRef, Window
+from driftline.db import clusters as db_clusters
+from driftline.db import connection as db_connection
+from driftline.db import measurements as db_measurements
+from driftline.interests.metrics import RANKINGS
+from driftline.settings import Settings
+from driftline.sources.halves import sampled_successors
 from tests.db import world
 from tests.sources.logs import START, Event, write_log
 
@@ -30,7 +30,7 @@ class Steps:
     """The activities, and a log of five days that 60 users fill; nobody comes on the fourth."""
 
     def __init__(self, url: str, folder: Path) -> None:
-        self.engine = db.connection.connect(url)
+        self.engine = db_connection.connect(url)
         self.resources = Resources(self.engine, folder / "home")
         self.activities = DriftActivities(self.resources)
         rng = random.Random(0)
@@ -44,7 +44,7 @@ class Steps:
         self.resources.allowed.add(Settings(source=source))
         with self.engine.begin() as connection:
             self.cluster_set = world.add_clusters(connection, [f"c{n}" for n in range(6)])
-            self.assignment = db.clusters.items(connection, self.cluster_set)
+            self.assignment = db_clusters.items(connection, self.cluster_set)
         self.about = ListSuccessors(source, Sequences("adjacent"), self.cluster_set, Window(START, START + DAY), 2)
 
     def window(self, start: datetime) -> ListSuccessors:
@@ -86,7 +86,7 @@ def test_drift_is_stored_with_what_it_was_computed_from(steps: Steps) -> None:
         steps.activities.measure_drift, MeasureDrift(steps.cluster_set, lists, steps.window(START + 4 * DAY), MEASURES, world.RUN)
     )
     with steps.engine.connect() as connection:
-        stored = db.measurements.get(connection, ref.version)
+        stored = db_measurements.get(connection, ref.version)
 
     assert ref.missing == stored.result.missing == ("lag 6: not enough data: n = 5 windows",)
     assert [facts.users for facts in stored.result.windows] == [60, 60, 60, 0, 60]
@@ -111,7 +111,7 @@ def test_staleness_counts_days_and_says_which_the_log_does_not_reach(steps: Step
     )
     ref = steps.run(steps.activities.measure_staleness, request)
     with steps.engine.connect() as connection:
-        stored = db.measurements.get(connection, ref.version)
+        stored = db_measurements.get(connection, ref.version)
 
     assert ref.missing == ("9 days later: not enough data: n = 0, the log ends before",)
     assert [(point.days, point.top_k) for point in stored.result.points] == [(1, 1), (1, 2), (2, 1), (2, 2)]

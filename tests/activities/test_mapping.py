@@ -8,12 +8,12 @@ import sqlalchemy
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities import computed
-from activities.artifacts import Artifacts
-from activities.mapping import MappingActivities, _newest
-from activities.resources import Resources
-from contracts import GenerateMapping, Generation, MappingRef, ModelRef, PromptsRef, Sampling, Training, TrainJob
-from settings import Settings
+from driftline.activities import computed
+from driftline.activities.artifacts import Artifacts
+from driftline.activities.mapping import MappingActivities, _newest
+from driftline.activities.resources import Resources
+from driftline.contracts import GenerateMapping, Generation, MappingRef, ModelRef, PromptsRef, Sampling, Training, TrainJob
+from driftline.settings import Settings
 from tests.engines.conftest import DESCRIPTIONS, write_prompts, write_samples
 from tests.tiny import make_tiny_llm
 
@@ -26,7 +26,7 @@ def _another_worker() -> None:
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelRef:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    from engines.train import train
+    from driftline.engines.train import train
 
     llm, samples, adapter = make_tiny_llm(tmp_path / "llm"), write_samples(tmp_path / "samples.parquet"), tmp_path / "adapter"
     recipe = Training(base_model=str(llm), rank=4, alpha=8, learning_rate=1e-2, steps=3, batch_size=4)

@@ -9,8 +9,8 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import ActivityEnvironment
 
-from activities.principals import principal_of
-from contracts import Verdict
+from driftline.activities.principals import principal_of
+from driftline.contracts import Verdict
 
 ADA = {"gate_id": "g", "decision": "approve", "reviewer": "ada", "reason": "fine"}
 

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from activities.training import _recipe
-from contracts import CurateSamples, Retrieval, RunIds, Samples, SamplesRef, Train, Training, ValidationRef
+from driftline.activities.training import _recipe
+from driftline.contracts import CurateSamples, Retrieval, RunIds, Samples, SamplesRef, Train, Training, ValidationRef
 
 
 def test_the_number_of_processes_and_of_checkpoints_makes_no_other_version() -> None:

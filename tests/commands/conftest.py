@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-import cli
+from driftline import cli
 
 ROOT = Path(__file__).parents[2]
 Process = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from operations import doctor
-from settings import Settings
+from driftline.operations import doctor
+from driftline.settings import Settings
 from tests.commands.conftest import Call
 
 CONFIG = '[source]\nevents = "log.parquet"\nitems = "items.csv"\n[clusters]\nfan_out = [4]\n'

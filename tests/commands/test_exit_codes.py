@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.output import DONE, FAILED, USAGE, WAITING
+from driftline.commands.output import DONE, FAILED, USAGE, WAITING
 from tests.commands.conftest import Call, Process
 
 

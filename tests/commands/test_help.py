@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-import cli
+from driftline import cli
 
 READING = {
     "status",

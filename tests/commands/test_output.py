@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from commands import output
-from operations.runs import failure
+from driftline.commands import output
+from driftline.operations.runs import failure
 
 MOMENT = datetime(2024, 5, 1, 12, 30, tzinfo=UTC)
 

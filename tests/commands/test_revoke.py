@@ -9,8 +9,8 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 from typer.testing import CliRunner
 
-import cli
-from db import channels, connection
+from driftline import cli
+from driftline.db import channels, connection
 from tests.db import world
 from tests.workflows.conftest import dev_server
 

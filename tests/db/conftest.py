@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import Connection, Engine
 
-from db.connection import connect
+from driftline.db.connection import connect
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from contracts import Published, RunIds, Verdict
-from db import channels, reviews
-from db.channels import Conflict, NotPublishable
+from driftline.contracts import Published, RunIds, Verdict
+from driftline.db import channels, reviews
+from driftline.db.channels import Conflict, NotPublishable
 from tests.db import world
 
 

@@ -2,8 +2,8 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import Connection
 
-from contracts import ClusterSetRef
-from db import clusters
+from driftline.contracts import ClusterSetRef
+from driftline.db import clusters
 from tests.db import world
 
 

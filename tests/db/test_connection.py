@@ -8,8 +8,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 
-from db import connection
-from db.schema import metadata
+from driftline.db import connection
+from driftline.db.schema import metadata
 
 
 def test_migrations_make_what_the_schema_says(conn: Connection) -> None:
@@ -46,7 +46,7 @@ def test_downgrade_and_upgrade_again(postgres_url: str) -> None:
         conn.commit()
     with pytest.raises(connection.OldSchema, match="is at revision 0001"):
         connection.require_schema(engine)
-    code = f"from db.connection import migrate; migrate({postgres_url!r})"
+    code = f"from driftline.db.connection import migrate; migrate({postgres_url!r})"
     starters = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]  # two at once, one migration
     assert [starter.wait(60) for starter in starters] == [0, 0]
     connection.require_schema(engine)

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from contracts import CountsRef, Window
-from db import counts
+from driftline.contracts import CountsRef, Window
+from driftline.db import counts
 from tests.db import world
 
 WINDOW = Window(world.START, world.START + timedelta(days=1))

@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import Connection, text
 
-from db.load import BATCH, copy_rows
+from driftline.db.load import BATCH, copy_rows
 from tests.db import world
 
 TYPES = ["int4", "int8", "text", "int4[]", "text[]"]

@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, text
 
-from db import channels, tables
-from db.lookup import Snapshot
-from interests.triples import pairs
+from driftline.db import channels, tables
+from driftline.db.lookup import Snapshot
+from driftline.interests.triples import pairs
 from tests.db import world
 
 NEVER = 3600.0

@@ -5,10 +5,10 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from contracts import RunIds
-from db import measurements, reports, tables
-from interests.metrics.estimates import Estimate
-from interests.metrics.staleness import Staleness, StalePoint
+from driftline.contracts import RunIds
+from driftline.db import measurements, reports, tables
+from driftline.interests.metrics.estimates import Estimate
+from driftline.interests.metrics.staleness import Staleness, StalePoint
 from tests.db import world
 
 WHEN = datetime(2026, 1, 29, tzinfo=UTC)

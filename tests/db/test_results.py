@@ -7,9 +7,9 @@ from typing import Any, get_args
 import pytest
 from sqlalchemy import Connection, text
 
-from contracts import MeasurementKind, Retrieval
-from db import measurements, results, tables
-from interests.metrics import arms
+from driftline.contracts import MeasurementKind, Retrieval
+from driftline.db import measurements, results, tables
+from driftline.interests.metrics import arms
 from tests.db import world
 
 STORED = sorted((Path(__file__).parent / "results").glob("format_*/*.json"))

@@ -3,8 +3,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Connection
 
-from contracts import Verdict
-from db import reviews
+from driftline.contracts import Verdict
+from driftline.db import reviews
 from tests.db import world
 
 

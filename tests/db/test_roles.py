@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-import db.channels
+from driftline.db import channels as db_channels
 from tests.db import world
 
 
@@ -63,14 +63,14 @@ def test_a_worker_makes_a_table_and_publishes_it(engine: Engine) -> None:
     with engine.connect() as conn:
         conn.execute(text("SET ROLE driftline_worker"))
         table = world.add_good_table(conn)
-        assert db.channels.publish(conn, table, "default", "worker").outcome == "published"
+        assert db_channels.publish(conn, table, "default", "worker").outcome == "published"
         assert conn.execute(text("SELECT count(*) FROM transition WHERE version = :t"), {"t": table}).scalar_one() > 0
 
 
 def test_a_channel_is_never_deleted(engine: Engine) -> None:
     with engine.begin() as conn:
         table = world.add_good_table(conn)
-        db.channels.publish(conn, table, "default", "worker")
+        db_channels.publish(conn, table, "default", "worker")
     for statement in ("DELETE FROM channel", "TRUNCATE channel"):
         with engine.connect() as conn, pytest.raises(DBAPIError, match="append-only"):
             conn.execute(text(statement))

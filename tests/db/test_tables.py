@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from contracts import Computed, Retrieval, Verdict
-from db import channels, evaluations, models, reviews, tables
-from interests.triples import pairs
+from driftline.contracts import Computed, Retrieval, Verdict
+from driftline.db import channels, evaluations, models, reviews, tables
+from driftline.interests.triples import pairs
 from tests.db import world
 
 

@@ -9,9 +9,9 @@ from alembic import command
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from contracts import Evaluation, Verdict
-from db import channels, connection, evaluations, models, reviews, tables
-from db.channels import NotPublishable, Refused
+from driftline.contracts import Evaluation, Verdict
+from driftline.db import channels, connection, evaluations, models, reviews, tables
+from driftline.db.channels import NotPublishable, Refused
 from tests.db import world
 
 

@@ -7,8 +7,19 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from contracts import Computed, Evaluation, Generation, Kind, MappingRef, OpenReview, PromptsRef, RunIds, StoreTable, Window
-from db import clusters, counts, evaluations, models, reviews, tables
+from driftline.contracts import (
+    Computed,
+    Evaluation,
+    Generation,
+    Kind,
+    MappingRef,
+    OpenReview,
+    PromptsRef,
+    RunIds,
+    StoreTable,
+    Window,
+)
+from driftline.db import clusters, counts, evaluations, models, reviews, tables
 
 NAMES = ["tea", "milk", "rice", "soap"]
 PAIRS = list(permutations(range(len(NAMES)), 2))

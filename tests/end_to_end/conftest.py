@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import tomli_w
 
-import embedded
+from driftline import embedded
 from tests.end_to_end.shop import VOCABULARY, write_shop
 from tests.end_to_end.stack import Stack
 from tests.tiny import make_tiny_llm

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import psutil
 
-import embedded
+from driftline import embedded
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-import embedded
-from embedded import temporal
+from driftline import embedded
+from driftline.embedded import temporal
 from tests.end_to_end.conftest import NOMINAL
 from tests.end_to_end.stack import Stack
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from interests.metrics.arms import FREQUENT_RENEWED, NO_RAG, POPULAR, RAG_FIXED, RAG_RENEWED
+from driftline.interests.metrics.arms import FREQUENT_RENEWED, NO_RAG, POPULAR, RAG_FIXED, RAG_RENEWED
 from tests.end_to_end.stack import Stack
 from tests.end_to_end.test_main_job import sql
 

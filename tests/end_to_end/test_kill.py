@@ -82,7 +82,7 @@ def test_kill_and_drain_lose_nothing_that_was_finished(stack: Stack, runs: list[
     # kill -9, with both children at work
     worker = stack.worker()
     children = worker.children()
-    assert {"engines.train", "engines.generate"} <= {word for child in children for word in child.cmdline()}
+    assert {"driftline.engines.train", "driftline.engines.generate"} <= {word for child in children for word in child.cmdline()}
     worker.kill()
     _, alive = psutil.wait_procs(children, timeout=10)
     assert not alive, "children outlive their worker"

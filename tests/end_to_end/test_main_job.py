@@ -10,9 +10,9 @@ import psycopg
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-import embedded
-from activities.artifacts import Artifacts
-from contracts import RunOutcome
+from driftline import embedded
+from driftline.activities.artifacts import Artifacts
+from driftline.contracts import RunOutcome
 from tests.end_to_end.conftest import NOMINAL, SETTINGS
 from tests.end_to_end.shop import NAMES, USERS
 from tests.end_to_end.stack import Stack

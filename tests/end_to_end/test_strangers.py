@@ -8,8 +8,8 @@ from typing import Any
 import psutil
 from sqlalchemy import make_url
 
-import embedded
-from embedded import temporal
+from driftline import embedded
+from driftline.embedded import temporal
 from tests.end_to_end.stack import Stack
 
 WINDOWS = {"days": 20, "test_days": 20}

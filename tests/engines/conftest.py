@@ -119,11 +119,11 @@ def write_validation(folder: Path) -> Path:
 
 
 def start(module: str, job: object, folder: Path) -> subprocess.Popen[str]:
-    """Starts `python -m engines.<module>` as an activity would."""
+    """Starts `python -m driftline.engines.<module>` as an activity would."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "JOB.json").write_text(json.dumps(dataclasses.asdict(job)))  # type: ignore[call-overload]
     return subprocess.Popen(
-        [sys.executable, "-m", f"engines.{module}", str(folder / "JOB.json")],
+        [sys.executable, "-m", f"driftline.engines.{module}", str(folder / "JOB.json")],
         cwd=ROOT,
         env=os.environ | OF_ANOTHER_JOB | {"DRIFTLINE_PARENT_PID": str(os.getpid()), "DRIFTLINE_HOME": str(folder)},
         stdout=subprocess.PIPE,

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from contracts import EmbedJob
-from contracts.children import REFUSAL
-from engines import child
-from interests.cores import cores
+from driftline.contracts import EmbedJob
+from driftline.contracts.children import REFUSAL
+from driftline.engines import child
+from driftline.interests.cores import cores
 from tests.engines.conftest import OF_ANOTHER_JOB, ROOT
 
 JOB = {"texts": "a", "model": "b", "out": "c"}
-RUN = "import os, time; from contracts import BadInput, EmbedJob; from engines import child\n"
+RUN = "import os, time; from driftline.contracts import BadInput, EmbedJob; from driftline.engines import child\n"
 
 
 def run(body: str, job: object, tmp_path: Path, **env: str) -> subprocess.CompletedProcess[str]:

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from contracts import EmbedJob
-from engines import machine
-from engines.embed import embed
+from driftline.contracts import EmbedJob
+from driftline.engines import machine
+from driftline.engines.embed import embed
 
 
 @pytest.fixture

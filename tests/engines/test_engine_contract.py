@@ -17,13 +17,13 @@ import pytest
 import torch
 from peft import PeftModel
 
-from contracts import GenerateJob, Generation, Sampling, Training, TrainJob
-from engines import weights
-from engines.engine import Answer, Block
-from engines.generate import ENGINES, generate
-from engines.prompts import read_prompts
-from engines.tokens import Segments
-from engines.train import train
+from driftline.contracts import GenerateJob, Generation, Sampling, Training, TrainJob
+from driftline.engines import weights
+from driftline.engines.engine import Answer, Block
+from driftline.engines.generate import ENGINES, generate
+from driftline.engines.prompts import read_prompts
+from driftline.engines.tokens import Segments
+from driftline.engines.train import train
 from tests.engines.conftest import DESCRIPTIONS, SHARED, first, rest, start, write_prompts
 from tests.tiny import make_tiny_llm
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from contracts import Cost, GenerateJob, Generation, Sampling, Training, TrainJob
-from engines import machine
-from engines.generate import MAPPING, generate, trie_engine
-from engines.precision import precision
-from engines.prompts import read_prompts
-from engines.train import train
+from driftline.contracts import Cost, GenerateJob, Generation, Sampling, Training, TrainJob
+from driftline.engines import machine
+from driftline.engines.generate import MAPPING, generate, trie_engine
+from driftline.engines.precision import precision
+from driftline.engines.prompts import read_prompts
+from driftline.engines.train import train
 from tests.engines.conftest import DESCRIPTIONS, SHARED, first, kept, rest, start, write_prompts, write_samples
 
 PAIRS = [(c1, c2) for c1 in range(6) for c2 in range(6) if c1 != c2]
@@ -109,7 +109,7 @@ def finished(job: GenerateJob) -> dict[str, tuple[int, int]]:
 
 
 def test_blocks_of_other_prompts_are_never_mixed_in(job: GenerateJob, tmp_path: Path) -> None:
-    from engines.generate import _work_folder as folder
+    from driftline.engines.generate import _work_folder as folder
 
     def _work_folder(job: GenerateJob, **other: str) -> Path:
         own = machine.computed(job.generation.engine, job.generation.precision)

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from contracts import GenerateJob, Generation
+from driftline.contracts import GenerateJob, Generation
 from tests.engines.conftest import DESCRIPTIONS, ROOT, write_prompts
 
 
@@ -66,6 +66,6 @@ def test_a_command_and_a_child_run(ordinary: bool, folder: Path, tiny_llm: Path)
             os.chown(path, user["user"], user["group"])
     status = run(folder, user, str(ROOT / "cli.py"), "status")
     assert "driftline up" in status.stdout, status.stderr
-    child = run(folder, user, "-m", "engines.generate", str(folder / "job.json"))
+    child = run(folder, user, "-m", "driftline.engines.generate", str(folder / "job.json"))
     assert child.returncode == 0, child.stderr
     assert pq.read_table(folder / "mapping" / "mapping.parquet").num_rows == 30

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from contracts import BadInput
-from engines import suits, weights
-from engines.suits import Probe
-from engines.tokens import Segments
+from driftline.contracts import BadInput
+from driftline.engines import suits, weights
+from driftline.engines.suits import Probe
+from driftline.engines.tokens import Segments
 from tests.engines.conftest import DESCRIPTIONS, SHARED, first, rest
 
 NOISE = 1.25

@@ -2,8 +2,8 @@
 
 import pytest
 
-from contracts import Training
-from engines.schedule import Point, best_of, cools_down_at, ends_at, rate
+from driftline.contracts import Training
+from driftline.engines.schedule import Point, best_of, cools_down_at, ends_at, rate
 
 TRAINING = Training(steps=100, warmup=0.05, cooldown=0.2, validate_every=10, patience=2)
 

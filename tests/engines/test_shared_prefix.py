@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Qwen3Config, set_seed
 
-from engines.shared_prefix import Prefix, Rows, SharedPrefixModel
+from driftline.engines.shared_prefix import Prefix, Rows, SharedPrefixModel
 
 SIZES = {
     "vocab_size": 50,

@@ -8,10 +8,10 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from contracts import BadInput, GenerateJob, Generation, Training, TrainJob
-from engines import suits
-from engines.generate import generate
-from engines.train import train
+from driftline.contracts import BadInput, GenerateJob, Generation, Training, TrainJob
+from driftline.engines import suits
+from driftline.engines.generate import generate
+from driftline.engines.train import train
 from tests.engines.conftest import DESCRIPTIONS, write_prompts, write_samples
 from tests.engines.zoo import RIGHT, UNSUITED, make
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from engines.tokens import Segments
-from engines.weights import load_tokenizer
+from driftline.engines.tokens import Segments
+from driftline.engines.weights import load_tokenizer
 
 
 def test_a_special_token_in_a_name_is_text(tiny_llm: Path) -> None:

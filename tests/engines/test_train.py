@@ -15,11 +15,11 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from contracts import BadInput, Training, TrainJob
-from engines import checkpoints, suits
-from engines.examples import Example, label_loss, read_examples
-from engines.prefix_tree import PrefixTree
-from engines.train import batch_of, train
+from driftline.contracts import BadInput, Training, TrainJob
+from driftline.engines import checkpoints, suits
+from driftline.engines.examples import Example, label_loss, read_examples
+from driftline.engines.prefix_tree import PrefixTree
+from driftline.engines.train import batch_of, train
 from tests.engines.conftest import DESCRIPTIONS, kept, start, write_samples, write_validation
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.trie import Trie
+from driftline.engines.trie import Trie
 
 END = 0
 

@@ -8,11 +8,11 @@ import torch
 from scipy.stats import chi2
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from contracts import Sampling
-from engines.engine import Answer, Block
-from engines.examples import Example, label_loss
-from engines.tokens import Segments
-from engines.trie_engine import TrieEngine
+from driftline.contracts import Sampling
+from driftline.engines.engine import Answer, Block
+from driftline.engines.examples import Example, label_loss
+from driftline.engines.tokens import Segments
+from driftline.engines.trie_engine import TrieEngine
 from tests.engines.conftest import DESCRIPTIONS, SHARED, first, rest
 
 LABELS = [" " + text for text in DESCRIPTIONS]

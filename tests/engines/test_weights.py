@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from contracts import BadInput
-from engines import weights
+from driftline.contracts import BadInput
+from driftline.engines import weights
 from tests.engines.conftest import ROOT
 
 
@@ -108,7 +108,7 @@ def test_a_hub_that_is_down_is_a_fault_and_one_that_knows_no_such_model_is_bad_i
     ask = """
 import sys, time
 time.sleep = lambda seconds: None  # between the library's own attempts
-from engines import weights
+from driftline.engines import weights
 for name in ("acme/down", "acme/none"):
     try:
         weights.load_tokenizer(name)

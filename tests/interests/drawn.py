@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from interests import triples
-from interests.scores import Scores
+from driftline.interests import triples
+from driftline.interests.scores import Scores
 
 Floats = NDArray[np.float64]
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interests.metrics import Answers, Estimate, compare_answers
+from driftline.interests.metrics import Answers, Estimate, compare_answers
 
 # The six ordered pairs of three clusters have one novel answer each; six numbers of any kind do for comparing.
 WITH = np.array([3, 4, 5, 6, 7, 8])

@@ -6,12 +6,12 @@ import pytest
 from scipy.optimize import check_grad
 from scipy.special import logsumexp
 
-from interests import blend, metrics
-from interests.blend import Blend
-from interests.counting_model import Strengths, answers, counting_model, fit_strengths
-from interests.metrics.estimates import Estimate
-from interests.scores import Scores
-from interests.triples import pairs
+from driftline.interests import blend, metrics
+from driftline.interests.blend import Blend
+from driftline.interests.counting_model import Strengths, answers, counting_model, fit_strengths
+from driftline.interests.metrics.estimates import Estimate
+from driftline.interests.scores import Scores
+from driftline.interests.triples import pairs
 from tests.interests.drawn import World, all_scores
 from tests.interests.tables import table
 
@@ -119,7 +119,7 @@ def test_answers_are_complete_novel_and_the_same_however_they_are_cut(monkeypatc
     assert found["c_next"].to_pylist() == log_p.argmax(axis=1).tolist()
     assert found["score"].to_numpy() == pytest.approx(log_p.max(axis=1))
     assert logsumexp(log_p, axis=1) == pytest.approx(np.zeros(len(log_p)), abs=1e-9)
-    monkeypatch.setattr("interests.counting_model.CELLS", 50)
+    monkeypatch.setattr("driftline.interests.counting_model.CELLS", 50)
     assert answers(made.log_p, SIZE)["c_next"].equals(found["c_next"])
 
 
@@ -128,7 +128,7 @@ def test_of_many_pairs_a_share_is_fitted_and_always_the_same(monkeypatch: pytest
     counts, validation, scores = world.draw(1000), world.draw(3000), world.llm(1.0)
     model = counting_model(counts, SIZE, Strengths(20, 5))
     whole = blend.fit(model, scores, validation)
-    monkeypatch.setattr("interests.blend.CELLS", 60 * SIZE)
+    monkeypatch.setattr("driftline.interests.blend.CELLS", 60 * SIZE)
     some = blend.fit(model, scores, validation)
 
     assert (some.llm.n, whole.llm.n) == (60, validation.group_by(["c1", "c2"]).aggregate([]).num_rows)

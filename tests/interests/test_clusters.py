@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
-from contracts import Clusters
-from interests.clusters import build
+from driftline.contracts import Clusters
+from driftline.interests.clusters import build
 
 
 def texts(topics: int, per_topic: int, seed: int = 0, noise: float = 0.2) -> NDArray[np.float32]:

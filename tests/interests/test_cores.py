@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from interests.cores import cores
+from driftline.interests.cores import cores
 
 Make = Callable[[str, str], None]
 

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from scipy.special import logsumexp
 
-from interests.counting_model import Strengths, counting_model, fit_strengths
-from interests.triples import pairs
+from driftline.interests.counting_model import Strengths, counting_model, fit_strengths
+from driftline.interests.triples import pairs
 from tests.interests.drawn import World
 from tests.interests.tables import Counts, counts_of, table
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interests.descriptions import describe
+from driftline.interests.descriptions import describe
 
 
 @pytest.mark.parametrize(

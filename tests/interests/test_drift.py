@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from interests.metrics.drift import Drift, Lag, Sampled, drift
-from interests.metrics.estimates import Estimate
-from interests.metrics.successors import top_successors
-from interests.metrics.uneven import add_unevenness, no_unevenness
-from interests.triples import Triples, pairs
+from driftline.interests.metrics.drift import Drift, Lag, Sampled, drift
+from driftline.interests.metrics.estimates import Estimate
+from driftline.interests.metrics.successors import top_successors
+from driftline.interests.metrics.volume import add_unevenness, no_unevenness
+from driftline.interests.triples import Triples, pairs
 from tests.interests.tables import Counts, table
 
 START, END = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import bootstrap
 
-from interests.metrics.estimates import GROUPS, Estimate, mean, ratio
+from driftline.interests.metrics.estimates import GROUPS, Estimate, mean, ratio
 
 
 def test_ratio_by_hand() -> None:

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
-from contracts import Evaluation, Gates
-from interests.gates import judge
+from driftline.contracts import Evaluation, Gates
+from driftline.interests.gates import judge
 
 GOOD = Evaluation(0.95, 0.08, 0.07, 1 / 22, 0.06, 0.09, test_triples=5000, coverage=20)
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interests.metrics import Estimate, HitRates, Version, hit_rates, ratio
-from interests.triples import Ints, pairs
+from driftline.interests.metrics import Estimate, HitRates, Version, hit_rates, ratio
+from driftline.interests.triples import Ints, pairs
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
 END = START + timedelta(days=3)

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interests import scripts
-from interests.keywords import cluster_table, rank, stem, words
+from driftline.interests import scripts
+from driftline.interests.keywords import cluster_table, rank, stem, words
 
 
 def ranked(clusters: list[list[str]], traffic: int = 1) -> list[list[str]]:

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from scipy.stats import binomtest
 
-from interests import metrics
-from interests.tables import check
-from interests.triples import pairs
+from driftline.interests import metrics
+from driftline.interests.mapping import check
+from driftline.interests.triples import pairs
 from tests.interests.tables import Counts, counts_of, table
 
 

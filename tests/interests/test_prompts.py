@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts import Retrieval
-from interests import prompts
-from interests.retrieval import retrieve
+from driftline.contracts import Retrieval
+from driftline.interests import prompts
+from driftline.interests.retrieval import retrieve
 from tests.interests.tables import Counts, counts_of, table
 
 NAMES = ["beef, pork", "bread, rolls", "cheese, natural", "milk, fluid"]

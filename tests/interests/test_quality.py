@@ -6,10 +6,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 
-from interests import metrics
-from interests.metrics import HitRates, Quality
-from interests.metrics.arms import FREQUENT, POPULAR, TABLE
-from interests.triples import pairs
+from driftline.interests import metrics
+from driftline.interests.metrics import HitRates, Quality
+from driftline.interests.metrics.arms import FREQUENT, POPULAR, TABLE
+from driftline.interests.triples import pairs
 from tests.interests.tables import Counts, counts_of, table
 from tests.interests.test_metrics import mapping
 

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts import Retrieval
-from interests.retrieval import Retrieved, retrieve
-from interests.triples import pairs
+from driftline.contracts import Retrieval
+from driftline.interests.retrieval import Retrieved, retrieve
+from driftline.interests.triples import pairs
 from tests.interests.tables import Counts, counts_of, table
 
 PAPER = {(1, 2, 3): 10, (1, 2, 4): 8, (1, 2, 5): 2}

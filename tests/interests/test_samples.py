@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interests.samples import curate, draw_pairs, missing_labels, thin
+from driftline.interests.samples import curate, draw_pairs, missing_labels, thin
 from tests.interests.tables import Counts, counts_of, table
 
 

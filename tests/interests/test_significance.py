@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from interests.metrics.estimates import Estimate
-from interests.metrics.significance import detected, p_value
+from driftline.interests.metrics.estimates import Estimate
+from driftline.interests.metrics.significance import detected, p_value
 
 Z = norm.isf(0.025)
 

@@ -2,8 +2,8 @@ from datetime import datetime
 
 import pytest
 
-from interests.metrics.staleness import staleness
-from interests.metrics.successors import Successors, top_successors
+from driftline.interests.metrics.staleness import staleness
+from driftline.interests.metrics.successors import Successors, top_successors
 from tests.interests.tables import Counts, table
 
 DATE = datetime(2024, 3, 1)

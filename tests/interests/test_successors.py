@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interests.metrics import successors
-from interests.metrics.successors import RANKINGS, Lists, jaccard, same_list, same_set, top_successors
-from interests.triples import Triples
+from driftline.interests.metrics import successors
+from driftline.interests.metrics.successors import RANKINGS, Lists, jaccard, same_list, same_set, top_successors
+from driftline.interests.triples import Triples
 from tests.interests.tables import Counts, counts_of, table
 
 

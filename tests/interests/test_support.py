@@ -1,10 +1,10 @@
 import pytest
 from hypothesis import given
 
-from interests import metrics
-from interests.metrics.estimates import Estimate
-from interests.metrics.frontier import Point, frontier
-from interests.metrics.support import recall_by_support
+from driftline.interests import metrics
+from driftline.interests.metrics.estimates import Estimate
+from driftline.interests.metrics.frontier import Point, frontier
+from driftline.interests.metrics.support import recall_by_support
 from tests.interests.tables import Counts, counts_of, table
 from tests.interests.test_metrics import mapping
 

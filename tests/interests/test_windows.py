@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts import Measures, Window, Windows
-from interests.windows import before, consecutive, dates, split
+from driftline.contracts import Measures, Window, Windows
+from driftline.interests.windows import before, consecutive, dates, split
 
 
 def day(text: str) -> datetime:

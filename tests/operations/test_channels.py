@@ -2,8 +2,8 @@ from typing import cast
 
 import pytest
 
-from operations import channels
-from operations.context import Context
+from driftline.operations import channels
+from driftline.operations.context import Context
 
 NOBODY = cast(Context, None)
 """Refused before anything is asked of Postgres."""

@@ -12,14 +12,14 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.testing import WorkflowEnvironment
 
-import db.reviews
-from activities.publication import PublicationActivities
-from activities.resources import Resources
-from activities.reviews import ReviewActivities
-from contracts import Gates, RagRefreshInput, Source, Verdict, Windows
-from operations import channels, measurements, reviews
-from operations.context import Context
-from settings import Settings
+from driftline.activities.publication import PublicationActivities
+from driftline.activities.resources import Resources
+from driftline.activities.reviews import ReviewActivities
+from driftline.contracts import Gates, RagRefreshInput, Source, Verdict, Windows
+from driftline.db import reviews as db_reviews
+from driftline.operations import channels, measurements, reviews
+from driftline.operations.context import Context
+from driftline.settings import Settings
 from tests.db import world
 from tests.workflows.conftest import Steps, running
 from tests.workflows.resetting import reset
@@ -50,13 +50,13 @@ class Shop:
     async def refresh(self, **gates: Any) -> Handle:
         return await start(self.environment, RagRefreshInput(Source(), Windows(28, 7), gates=Gates(**gates)))
 
-    def review(self, table: int) -> db.reviews.Review:
+    def review(self, table: int) -> db_reviews.Review:
         with self.context.engine.connect() as connection:
-            (found,) = (v for v in db.reviews.verdicts_about(connection, table) if v.review_id)
+            (found,) = (v for v in db_reviews.verdicts_about(connection, table) if v.review_id)
             assert found.review_id
-            return db.reviews.get(connection, found.review_id)
+            return db_reviews.get(connection, found.review_id)
 
-    async def opened(self, handle: Handle) -> db.reviews.Review:
+    async def opened(self, handle: Handle) -> db_reviews.Review:
         review_id = (await waiting(handle)).review_id
         assert review_id
         return reviews.get(self.context, review_id)

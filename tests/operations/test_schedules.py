@@ -8,12 +8,12 @@ import pytest
 from temporalio.client import ScheduleOverlapPolicy
 from temporalio.testing import WorkflowEnvironment
 
-from contracts import EvaluateInput, Gates
-from operations import measurements, runs, schedules
-from operations.context import Context
-from settings import Settings
+from driftline.contracts import EvaluateInput, Gates
+from driftline.operations import measurements, runs, schedules
+from driftline.operations.context import Context
+from driftline.settings import Settings
+from driftline.workflows import policies
 from tests.replay.record import EVALUATE
-from workflows import policies
 
 SKIP, BESIDE = ScheduleOverlapPolicy.SKIP, ScheduleOverlapPolicy.ALLOW_ALL
 

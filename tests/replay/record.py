@@ -18,7 +18,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from contracts import (
+from driftline.contracts import (
     BuildClusterSet,
     BuildClustersInput,
     CatalogueRef,
@@ -36,13 +36,13 @@ from contracts import (
     Window,
     Windows,
 )
-from embedded import temporal
-from operations.stack import add_search_attributes
+from driftline.embedded import temporal
+from driftline.operations.stack import add_search_attributes
+from driftline.workflows import policies
+from driftline.workflows.build_clusters import BuildClusters
 from tests.workflows.conftest import BAD, GOOD, Steps, running
 from tests.workflows.resetting import reset
 from tests.workflows.test_review import until, verdict, waiting
-from workflows import policies
-from workflows.build_clusters import BuildClusters
 
 HISTORIES = Path(__file__).parent / "histories"
 NOMINAL = datetime(2017, 11, 27, tzinfo=UTC)

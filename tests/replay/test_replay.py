@@ -12,8 +12,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
+from driftline.workflows.build_clusters import BuildClusters
 from tests.workflows.conftest import WORKFLOWS
-from workflows.build_clusters import BuildClusters
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 

@@ -6,9 +6,9 @@ from itertools import count, pairwise
 from math import exp, sin
 from typing import Any
 
-from contracts import Window
-from interests.metrics.answers import Answers
-from interests.metrics.arms import (
+from driftline.contracts import Window
+from driftline.interests.metrics.answers import Answers
+from driftline.interests.metrics.arms import (
     FREQUENT,
     FREQUENT_FIXED,
     FREQUENT_RENEWED,
@@ -18,15 +18,15 @@ from interests.metrics.arms import (
     RAG_RENEWED,
     TABLE,
 )
-from interests.metrics.drift import Curve, Drift, Lag, WindowFacts
-from interests.metrics.drift import drift as measure_drift
-from interests.metrics.estimates import Estimate
-from interests.metrics.hits import ArmHits, Difference, HitRates
-from interests.metrics.quality import Quality, Recall
-from interests.metrics.staleness import Staleness, StalePoint
-from report.comparisons import PAPERS_CHOICE
-from report.content import Content, CostRow, Measured
-from report.findings import findings
+from driftline.interests.metrics.drift import Curve, Drift, Lag, WindowFacts
+from driftline.interests.metrics.drift import drift as measure_drift
+from driftline.interests.metrics.estimates import Estimate
+from driftline.interests.metrics.hits import ArmHits, Difference, HitRates
+from driftline.interests.metrics.quality import Quality, Recall
+from driftline.interests.metrics.staleness import Staleness, StalePoint
+from driftline.report.comparisons import PAPERS_CHOICE
+from driftline.report.content import Content, CostRow, Measured
+from driftline.report.findings import findings
 
 CLUSTERS = 24
 NOTHING = Estimate(None, None, None, 0)

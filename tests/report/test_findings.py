@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from interests.metrics.arms import FREQUENT_RENEWED, NO_RAG, POPULAR, RAG_FIXED, RAG_RENEWED
-from interests.metrics.drift import Curve, Drift
-from interests.metrics.estimates import Estimate
-from interests.metrics.hits import HitRates
-from report.comparisons import difference, verdict
-from report.content import Content, Finding
-from report.findings import conclusion, findings
-from report.sentences import exact, moving, spread, stale, stands_still
+from driftline.interests.metrics.arms import FREQUENT_RENEWED, NO_RAG, POPULAR, RAG_FIXED, RAG_RENEWED
+from driftline.interests.metrics.drift import Curve, Drift
+from driftline.interests.metrics.estimates import Estimate
+from driftline.interests.metrics.hits import HitRates
+from driftline.report.comparisons import difference, verdict
+from driftline.report.content import Content, Finding
+from driftline.report.findings import conclusion, findings
+from driftline.report.sentences import exact, moving, spread, stale, stands_still
 from tests.report import examples
 from tests.report.examples import NOTHING, about
 

@@ -9,11 +9,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from interests.metrics.estimates import Estimate
-from report import definitions
-from report.content import Content, Finding, Measured
-from report.page import render
-from report.words import change, count, decimal, duration, interval, percent, points
+from driftline.interests.metrics.estimates import Estimate
+from driftline.report import definitions
+from driftline.report.content import Content, Finding, Measured
+from driftline.report.page import render
+from driftline.report.words import change, count, decimal, duration, interval, percent, points
 from tests.report import examples
 
 VOID = {"meta", "br", "hr", "img", "link"}
@@ -195,7 +195,7 @@ def test_text_from_the_log_is_text() -> None:
 
 def test_the_same_content_gives_the_same_bytes(full: str) -> None:
     assert render(examples.full()) == full
-    code = "import sys; from report.page import render; from tests.report import examples; "
+    code = "import sys; from driftline.report.page import render; from tests.report import examples; "
     code += "sys.stdout.write(render(examples.full()))"
     other = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, env={**os.environ, "PYTHONHASHSEED": "7"}

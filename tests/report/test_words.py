@@ -2,8 +2,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from interests.metrics.estimates import Estimate
-from report.words import change, day, duration, interval, listed, measured, percent, points
+from driftline.interests.metrics.estimates import Estimate
+from driftline.report.words import change, day, duration, interval, listed, measured, percent, points
 
 
 def test_numbers() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from contracts import Source, Window
+from driftline.contracts import Source, Window
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DAY = Window(START, START + timedelta(days=1))

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contracts import Sequences, Source, Window
-from sources.counting import Counts, count_triples
-from sources.log import open_source
+from driftline.contracts import Sequences, Source, Window
+from driftline.sources.counting import Counts, count_triples
+from driftline.sources.log import open_source
 from tests.sources.logs import DAY, START, Event, Triples, assignment, reference, triples, visits, write_log
 
 FIRST, ADJACENT = Sequences(dedup="first"), Sequences(dedup="adjacent")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sources.demo import write_demo
-from sources.profile import catalogue, profile
+from driftline.sources.demo import write_demo
+from driftline.sources.profile import catalogue, profile
 
 
 def test_demo_log(tmp_path: Path) -> None:

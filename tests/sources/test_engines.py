@@ -18,14 +18,14 @@ import pytest
 import sqlglot
 from chdb.session import Session
 
-from contracts import Sequences, Source, Window
-from sources import counting
-from sources.counting import Counts, count_triples
-from sources.database import assignment_table
-from sources.dialects import DIALECTS, read, write
-from sources.remote import RAW, RemoteRows, ask_remotely
-from sources.sequences import REFERENCE, over_sequences, parameters, sql_file
-from sources.session import Ask
+from driftline.contracts import Sequences, Source, Window
+from driftline.sources import counting
+from driftline.sources.counting import Counts, count_triples
+from driftline.sources.database import assignment_table
+from driftline.sources.dialects import DIALECTS, read, write
+from driftline.sources.remote import RAW, RemoteRows, ask_remotely
+from driftline.sources.sequences import REFERENCE, over_sequences, parameters, sql_file
+from driftline.sources.session import Ask
 from tests.sources.logs import assignment
 from tests.sources.test_packed import Dedup
 
@@ -86,7 +86,7 @@ def spark() -> Iterator[str]:
     """One session for all tests."""
     if not shutil.which("java"):
         pytest.skip("PySpark needs a java command")
-    from sources.spark import session
+    from driftline.sources.spark import session
 
     # Little data: what takes long is to compile for more.
     quick = {
@@ -271,7 +271,7 @@ class TestInADatabase:
         assert "hunter2" not in "".join(format_exception(raised.value))
 
     def test_a_missing_package_is_named_with_its_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(sys.modules, "sources.spark", None)
+        monkeypatch.setitem(sys.modules, "driftline.sources.spark", None)
         with pytest.raises(ValueError, match=r"needs sources.spark: pip install 'driftline\[spark\]'"):
             count_triples(SOURCE, *self.ASKED, engine="spark")
 

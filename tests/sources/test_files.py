@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from contracts import Source
-from sources.log import describe_source, open_source
-from sources.profile import profile
-from sources.table import read_table
+from driftline.contracts import Source
+from driftline.sources.log import describe_source, open_source
+from driftline.sources.profile import profile
+from driftline.sources.table import read_table
 
 DAY = datetime(2024, 1, 2)
 Files = dict[str, str | bytes]

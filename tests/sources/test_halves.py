@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-import interests.metrics.successors
-import sources.halves
-from contracts import Sequences, Source, Window
-from interests.metrics import RANKINGS, Sampled, Successors, top_successors
-from sources.counting import count_triples
-from sources.halves import sampled_successors
-from sources.sequences import REFERENCE, open_assigned, over_sequences, parameters
-from sources.session import arrow
+from driftline.contracts import Sequences, Source, Window
+from driftline.interests.metrics import RANKINGS, Sampled, Successors, top_successors
+from driftline.interests.metrics import successors as interests_successors
+from driftline.sources import halves as sources_halves
+from driftline.sources.counting import count_triples
+from driftline.sources.halves import sampled_successors
+from driftline.sources.sequences import REFERENCE, open_assigned, over_sequences, parameters
+from driftline.sources.session import arrow
 from tests.sources.logs import DAY, Event, assignment, visits, write_log
 
 LETTERS = {letter: cluster for cluster, letter in enumerate("abcdefg")}
@@ -80,8 +80,8 @@ def test_lists_are_those_of_the_whole_table(source: Source, monkeypatch: pytest.
     whole = sampled(source)
     assert (whole.users, whole.triples) == (400, pc.sum(table["n"]).as_py())
     for batch, part in ((1 << 17, 1 << 20), (2048, 50), (2048, 1)):
-        monkeypatch.setattr(sources.halves, "BATCH", batch)
-        monkeypatch.setattr(interests.metrics.successors, "SLICE", part)
+        monkeypatch.setattr(sources_halves, "BATCH", batch)
+        monkeypatch.setattr(interests_successors, "SLICE", part)
         found = sampled(source)
         assert equal(found.whole, of(0, 1, 2, 3))
         ways = [((0, 1), (2, 3)), ((0, 2), (1, 3)), ((0, 3), (1, 2))]
@@ -91,9 +91,9 @@ def test_lists_are_those_of_the_whole_table(source: Source, monkeypatch: pytest.
 
 def test_the_same_log_gives_the_same_arrays(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     """… however DuckDB cuts its batches."""
-    monkeypatch.setattr(interests.metrics.successors, "SLICE", 20)
+    monkeypatch.setattr(interests_successors, "SLICE", 20)
     one = sampled(source)
-    monkeypatch.setattr(sources.halves, "BATCH", 2048)
+    monkeypatch.setattr(sources_halves, "BATCH", 2048)
     other = sampled(source)
 
     assert equal(one.halves[0][0], other.halves[0][0])
@@ -134,7 +134,7 @@ def test_an_assignment_of_another_cluster_set_is_refused(source: Source) -> None
 
 def test_more_memory_is_taken_where_counting_needs_it(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     before = sampled(source)
-    monkeypatch.setattr(sources.halves, "MEMORY", 1)
-    monkeypatch.setattr(sources.halves, "MEMORY_PER_THREAD", 0)
+    monkeypatch.setattr(sources_halves, "MEMORY", 1)
+    monkeypatch.setattr(sources_halves, "MEMORY_PER_THREAD", 0)
 
     assert equal(sampled(source).whole, before.whole)

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from contracts import Source
-from sources.log import open_source, span
+from driftline.contracts import Source
+from driftline.sources.log import open_source, span
 
 NOON = datetime(2024, 1, 1, 12)
 Row = tuple[str, str, datetime, bool, str | None]

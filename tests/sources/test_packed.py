@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import synthetic
-from contracts import Sequences, Source, Window
-from sources import packed, visits
-from sources.counting import Counts, count_triples
-from sources.sequences import REFERENCE, open_assigned, over_sequences, parameters
-from sources.session import arrow
-from sources.shuffle import KEY_BITS, shuffle
+from driftline.contracts import Sequences, Source, Window
+from driftline.sources import counting_kernel, packed
+from driftline.sources.counting import Counts, count_triples
+from driftline.sources.sequences import REFERENCE, open_assigned, over_sequences, parameters
+from driftline.sources.session import arrow
+from driftline.sources.shuffle import KEY_BITS, shuffle
 from tests.sources import logs
 from tests.sources.logs import DAY, START, Event, assignment, triples, write_log
 from tests.sources.test_counting import ADJACENT, FIRST, LETTERS, dedups, events_of_a_log, examples
@@ -152,7 +152,7 @@ class TestShortCuts:
         hashes = np.array([5, 1 << 63 | 5, 5 | 1 << 62], dtype=np.uint64)
         user = np.tile(hashes, 4)
         visit = np.arange(12) << 2 | np.repeat([0, 1, 2, 3], 3)
-        counted = visits.count(user, visit, 2, True, no_ties)
+        counted = counting_kernel.count(user, visit, 2, True, no_ties)
         assert sorted(counted.codes.tolist()) == [0b000110] * 3 + [0b011011] * 3
         assert (counted.users, counted.sequences) == (3, 3)
 
@@ -160,29 +160,31 @@ class TestShortCuts:
         """Four clusters at one time, to be put in the order 3, 1, 0, 2; then the same for another user, at two times."""
         lowest = np.array([2, 1, 3, 0], dtype=np.uint64)
 
-        def digests(user: visits.Hashes, visit: visits.Ints) -> tuple[visits.Hashes, visits.Hashes]:
+        def digests(
+            user: counting_kernel.Hashes, visit: counting_kernel.Ints
+        ) -> tuple[counting_kernel.Hashes, counting_kernel.Hashes]:
             return np.full(len(visit), 7, dtype=np.uint64), lowest[visit & 3]
 
         user = np.repeat(np.array([1, 2], dtype=np.uint64), 4)
         visit = np.array([0, 1, 2, 3, 0 << 2 | 2, 0 << 2 | 3, 1 << 2 | 0, 1 << 2 | 1])
-        counted = visits.count(user, visit, 2, True, digests)
+        counted = counting_kernel.count(user, visit, 2, True, digests)
         assert sorted(counted.codes.tolist()) == sorted([0b110100, 0b010010, 0b111001, 0b100100])
 
     @examples(50)
     @given(codes=st.lists(st.one_of(st.integers(0, 3), st.integers(2**62, 2**62 + 2)), min_size=1))
     def test_codes_that_leave_no_room_for_the_place(self, codes: list[int]) -> None:
-        found = visits.first_of_each(np.array(codes, dtype=np.int64))
+        found = counting_kernel.first_of_each(np.array(codes, dtype=np.int64))
         assert found.tolist() == [code not in codes[:place] for place, code in enumerate(codes)]
 
 
-def no_ties(user: visits.Hashes, visit: visits.Ints) -> tuple[visits.Hashes, visits.Hashes]:
+def no_ties(user: counting_kernel.Hashes, visit: counting_kernel.Ints) -> tuple[counting_kernel.Hashes, counting_kernel.Hashes]:
     raise AssertionError("nothing ties")
 
 
 @examples(50)
 @given(codes=st.lists(st.integers(0, 5)))
 def test_run_lengths(codes: list[int]) -> None:
-    values, n = visits.run_lengths(np.array(codes, dtype=np.int64))
+    values, n = counting_kernel.run_lengths(np.array(codes, dtype=np.int64))
     assert dict(zip(values.tolist(), n.tolist(), strict=True)) == Counter(codes)
     assert values.tolist() == sorted(set(codes))
 

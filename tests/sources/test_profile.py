@@ -6,9 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from contracts import Source
-from sources.profile import Heaviest, catalogue, profile
-from sources.table import read_table
+from driftline.contracts import Source
+from driftline.sources.profile import Heaviest, catalogue, profile
+from driftline.sources.table import read_table
 from tests.sources.logs import START, Event, visits, write_log
 
 ITEMS = """item,text

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 
-from contracts import Sequences, Source, Window
-from sources.counting import count_triples
-from sources.sequences import STEPS, read_sequences, read_shown
+from driftline.contracts import Sequences, Source, Window
+from driftline.sources.counting import count_triples
+from driftline.sources.sequences import STEPS, read_sequences, read_shown
 from tests.sources.logs import DAY, START, Event, assignment, triples, visits, write_log
 from tests.sources.test_counting import ADJACENT, FIRST, LETTERS, dedups, events_of_a_log, examples
 

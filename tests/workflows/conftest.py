@@ -16,7 +16,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from contracts import (
+from driftline.contracts import (
     BadInput,
     ClosedReview,
     ClusterSetRef,
@@ -55,15 +55,15 @@ from contracts import (
     Verdict,
     WriteReport,
 )
-from embedded import temporal
-from operations.stack import add_search_attributes
-from workflows import policies
-from workflows.evaluate_answers import EvaluateAnswers
-from workflows.evaluate_drift import EvaluateDrift
-from workflows.evaluate_refresh import EvaluateRefresh
-from workflows.evaluate_retrieval import EvaluateRetrieval
-from workflows.fine_tune import FineTune
-from workflows.rag_refresh import RagRefresh
+from driftline.embedded import temporal
+from driftline.operations.stack import add_search_attributes
+from driftline.workflows import policies
+from driftline.workflows.evaluate_answers import EvaluateAnswers
+from driftline.workflows.evaluate_drift import EvaluateDrift
+from driftline.workflows.evaluate_refresh import EvaluateRefresh
+from driftline.workflows.evaluate_retrieval import EvaluateRetrieval
+from driftline.workflows.fine_tune import FineTune
+from driftline.workflows.rag_refresh import RagRefresh
 
 WORKFLOWS = [FineTune, RagRefresh, EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval]
 

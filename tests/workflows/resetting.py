@@ -5,7 +5,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client
 
-from contracts import RunOutcome
+from driftline.contracts import RunOutcome
 from tests.workflows.test_runs import Handle
 
 

@@ -10,7 +10,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
-from contracts import ClosedReview, RunStatus
+from driftline.contracts import ClosedReview, RunStatus
 from tests.workflows.conftest import BAD, Steps, running
 from tests.workflows.test_review import by_update, until, verdict, waiting
 from tests.workflows.test_runs import FINE_TUNE, Handle, start

@@ -6,10 +6,10 @@ from uuid import uuid4
 
 from temporalio.testing import WorkflowEnvironment
 
-from contracts import EvaluateInput, EvaluateOutcome, Measures, Source, Window, Windows
-from interests.metrics.arms import FREQUENT_RENEWED, NO_RAG, RAG_FIXED, RAG_RENEWED
+from driftline.contracts import EvaluateInput, EvaluateOutcome, Measures, Source, Window, Windows
+from driftline.interests.metrics.arms import FREQUENT_RENEWED, NO_RAG, RAG_FIXED, RAG_RENEWED
+from driftline.workflows import policies
 from tests.workflows.conftest import Steps, running
-from workflows import policies
 
 
 def day(text: str) -> datetime:

@@ -3,10 +3,10 @@
 import pytest
 from sqlalchemy.exc import DataError
 
-import worker  # noqa: F401 (imports every activity)
-from contracts import BadInput
-from db.channels import NotPublishable
-from workflows import policies
+from driftline import worker  # noqa: F401 (imports every activity)
+from driftline.contracts import BadInput
+from driftline.db.channels import NotPublishable
+from driftline.workflows import policies
 
 
 @pytest.mark.parametrize("policy", ["record", "store", "compute", "measure", "train", "generate"])

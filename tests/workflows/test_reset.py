@@ -3,7 +3,7 @@
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from contracts import ClosedReview
+from driftline.contracts import ClosedReview
 from tests.workflows.conftest import BAD, Steps, running
 from tests.workflows.resetting import reset
 from tests.workflows.test_review import by_update, verdict, waiting

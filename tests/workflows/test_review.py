@@ -9,7 +9,7 @@ import pytest
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.testing import WorkflowEnvironment
 
-from contracts import RunStatus, VerdictReply
+from driftline.contracts import RunStatus, VerdictReply
 from tests.workflows.conftest import BAD, GOOD, Steps, running
 from tests.workflows.test_runs import FINE_TUNE, Handle, start
 

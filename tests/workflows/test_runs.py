@@ -10,7 +10,7 @@ import pytest
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from contracts import (
+from driftline.contracts import (
     ClosedReview,
     Counting,
     FineTuneInput,
@@ -22,8 +22,8 @@ from contracts import (
     Window,
     Windows,
 )
+from driftline.workflows import policies
 from tests.workflows.conftest import BAD, Steps, running
-from workflows import policies
 
 NOMINAL = datetime(2017, 11, 27, 3, tzinfo=UTC)
 FINE_TUNE = FineTuneInput(Source(), Windows(90, 28), nominal=NOMINAL)

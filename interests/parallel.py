@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
 
-from interests.cores import cores
+from driftline.interests.cores import cores
 
 Result = TypeVar("Result")
 

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from temporalio import workflow
 
-from contracts import (
+from driftline.contracts import (
     EvaluateInput,
     FindModel,
     MappingRef,
@@ -16,17 +16,17 @@ from contracts import (
     Retrieval,
     Window,
 )
-from workflows import policies
-from workflows.stages import Stages
+from driftline.workflows import policies
+from driftline.workflows.long_run import LongRun
 
 with workflow.unsafe.imports_passed_through():
-    from activities.measurements import MeasurementActivities
-    from activities.models import ModelActivities
-    from activities.prompts import PromptActivities
-    from interests.windows import before
+    from driftline.activities.measurements import MeasurementActivities
+    from driftline.activities.models import ModelActivities
+    from driftline.activities.prompts import PromptActivities
+    from driftline.interests.windows import before
 
 
-class Trial(Stages):
+class Backtest(LongRun):
     def __init__(self) -> None:
         self._counted: dict[Window, int] = {}
 

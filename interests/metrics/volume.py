@@ -8,8 +8,8 @@ drifts: a half against the other half thinned, beside both halves thinned and ne
 import numpy as np
 from numpy.typing import NDArray
 
-from interests.metrics.successors import RANKINGS, Lists, Ranking, jaccard, ranked
-from interests.triples import Ints, Triples
+from driftline.interests.metrics.successors import RANKINGS, Lists, Ranking, jaccard, ranked
+from driftline.interests.triples import Ints, Triples
 
 HALVINGS = 3
 """Samples are thinned to a half, a quarter and an eighth."""

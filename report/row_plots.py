@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from interests.metrics.estimates import Estimate
-from report.ink import CHARACTER, GRID, INK, MUTED, PAPER, SERIES, figure, margins
-from report.words import duration, interval, lacking, percent, points
+from driftline.interests.metrics.estimates import Estimate
+from driftline.report.plot_style import CHARACTER, GRID, INK, MUTED, PAPER, SERIES, figure, margins
+from driftline.report.words import duration, interval, lacking, percent, points
 
 WIDTH = 860
 ROW = 26

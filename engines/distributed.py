@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from contracts import BadInput, TrainJob
-from engines import child
+from driftline.contracts import BadInput, TrainJob
+from driftline.engines import child
 
 POLL = 0.05
 

@@ -9,12 +9,12 @@ from typing import Any
 import duckdb
 import fsspec
 
-from contracts import QUERY, BadInput
-from sources.delimited import find_csv
-from sources.identity import BLANKS
-from sources.parquet import find_parquet
-from sources.reading import Reading
-from sources.session import BAD_INPUT, explained, literal, words
+from driftline.contracts import QUERY, BadInput
+from driftline.sources.delimited import find_csv
+from driftline.sources.identity import BLANKS
+from driftline.sources.parquet import find_parquet
+from driftline.sources.reading import Reading
+from driftline.sources.session import BAD_INPUT, explained, literal, words
 
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.I)
 READ_BY_DUCKDB = {"http", "https", "s3", "s3a", "s3n", "gs", "gcs", "r2", "hf", "az", "azure", "abfss"}

@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from interests.tables import check
+from driftline.interests.mapping import check
 from tests.interests.test_metrics import mapping
 
 

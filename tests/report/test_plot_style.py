@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from report import ink
-from report.ink import spread
+from driftline.report import plot_style
+from driftline.report.plot_style import spread
 
 
 def test_labels_that_have_room_stay_where_they_are() -> None:
@@ -29,13 +29,13 @@ def test_no_label() -> None:
 
 
 def test_an_svg_has_the_colours_and_the_font_of_the_page_and_ids_of_its_own() -> None:
-    with ink.drawing():
-        drawn = ink.figure(200, 100)
+    with plot_style.drawing():
+        drawn = plot_style.figure(200, 100)
         axes = drawn.subplots()
-        axes.plot([1, 2], [1, 2], color=ink.SERIES[0], marker="o")
-        axes.fill_between([1, 2], [0, 1], [2, 3], color=ink.SERIES[1], alpha=0.2)
-        axes.text(1, 1, "a < b & $c$", color=ink.INK)
-        text = ink.svg(drawn, "mine", 'said "aloud" & clear')
+        axes.plot([1, 2], [1, 2], color=plot_style.SERIES[0], marker="o")
+        axes.fill_between([1, 2], [0, 1], [2, 3], color=plot_style.SERIES[1], alpha=0.2)
+        axes.text(1, 1, "a < b & $c$", color=plot_style.INK)
+        text = plot_style.svg(drawn, "mine", 'said "aloud" & clear')
 
     assert 'role="img" aria-label="said &#34;aloud&#34; &amp; clear"' in text
     assert "a &lt; b &amp; $c$" in text

@@ -3,10 +3,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from interests.metrics import uneven
-from interests.metrics.successors import jaccard, ranked
-from interests.metrics.uneven import HALVINGS, RUNGS, Unevenness, add_unevenness, expected, no_unevenness
-from interests.triples import Ints, Triples, pairs
+from driftline.interests.metrics import volume
+from driftline.interests.metrics.successors import jaccard, ranked
+from driftline.interests.metrics.volume import HALVINGS, RUNGS, Unevenness, add_unevenness, expected, no_unevenness
+from driftline.interests.triples import Ints, Triples, pairs
 
 
 def ints(*values: int) -> Ints:
@@ -49,7 +49,7 @@ def test_without_measurements_nothing_is_corrected() -> None:
 
 def test_thinning_draws_exactly_and_from_the_draw_before() -> None:
     n, place = ints(10, 6, 3, 40, 1), ints(0, 0, 1, 2, 2)
-    levels = uneven._thinned(n, place, ints(12, 3, 20), np.random.default_rng(0))
+    levels = volume._thinned(n, place, ints(12, 3, 20), np.random.default_rng(0))
 
     assert [np.bincount(place, level).tolist() for level in levels] == [[12, 3, 20], [6, 1, 10], [3, 0, 5], [1, 0, 2]]
     assert (levels[0] <= n).all()
@@ -85,7 +85,7 @@ def test_predicts_what_fresh_samples_of_unequal_size_lose() -> None:
 def test_chunks_measure_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
     """Over 20 draws of 56 pairs each: the number, and the mean within four standard errors."""
     whole = [measured(8, 20, seed)["lift"] for seed in range(20)]
-    monkeypatch.setattr(uneven, "TOGETHER", 100)
+    monkeypatch.setattr(volume, "TOGETHER", 100)
     parts = [measured(8, 20, seed)["lift"] for seed in range(20)]
 
     assert np.array_equal(parts[0][..., 1], whole[0][..., 1])

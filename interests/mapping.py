@@ -3,8 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
-from contracts import BadInput
-from interests import triples
+from driftline.contracts import BadInput
+from driftline.interests import triples
 
 
 def check(mapping: pa.Table, n_clusters: int) -> None:

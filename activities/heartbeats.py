@@ -7,13 +7,13 @@ from contextlib import contextmanager
 
 from temporalio import activity
 
-from contracts import Progress
+from driftline.contracts import Progress
 
 EVERY = 5.0
 
 
 @contextmanager
-def beating(stage: str) -> Iterator[None]:
+def heartbeats(stage: str) -> Iterator[None]:
     """Beat every few seconds while the block runs, so that a dead worker is noticed within a minute."""
     done = threading.Event()
 

@@ -15,8 +15,8 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from contracts import Training, TrainJob
-from engines.train import train
+from driftline.contracts import Training, TrainJob
+from driftline.engines.train import train
 from tests.engines.conftest import start, write_samples, write_validation
 
 STEPS = 24

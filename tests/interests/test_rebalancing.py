@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from interests.shifts import Bounds, settle
+from driftline.interests.rebalancing import Bounds, settle
 
 LINE = np.arange(12, dtype=np.float32)[:, None]
 """Twelve rows on a line; parts have their centres at 0, 5 and 10."""

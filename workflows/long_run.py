@@ -5,7 +5,7 @@ from typing import Any
 
 from temporalio import workflow
 
-from contracts import (
+from driftline.contracts import (
     Counting,
     CountsRef,
     CountTriples,
@@ -20,15 +20,15 @@ from contracts import (
     Source,
     Window,
 )
-from workflows import policies
-from workflows.attributes import STAGE
+from driftline.workflows import policies
+from driftline.workflows.attributes import STAGE
 
 with workflow.unsafe.imports_passed_through():
-    from activities.counts import CountsActivities
-    from activities.mapping import MappingActivities
+    from driftline.activities.counts import CountsActivities
+    from driftline.activities.mapping import MappingActivities
 
 
-class Stages:
+class LongRun:
     def enter(self, stage: str, **facts: Any) -> None:
         """Say where the run is: in the search attribute and the log."""
         workflow.upsert_search_attributes([STAGE.value_set(stage)])
