@@ -67,8 +67,10 @@ def copy_integers(conn: Connection, table: str, rows: pa.Table) -> None:
 def read_integers(conn: Connection, query: str, parameters: Sequence[object], schema: pa.Schema) -> pa.Table:
     """The way back: `query` (psycopg placeholders) yields the columns of `schema`, none of them null."""
     with cursor(conn) as cur, cur.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", parameters) as copy:
-        data = b"".join(copy)
-    rows = np.frombuffer(data[len(HEADER) : -len(TRAILER)], _layout(schema))
+        data = bytearray()
+        for row in copy:  # psycopg gives one buffer for each row: none of them is kept
+            data += row
+    rows = np.frombuffer(memoryview(data)[len(HEADER) : -len(TRAILER)], _layout(schema))
     columns = [rows[field.name].astype(field.type.to_pandas_dtype()) for field in schema]
     return pa.table(columns, schema=schema)
 
