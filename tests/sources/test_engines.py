@@ -272,7 +272,7 @@ class TestInADatabase:
 
     def test_a_missing_package_is_named_with_its_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "driftline.sources.spark", None)
-        with pytest.raises(ValueError, match=r"needs sources.spark: pip install 'driftline\[spark\]'"):
+        with pytest.raises(ValueError, match=r"needs driftline.sources.spark: pip install 'driftline\[spark\]'"):
             count_triples(SOURCE, *self.ASKED, engine="spark")
 
 
