@@ -1,5 +1,6 @@
 """Steps that measure mappings: on held-out days, against each other, and for the record of every table."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,6 +31,7 @@ from driftline.db import tables as db_tables
 from driftline.interests import metrics
 from driftline.interests.metrics.arms import FREQUENT, POPULAR, TABLE
 from driftline.interests.metrics.hits import Version
+from driftline.interests.triples import Ints
 from driftline.sources.sequences import read_sequences, read_shown
 
 
@@ -46,15 +48,17 @@ class MeasurementActivities:
         with self.resources.engine.connect() as connection:
             clusters = db_clusters.describe(connection, cluster_set).clusters
             arms = {arm.name: self._versions(connection, arm, clusters) for arm in request.arms}
+            support = self._support(connection, request.arms, clusters)
             steps = _Steps(connection, request.source, request.sequences, cluster_set)
         hits = metrics.hit_rates(
             steps.of(request.period),
-            steps.before(request.history),
+            steps.before(request.period.start),
             clusters,
             request.period.start,
             request.period.end,
             arms,
             request.differences,
+            support,
         )
         hits = replace(hits, missing=(*hits.missing, *request.missing))
         inputs = {
@@ -65,7 +69,6 @@ class MeasurementActivities:
             "arms": {arm.name: {"counts": arm.counts, "mappings": [m.hash for m in arm.mappings]} for arm in request.arms},
             "since": {arm.name: arm.since for arm in request.arms},
             "period": asdict(request.period),
-            "history": asdict(request.history),
             "every_days": request.every / timedelta(days=1),
             "retrieval": asdict(request.retrieval),
             "dedup": request.sequences.dedup,
@@ -132,7 +135,6 @@ class MeasurementActivities:
             previous = db_tables.before(connection, request.table)
             before = db_tables.answers(connection, previous) if previous else None
             counts = db_counts.read(connection, table.counts_version)
-            test_counts = db_counts.read(connection, request.test_counts)
             steps = _Steps(connection, request.source, request.sequences, table.cluster_set)
         baselines = {
             POPULAR: metrics.most_popular(counts, table.clusters),
@@ -142,20 +144,19 @@ class MeasurementActivities:
         arms = {name: [_version(test.start, found, table.clusters)] for name, found in {TABLE: mapping, **baselines}.items()}
         hits = metrics.hit_rates(
             steps.of(test),
-            steps.before(request.window),
+            steps.before(test.start),
             table.clusters,
             test.start,
             test.end,
             arms,
             [(TABLE, POPULAR), (TABLE, FREQUENT)],
+            metrics.support(counts, table.clusters),
         )
         quality = metrics.quality(
             table=table.version,
             kind=table.kind,
             nominal=table.nominal,
             mapping=mapping,
-            baselines=baselines,
-            test_counts=test_counts,
             n_clusters=table.clusters,
             hits=hits,
             compared_with=previous,
@@ -167,7 +168,6 @@ class MeasurementActivities:
             "counts": table.counts_version,
             "test_counts": request.test_counts,
             "test_window": asdict(test),
-            "history": asdict(request.window),
             "dedup": request.sequences.dedup,
             "predicate": request.source.positive,
         }
@@ -190,6 +190,11 @@ class MeasurementActivities:
         tables = (baseline(db_counts.read(connection, counts), clusters) for counts in arm.counts)
         return [_version(since, table, clusters) for since, table in zip(arm.since, tables, strict=True)]
 
+    def _support(self, connection: Connection, arms: Sequence[Arm], clusters: int) -> Ints | None:
+        """n(c1, c2, ·) of the first window that a counting arm knew, which is what RAG of day 1 was told."""
+        counted = next((arm.counts[0] for arm in arms if arm.counts), None)
+        return None if counted is None else metrics.support(db_counts.read(connection, counted), clusters)
+
     def _answers(self, mapping: MappingRef, clusters: int) -> np.ndarray[Any, np.dtype[np.int64]]:
         folder = self.resources.artifacts.find(mapping.uri, mapping.hash)
         return metrics.answers_of(pq.read_table(folder / "mapping.parquet"), clusters)
@@ -205,9 +210,9 @@ class _Steps:
     def of(self, window: Window) -> pa.Table:
         return read_sequences(self.source, self.sequences, window, self.assignment)
 
-    def before(self, window: Window) -> pa.Table:
-        """What its users have shown, without order."""
-        return read_shown(self.source, window, self.assignment)
+    def before(self, end: datetime) -> pa.Table:
+        """What its users have shown in all of the log before, without order."""
+        return read_shown(self.source, end, self.assignment)
 
 
 def _version(since: datetime, mapping: pa.Table, clusters: int) -> Version:

@@ -8,8 +8,9 @@ import typer
 
 from driftline.commands.context import Set, load, wait_for, warn_without_worker
 from driftline.commands.follow import follow
-from driftline.commands.output import DONE, FAILED, USAGE, Json, cell, console, errors, print_json
+from driftline.commands.output import DONE, FAILED, USAGE, Json, cell, console, errors, grid, percent, print_json
 from driftline.contracts import EvaluateInput, EvaluateOutcome
+from driftline.interests.metrics import HitRates
 from driftline.operations import measurements
 from driftline.operations.context import Context
 from driftline.operations.runs import RunFailed
@@ -128,8 +129,30 @@ def _evaluate(
     else:
         for ref in outcome.measurements:
             console.print(f"[green]measured:[/] {ref.kind}, measurement {ref.version}", *ref.missing, sep="\n  ", highlight=False)
+        for found in measurements.read(context, outcome):
+            if isinstance(found.result, HitRates):
+                _draw(found.result)
         console.print("`driftline report` shows what it means")
     return DONE
+
+
+def _draw(hits: HitRates) -> None:
+    """Every arm's hit rate, and its place on the frontier: the page has the intervals and the definitions."""
+    best = {name for line in hits.frontiers for name in line.arms}
+    rows = [
+        (
+            arm.name,
+            percent(arm.rate.value),
+            percent(arm.recall.value if arm.recall else None),
+            "" if arm.effective_clusters is None else f"{arm.effective_clusters:.1f}",
+            percent(arm.novel.value),
+            percent(arm.uptake.value if arm.uptake else None),
+            "unbeaten" if arm.name in best else "",
+        )
+        for arm in hits.arms
+    ]
+    chance = ("chance", percent(hits.chance), "", "", "", percent(hits.uptake_chance), "")
+    grid("", ("arm", "hit rate", "recall", "effective clusters", "new to the user", "uptake", "frontier"), [*rows, chance])
 
 
 def _days(text: str) -> timedelta:

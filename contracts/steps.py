@@ -220,7 +220,7 @@ class MeasureHits:
     period: Window
     """Held out: never trained on, and retrieved from only before the day that is measured."""
     history: Window
-    """Before the period: what its users have shown already."""
+    """Retrieved from when the period begins. What is new to a user is judged by all of the log before."""
     arms: tuple[Arm, ...]
     differences: tuple[tuple[str, str], ...]
     """Names of the arms to compare."""

@@ -21,6 +21,9 @@ from driftline.interests.metrics.staleness import Staleness
 
 FORMAT = 2
 
+NAMED = {"arms", "recalls"}
+COMPARED = {"differences", "recall_differences", "uptake_differences"}
+
 Result = Drift | Staleness | HitRates | Answers | Quality
 RESULTS: dict[MeasurementKind, type[Result]] = {
     "drift": Drift,
@@ -57,13 +60,16 @@ def load(kind: MeasurementKind, raw: dict[str, Any]) -> Any:
 
 
 def _rename(raw: dict[str, Any], rename: Callable[[str], str]) -> dict[str, Any]:
-    """The result with its arms named anew: arms, the two sides of each difference and, of a quality, recalls and hits."""
+    """The result with its arms named anew, wherever it names one."""
     renamed = dict(raw)
-    for field in ("arms", "recalls"):
-        if field in raw:
-            renamed[field] = [{**arm, "name": rename(arm["name"])} for arm in raw[field]]
-    if "differences" in raw:
-        renamed["differences"] = [{**d, "a": rename(d["a"]), "b": rename(d["b"])} for d in raw["differences"]]
+    for field in NAMED & raw.keys():
+        renamed[field] = [{**arm, "name": rename(arm["name"])} for arm in raw[field]]
+    for field in COMPARED & raw.keys():
+        renamed[field] = [{**d, "a": rename(d["a"]), "b": rename(d["b"])} for d in raw[field]]
+    if "frontiers" in raw:
+        renamed["frontiers"] = [{**line, "arms": [rename(arm) for arm in line["arms"]]} for line in raw["frontiers"]]
+    if "levels" in raw:
+        renamed["levels"] = [_rename(level, rename) for level in raw["levels"]]
     if "hits" in raw:
         renamed["hits"] = _rename(raw["hits"], rename)
     return renamed

@@ -1,16 +1,19 @@
-"""Sections 3, 4 and 6: what the LLM answers, told something and told nothing."""
+"""Sections 3, 5 and 7: what the LLM answers, told something and told nothing."""
 
 from driftline.interests.metrics.answers import Answers
 from driftline.interests.metrics.arms import NO_RAG
 from driftline.interests.metrics.estimates import Estimate
 from driftline.interests.metrics.hits import HitRates
+from driftline.interests.metrics.significance import detected
 from driftline.report import plots, row_plots
-from driftline.report.comparisons import PAPERS_CHOICE, difference
+from driftline.report.comparisons import PAPERS_CHOICE, difference, verdict
 from driftline.report.content import Content
 from driftline.report.definitions import ANSWER, ARM, HIT, RETRIEVAL, SEQUENCE
 from driftline.report.layout import Cell, Grid, Plot, Section, cell, known, plot, sources, unmeasured
 from driftline.report.plot_style import INK, SERIES
 from driftline.report.words import count, percent, points
+
+FILLED = "a filled point differs from 0 with all measured differences looked at together (Holm), of at least 10 users."
 
 
 def refresh(content: Content) -> Section:
@@ -40,10 +43,13 @@ def _refresh_plots(hits: HitRates) -> list[Plot]:
         "sequence is left, so that every curve falls, chance too: compare within a day."
     )
     made = [plot(plots.trajectory(hits), "trajectory", "Hit rate over the held-out days", daily, wide=True)]
-    pairs = [row_plots.Row(f"{d.a} − {d.b}", d.estimate) for d in hits.differences]
+    apart = detected([d.estimate for d in hits.differences])
+    pairs = [
+        row_plots.Row(f"{d.a} − {d.b}", d.estimate, detected=differs) for d, differs in zip(hits.differences, apart, strict=True)
+    ]
     if pairs:
         figure = row_plots.forest(pairs, "rate of the first − rate of the second, percentage points")
-        text = "Right of 0 the first is hit more often. 95 % intervals over users; a filled point leaves out 0, with at least 10."
+        text = f"Right of 0 the first is hit more often. 95 % intervals over users; {FILLED}"
         made.append(plot(figure, "differences", "Which mapping is hit more often?", text, wide=True))
     return made
 
@@ -140,12 +146,10 @@ def _retrieval_plots(hits: HitRates) -> list[Plot]:
     figure = row_plots.forest(rates, "hit rate", differences=False)
     made = [plot(figure, "retrieval-rates", "Hit rate of each retrieval", text, wide=True)]
     against = [(arm.name, difference(hits, arm.name, PAPERS_CHOICE)) for arm in hits.arms]
-    pairs = [row_plots.Row(name, e, _colour(name)) for name, e in against if e is not None]
+    told = {name: verdict(hits.differences, name, PAPERS_CHOICE) != "cannot be told apart from" for name, _ in against}
+    pairs = [row_plots.Row(name, e, _colour(name), detected=told[name]) for name, e in against if e is not None]
     if pairs:
-        text = (
-            "Right of 0 is hit more often than the paper's choice. A filled point: the 95 % interval leaves out 0, with at least "
-            "10 users."
-        )
+        text = f"Right of 0 is hit more often than the paper's choice. 95 % intervals over users; {FILLED}"
         figure = row_plots.forest(pairs, f"rate − rate of “{PAPERS_CHOICE}”, percentage points")
         made.append(plot(figure, "retrieval-differences", "Against the paper's choice", text, wide=True))
     return made

@@ -1,5 +1,6 @@
 """Sentences about who is hit more often: the LLM or counting, a renewed mapping or a fixed one, one retrieval or another."""
 
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from driftline.contracts import Retrieval
@@ -14,9 +15,11 @@ from driftline.interests.metrics.arms import (
     TABLE,
     retrieval_arm,
 )
-from driftline.interests.metrics.estimates import Estimate
+from driftline.interests.metrics.drift import MARGIN
+from driftline.interests.metrics.estimates import Difference, Estimate
 from driftline.interests.metrics.hits import HitRates
 from driftline.interests.metrics.quality import Quality
+from driftline.interests.metrics.significance import detected
 from driftline.report.content import Finding, Level
 from driftline.report.words import interval, lacking, listed, measured, percent, points
 
@@ -42,36 +45,49 @@ LEVELS: dict[Verdict, Level] = {"beats": "good", "does not beat": "bad", "cannot
 
 def difference(hits: HitRates | None, a: str, b: str) -> Estimate | None:
     """rate(a) − rate(b), whichever way round it was measured; None: it was not."""
-    for found in hits.differences if hits else ():
-        e = found.estimate
-        if (found.a, found.b) == (a, b):
-            return e
-        if (found.a, found.b) == (b, a):
-            return Estimate(_minus(e.value), _minus(e.high), _minus(e.low), e.n)
-    return None
+    return _found(hits.differences if hits else (), a, b)
 
 
-def verdict(difference: Estimate | None) -> Verdict:
-    """By whether the 95 % interval leaves out 0; what was not compared, or of too few users, cannot be told apart."""
-    if difference is None or difference.low is None or not difference.differs:
-        return "cannot be told apart from"
-    return "beats" if difference.low > 0 else "does not beat"
+def verdict(differences: Sequence[Difference], a: str, b: str) -> Verdict:
+    """Whether a − b differs from 0, all of these differences looked at together (Holm); what was not compared, or of too few
+    users, cannot be told apart."""
+    apart = detected([found.estimate for found in differences])
+    for found, differs in zip(differences, apart, strict=True):
+        if differs and {found.a, found.b} == {a, b}:
+            return "beats" if ((found.estimate.value or 0) > 0) == (found.a == a) else "does not beat"
+    return "cannot be told apart from"
+
+
+def little(found: Estimate | None, theirs: float | None) -> bool:
+    """Whether a difference is less than `MARGIN` of what it is measured against: detected or not, too little to matter."""
+    return found is not None and theirs is not None and abs(found.value or 0) < MARGIN * theirs
 
 
 def compared(hits: HitRates, a: str, b: str) -> Finding | None:
     """Which of two arms is hit more often; None where they were not compared."""
-    found = difference(hits, a, b)
+    rates = {arm.name: arm.rate.value for arm in hits.arms}
+    return _sentence(hits.differences, a, b, "hit rate", rates)
+
+
+def _sentence(
+    differences: Sequence[Difference], a: str, b: str, measure: str, values: Mapping[str, float | None], called: str = ""
+) -> Finding | None:
+    """`called`: a, if its name is not that of everywhere."""
+    found = _found(differences, a, b)
     if found is None:
         return None
-    ours, theirs = _capital(CALLED.get(a, f"“{a}”")), CALLED.get(b, f"“{b}”")
+    ours, theirs = _capital(called or name_of(a)), name_of(b)
     if found.value is None:
         return Finding("neutral", f"{ours} against {theirs}: {lacking(found.n)} users.")
-    said = verdict(found)
-    rates = {arm.name: arm.rate.value for arm in hits.arms}
-    hit_a, hit_b = rates.get(a), rates.get(b)
-    against = f"hit rate {percent(hit_a)} against {percent(hit_b)}, " if hit_a is not None and hit_b is not None else ""
+    said = verdict(differences, a, b)
+    value_a, value_b = values.get(a), values.get(b)
+    against = ""
+    if value_a is not None and value_b is not None:
+        against = f"{measure} {percent(value_a)} against {percent(value_b)}, "
     sure = interval(found, points) if found.low is None else f"95 % interval {interval(found, points)}; n = {found.n:,} users"
-    return Finding(LEVELS[said], f"{ours} {said} {theirs}{_worse(said)}: {against}{points(found.value)} ({sure}).")
+    small = little(found, value_b)
+    level = "neutral" if small and said == "beats" else LEVELS[said]
+    return Finding(level, f"{ours} {said} {theirs}{_by(said, small, measure)}: {against}{points(found.value)} ({sure}).")
 
 
 def counting(hits: HitRates) -> list[Finding]:
@@ -83,12 +99,24 @@ def counting(hits: HitRates) -> list[Finding]:
 
 
 def recalls(quality: Quality) -> list[Finding]:
-    """The table's test-set recall against both baselines. Unpaired: they differ where their intervals do not overlap."""
+    """The table's test-set recall against every baseline."""
     by_name = {found.name: found.recall for found in quality.recalls}
     ours = by_name.get(TABLE)
     if ours is None or ours.value is None:
         lack = lacking(quality.test_triples)
         return [Finding("neutral", f"Test-set recall of table {quality.table}: {lack} triples in its test window.")]
+    if not quality.hits.recall_differences:
+        return _unpaired(quality, by_name, ours)
+    values = {name: recall.value for name, recall in by_name.items()}
+    others = [name for name in COUNTING if name in by_name] + [name for name in by_name if name not in (*COUNTING, TABLE)]
+    called = f"table {quality.table}"
+    found = [_sentence(quality.hits.recall_differences, TABLE, b, "test-set recall", values, called) for b in others]
+    tail = f" Chance {percent(quality.chance)}, n = {quality.test_triples:,} triples."
+    return [Finding(said.level, said.text + tail) for said in found if said]
+
+
+def _unpaired(quality: Quality, by_name: Mapping[str, Estimate], ours: Estimate) -> list[Finding]:
+    """Of a table that an earlier release measured: they differ where their intervals do not overlap."""
     found = []
     for name in (FREQUENT, POPULAR):
         theirs = by_name.get(name)
@@ -96,7 +124,7 @@ def recalls(quality: Quality) -> list[Finding]:
             continue
         said = _apart(ours, theirs)
         text = (
-            f"Table {quality.table} {said} {CALLED[name]}{_worse(said)}: test-set recall {measured(ours, percent)} "
+            f"Table {quality.table} {said} {CALLED[name]}{_by(said)}: test-set recall {measured(ours, percent)} "
             f"against {measured(theirs, percent)}; chance {percent(quality.chance)}, n = {quality.test_triples:,} triples."
         )
         found.append(Finding(LEVELS[said], text))
@@ -116,7 +144,7 @@ def retrieving(hits: HitRates, alone: bool = True) -> list[Finding]:
     others = [name for d in hits.differences for name in (d.a, d.b) if PAPERS_CHOICE in (d.a, d.b) and name not in CALLED]
     sizes = {name: difference(hits, name, PAPERS_CHOICE) for name in others}
     known = {name: e for name, e in sizes.items() if e is not None and e.value is not None}
-    better = {name: e for name, e in known.items() if verdict(e) == "beats"}
+    better = {name: e for name, e in known.items() if verdict(hits.differences, name, PAPERS_CHOICE) == "beats"}
     found = [said for b in (NO_RAG, FREQUENT_FIXED) if alone and (said := compared(hits, PAPERS_CHOICE, b))]
     if better:
         gains = listed(f"“{name}” by {measured(e, points)}" for name, e in better.items())
@@ -135,8 +163,26 @@ def _apart(ours: Estimate, theirs: Estimate) -> Verdict:
     return "does not beat" if theirs.above(ours) else "cannot be told apart from"
 
 
-def _worse(said: Verdict) -> str:
-    return ", it is worse" if said == "does not beat" else ""
+def name_of(arm: str) -> str:
+    """As sentences call it."""
+    return CALLED.get(arm, f"“{arm}”")
+
+
+def _by(said: Verdict, small: bool = False, measure: str = "") -> str:
+    worse = ", it is worse" if said == "does not beat" else ""
+    if said == "cannot be told apart from" or not small:
+        return worse
+    return f"{worse or ', but'} by less than {100 * MARGIN:g} % of its {measure}"
+
+
+def _found(differences: Sequence[Difference], a: str, b: str) -> Estimate | None:
+    for found in differences:
+        e = found.estimate
+        if (found.a, found.b) == (a, b):
+            return e
+        if (found.a, found.b) == (b, a):
+            return Estimate(_minus(e.value), _minus(e.high), _minus(e.low), e.n)
+    return None
 
 
 def _minus(value: float | None) -> float | None:

@@ -2,14 +2,15 @@
 
 from driftline.interests.metrics.answers import Answers
 from driftline.interests.metrics.arms import FREQUENT_RENEWED, NO_RAG, RAG_FIXED, RAG_RENEWED
-from driftline.interests.metrics.drift import Drift
+from driftline.interests.metrics.drift import MARGIN, Drift
 from driftline.interests.metrics.estimates import ENOUGH
 from driftline.interests.metrics.hits import HitRates
 from driftline.interests.metrics.quality import Quality
 from driftline.interests.metrics.staleness import Staleness
-from driftline.report.comparisons import LEVELS, counting, difference, recalls, refreshing, retrieving, verdict
+from driftline.report.comparisons import LEVELS, Verdict, counting, difference, little, recalls, refreshing, retrieving, verdict
 from driftline.report.content import MIN_EXACT_MATCH_RATE, CostRow
 from driftline.report.content import Finding as Finding
+from driftline.report.exploring import exploring
 from driftline.report.sentences import answering, costing, exact, moving, spread, stale, stands_still
 from driftline.report.words import lacking, listed
 
@@ -40,6 +41,7 @@ def findings(
         found.append(Finding("neutral", "Whether the LLM beats counting is not measured: run `driftline evaluate refresh`."))
     found.insert(2, conclusion(refresh, drift))
     found += refreshing(refresh) if refresh else []
+    found += exploring(quality, refresh)
     found += moving(drift) if drift else []
     found += stale(staleness) if staleness else []
     found += answering(answers) if answers else []
@@ -57,11 +59,18 @@ def conclusion(refresh: HitRates | None, drift: Drift | None) -> Finding:
         run = "is not measured: run `driftline evaluate refresh`."
         lacks = f"cannot be said: {lacking(refresh.users)} users." if refresh else run
         return Finding("neutral", f"Whether the refresh pays {lacks}{still}")
-    pays, helps = verdict(over_fixed) == "beats", verdict(over_none) == "beats"
+
+    def against(arm: str) -> Verdict:
+        return verdict(refresh.differences if refresh else (), RAG_RENEWED, arm)
+
+    pays, helps = against(RAG_FIXED) == "beats", against(NO_RAG) == "beats"
     over_counting = difference(refresh, RAG_RENEWED, FREQUENT_RENEWED)
-    against_counting = verdict(over_counting)
+    against_counting = against(FREQUENT_RENEWED)
     earns = against_counting == "beats"
     but = "" if earns or not over_counting else " It does not beat a plain frequency table renewed as often, which needs no LLM."
+    if pays and helps and earns and refresh and _all_little(refresh):
+        text = "Renewing RAG beats RAG of day 1, no RAG and the plain frequency table beyond noise, but each by less than "
+        return Finding("neutral", f"{text}{100 * MARGIN:g} % of its hit rate: that may not pay for an LLM.")
     if pays and helps and earns:
         text = "This speaks for switching the refresh on: it beats RAG of day 1, no RAG, and the plain frequency table."
         return Finding("good", text)
@@ -74,6 +83,12 @@ def conclusion(refresh: HitRates | None, drift: Drift | None) -> Finding:
         text = "Nothing here speaks for repeating the refresh: RAG beats no RAG, but renewing it does not beat RAG of day 1."
         return Finding("bad", f"{text}{but}{still}")
     return Finding("bad", f"Nothing here speaks for switching the refresh on: it beats neither RAG of day 1 nor no RAG.{still}")
+
+
+def _all_little(refresh: HitRates) -> bool:
+    rates = {arm.name: arm.rate.value for arm in refresh.arms}
+    others = (RAG_FIXED, NO_RAG, FREQUENT_RENEWED)
+    return all(little(difference(refresh, RAG_RENEWED, other), rates.get(other)) for other in others)
 
 
 def _unmeasured(

@@ -28,8 +28,8 @@ def moving(content: Content) -> Section:
 def _curves(drift: Drift) -> list[Plot]:
     by = {"frequency": "By frequency: popularity and affinity together", "lift": "By lift: affinity alone"}
     text = (
-        "Bands and whiskers: 95 % intervals over pairs; a filled point leaves out 0, with at least 10 pairs. Both plots have "
-        "scales of one size."
+        "Bands and whiskers: 95 % intervals over pairs; a filled point differs from 0 with all lags looked at together (Holm), "
+        "of at least 10 pairs. Both plots have scales of one size."
     )
     figures = plots.lag_curves(drift.curves, drift.top_k)
     return [

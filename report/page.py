@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from driftline.report import answers_sections, interests_sections, tables_sections
+from driftline.report import answers_sections, frontier_sections, interests_sections, tables_sections
 from driftline.report.content import Content
 from driftline.report.layout import Section
 from driftline.report.plot_style import drawing
@@ -35,6 +35,7 @@ def made_of(content: Content) -> tuple[Section, ...]:
         interests_sections.moving(content),
         interests_sections.stale(content),
         answers_sections.refresh(content),
+        frontier_sections.frontier(content),
         answers_sections.answers(content),
         tables_sections.costs(content),
         answers_sections.retrieval(content),

@@ -12,6 +12,7 @@ from driftline.interests.metrics.arms import FREQUENT_FIXED, FREQUENT_RENEWED, N
 from driftline.interests.metrics.drift import Curve
 from driftline.interests.metrics.estimates import Estimate
 from driftline.interests.metrics.hits import HitRates
+from driftline.interests.metrics.significance import detected
 from driftline.interests.metrics.staleness import Staleness, StalePoint
 from driftline.report.plot_style import CHARACTER, INK, MARKERS, MUTED, PAPER, SERIES, Label, figure, label_ends, margins
 
@@ -74,8 +75,8 @@ def _lag_curve(curve: Curve, top_k: int, upper: tuple[float, float], lower: tupl
     below.set_title("drift = ceiling − across")
     below.set_ylim(lower)
     below.axhline(0, color=MUTED, lw=1)
-    for point in curve.lags:
-        _whisker(below, point.lag, point.drift, INK)
+    for point, filled in zip(curve.lags, detected([point.drift for point in curve.lags]), strict=True):
+        _whisker(below, point.lag, point.drift, INK, filled=filled)
     label_ends(below, [Label("no drift", 0, MUTED)])
     below.set_xlabel("lag, windows")
     below.set_xticks(lags)
@@ -216,13 +217,13 @@ def _lines(axes: Axes, series: Sequence[Series], labels: Sequence[Label] = ()) -
     label_ends(axes, ends)
 
 
-def _whisker(axes: Axes, x: float, e: Estimate, colour: str, marker: str = "o") -> None:
-    """A point with its interval; filled if the interval leaves out 0."""
+def _whisker(axes: Axes, x: float, e: Estimate, colour: str, marker: str = "o", filled: bool = True) -> None:
+    """A point with its interval."""
     if e.value is None:
         return
     if e.low is not None and e.high is not None:
         axes.vlines([x], [e.low], [e.high], color=colour, lw=1.6)
-    axes.plot([x], [e.value], color=colour, marker=marker, mfc=colour if e.differs else PAPER, mew=1.6, ls="")
+    axes.plot([x], [e.value], color=colour, marker=marker, mfc=colour if filled else PAPER, mew=1.6, ls="")
 
 
 def _limits(estimates: Sequence[Estimate], include: float | None = None) -> tuple[float, float]:

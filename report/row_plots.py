@@ -24,10 +24,12 @@ class Row:
     colour: str = INK
     tick: float | None = None
     """Where the paper was."""
+    detected: bool = True
+    """Of a difference: it is not 0, all that were measured beside it looked at together."""
 
 
 def forest(rows: Sequence[Row], title: str, differences: bool = True) -> Figure:
-    """A point and its 95 % interval in each row. Of differences, those whose interval leaves out 0 are filled."""
+    """A point and its 95 % interval in each row. Of differences, those detected are filled."""
     shown = points if differences else percent
     numbers = [_numbers(row.estimate, shown) for row in rows]
     drawn, axes = _frame([row.name for row in rows], numbers, title, unit="" if differences else " %")
@@ -37,9 +39,10 @@ def forest(rows: Sequence[Row], title: str, differences: bool = True) -> Figure:
         e = row.estimate
         if e.value is None:
             continue
-        filled = e.differs or not differences
         _interval(axes, place, e, row.colour)
-        axes.plot([100 * e.value], [place], color=row.colour, marker="o", ms=7, mfc=row.colour if filled else PAPER, mew=1.8)
+        axes.plot(
+            [100 * e.value], [place], color=row.colour, marker="o", ms=7, mfc=row.colour if row.detected else PAPER, mew=1.8
+        )
     ends = [100 * end for row in rows for end in (row.estimate.value, row.estimate.low, row.estimate.high) if end is not None]
     ends += [0.0] if differences else []
     if ends:

@@ -1,4 +1,4 @@
-"""Sections 5 and 7: what every table of the cluster set cost, and how good it is."""
+"""Sections 6 and 8: what every table of the cluster set cost, and how good it is."""
 
 from collections.abc import Callable
 
@@ -139,7 +139,7 @@ def _quality_plots(content: Content) -> list[Plot]:
             plots.over_time(recall, "share of triples", [chance]),
             "recall",
             "Test-set recall",
-            "The table and its three baselines, with 95 % intervals over pairs.",
+            "The table and its three baselines, with 95 % intervals over users.",
         ),
         plot(
             plots.over_time([effective], "clusters", [all_clusters], share=False),

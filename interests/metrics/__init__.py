@@ -7,9 +7,9 @@ Functions win over the modules of the same name: `metrics.recall` is the functio
 
 from driftline.interests.metrics.answers import Answers, compare_answers
 from driftline.interests.metrics.drift import Curve, Drift, Lag, Sampled, WindowFacts, drift
-from driftline.interests.metrics.estimates import Estimate, mean, ratio
-from driftline.interests.metrics.hits import ArmHits, Difference, HitRates, Version, hit_rates
-from driftline.interests.metrics.quality import Quality, Recall, changed, entropy, quality, recall_by_pair, top_share
+from driftline.interests.metrics.estimates import Difference, Estimate, mean, ratio
+from driftline.interests.metrics.hits import ArmHits, HitRates, Version, hit_rates
+from driftline.interests.metrics.quality import Quality, Recall, changed, quality, top_share
 from driftline.interests.metrics.recall import (
     Proportion,
     answers_of,
@@ -21,8 +21,10 @@ from driftline.interests.metrics.recall import (
     most_popular,
     recall,
 )
+from driftline.interests.metrics.spread import effective_clusters, entropy
 from driftline.interests.metrics.staleness import Staleness, StalePoint, staleness
 from driftline.interests.metrics.successors import RANKINGS, Ranking, Successors, top_successors
+from driftline.interests.metrics.support import support
 
 __all__ = [
     "RANKINGS",
@@ -50,6 +52,7 @@ __all__ = [
     "compare_answers",
     "coverage",
     "drift",
+    "effective_clusters",
     "entropy",
     "evaluate",
     "exact_match_rate",
@@ -60,8 +63,8 @@ __all__ = [
     "quality",
     "ratio",
     "recall",
-    "recall_by_pair",
     "staleness",
+    "support",
     "top_share",
     "top_successors",
 ]

@@ -32,8 +32,26 @@ def retrieval_arm(retrieval: Retrieval) -> str:
     return f"{retrieval.granularity}, {retrieval.similarity}, {length}"
 
 
+def sweep_arm(name: str, setting: float) -> str:
+    """One arm at one setting of its weight of popularity, e.g. `blend, β = 0.5`: its id is `blend_0.5`."""
+    return f"{name}, β = {setting:g}"
+
+
+def setting_of(label: str) -> float | None:
+    """β of an arm of a sweep."""
+    found = re.fullmatch(r".+, β = (-?[\d.]+)", label)
+    return float(found[1]) if found else None
+
+
+def sweep_of(label: str) -> str:
+    """The arm whose settings are swept; of any other arm, itself."""
+    return label.partition(", β = ")[0]
+
+
 def arm_id(label: str) -> str:
     """The id of an arm, e.g. `rag_renewed`, or `instance_frequency_1` of a retrieval. An arm without one keeps its label."""
+    if (setting := setting_of(label)) is not None:
+        return f"{arm_id(sweep_of(label))}_{setting:g}"
     found = re.fullmatch(r"(instance|global), (frequency|trend), (?:top )?(\d+)(?: triples)?", label)
     return "_".join(found.groups()) if found else _ids.get(label, label)
 
@@ -41,6 +59,8 @@ def arm_id(label: str) -> str:
 def arm_label(arm: str) -> str:
     """The label of an id: the way back from `arm_id`."""
     found = re.fullmatch(r"(instance|global)_(frequency|trend)_(\d+)", arm)
+    if not found and (swept := re.fullmatch(r"(.+)_(-?\d[\d.]*)", arm)):
+        return sweep_arm(arm_label(swept[1]), float(swept[2]))
     if not found:
         return _labels.get(arm, arm)
     granularity, similarity, length = found.groups()

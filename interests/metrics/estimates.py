@@ -44,6 +44,15 @@ class Estimate:
         return self.enough and other.enough and self.low is not None and other.high is not None and self.low > other.high
 
 
+@dataclass(frozen=True)
+class Difference:
+    """Of two arms in one measure, a − b, paired: both are asked about the same occurrences. The interval is over users."""
+
+    a: str
+    b: str
+    estimate: Estimate
+
+
 def ratio(numerator: ArrayLike, denominator: ArrayLike, *, seed: int = 0) -> Estimate:
     """Σ numerator / Σ denominator over independent units, with the percentile interval of a bootstrap over those units.
 

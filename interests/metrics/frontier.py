@@ -1,32 +1,27 @@
 """Exploration is not recall: popular answers are easy to hit. Which arms no other beats on both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-from driftline.interests.metrics.estimates import Estimate
+Axis = Literal["effective_clusters", "novel"]
+"""What recall is traded for: interests answered (2 ** entropy), or predictions that are new to the user."""
 
 
 @dataclass(frozen=True)
-class Point:
-    """One mapping, or the blend at one setting."""
+class Frontier:
+    """The arms that no other beats on both recall and this axis, by falling recall. Values count as measured, noise and all."""
 
-    arm: str
-    setting: float | None
-    """β of a blend: its weight of popularity; None for an arm without one."""
-    recall: Estimate
-    effective_clusters: float
-    """2 ** entropy of the answers over all pairs."""
-    uptake: Estimate | None = None
-    """Share of predictions that come true with an interest that is new to the user."""
-
-    def beaten_by(self, other: "Point") -> bool:
-        """Whether the other is at least as good on both, and better on one."""
-        ours = (self.recall.value or 0.0, self.effective_clusters)
-        theirs = (other.recall.value or 0.0, other.effective_clusters)
-        return theirs != ours and all(b >= a for a, b in zip(ours, theirs, strict=True))
+    against: Axis
+    arms: tuple[str, ...]
 
 
-def frontier(points: Sequence[Point]) -> tuple[Point, ...]:
-    """The points that no other beats on both recall and the effective number of interests answered, by falling recall."""
-    best = [point for point in points if not any(point.beaten_by(other) for other in points)]
-    return tuple(sorted(best, key=lambda point: (-(point.recall.value or 0.0), -point.effective_clusters)))
+def frontier(points: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
+    """The names of the points that no other beats on both coordinates, by the first, falling; equals stay together."""
+    best = [name for name, point in points.items() if not any(beats(other, point) for other in points.values())]
+    return tuple(sorted(best, key=lambda name: (-points[name][0], -points[name][1])))
+
+
+def beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Whether it is at least as good on both, and better on one."""
+    return one != other and all(a >= b for a, b in zip(one, other, strict=True))

@@ -1,4 +1,4 @@
-"""Hit rate: does what a mapping predicts come true later in the user's real sequence (design §3.9, paper §3.1, Figure 3a)?"""
+"""Hit rate, recall, uptake: does what a mapping predicts come true in the user's real sequence (design §3.9, paper §3.1)?"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,11 +7,15 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from driftline.contracts import BadInput
-from driftline.interests.metrics.estimates import Estimate, ratio
+from driftline.interests.metrics.estimates import Difference, Estimate, ratio
+from driftline.interests.metrics.frontier import Frontier, frontier
 from driftline.interests.metrics.occurrences import Occurrences, find, period, utc
 from driftline.interests.metrics.recall import chance
+from driftline.interests.metrics.spread import effective_clusters
+from driftline.interests.metrics.support import LEVELS, Level, Tally, by_support, level_of
 from driftline.interests.triples import Ints
 
 
@@ -37,15 +41,10 @@ class ArmHits:
     """Share of occurrences whose predicted cluster the user had not shown before, in the period or in the history before it."""
     uptake: Estimate | None = None
     """Share of occurrences whose predicted cluster is novel to the user and comes true: an interest that the user takes up."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """rate(a) − rate(b), paired: both are asked about the same occurrences. The interval is over users."""
-
-    a: str
-    b: str
-    estimate: Estimate
+    recall: Estimate | None = None
+    """Share of triples whose c_next was predicted (design §3.8); the interval is over users."""
+    effective_clusters: float | None = None
+    """2 ** entropy of its answers to all pairs, those of all versions together."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,13 @@ class HitRates:
     """`chance` by day. It falls towards the end of the period, where less of a sequence is left, and every hit rate with it."""
     uptake_chance: float | None = None
     """Uptake of a novel cluster drawn at random for each occurrence."""
+    triples: int = 0
+    """Occurrences whose next step makes them a triple: what recall is of."""
+    recall_differences: tuple[Difference, ...] = ()
+    uptake_differences: tuple[Difference, ...] = ()
+    frontiers: tuple[Frontier, ...] = ()
+    levels: tuple[Level, ...] = ()
+    """By how often a pair was seen in the window that the arms knew when the period began; empty where that was not given."""
 
 
 def hit_rates(
@@ -79,10 +85,13 @@ def hit_rates(
     end: datetime,
     arms: Mapping[str, Sequence[Version]],
     differences: Sequence[tuple[str, str]],
+    support: Ints | None = None,
 ) -> HitRates:
     """The share of predictions that come true, of one mapping or of several on the same occurrences.
 
         hit rate = Σ [the predicted cluster of (c1, c2) is in the rest]  /  occurrences
+        uptake   = Σ [it is in the rest, and new to the user]            /  occurrences
+        recall   = Σ [it is the next step]                               /  occurrences whose next step is not c1 again
 
     The sequences are those of the held-out period [start, end). An occurrence is two neighbouring steps (c1, c2) of one user's
     sequence; its day is the UTC day of c2. The rest is everything after c2 in the period. The prediction is that of the version
@@ -97,7 +106,8 @@ def hit_rates(
         steps: user: string; cluster: int32; ts: timestamp[us] in UTC, of the period, ordered by user and place in the sequence.
         history: the same columns, before `start`, in any order; only users of `steps` matter. None: nothing is known before.
         arms: by name, versions in any order. The newest whose `since` is not after c2 serves.
-        differences: (a, b) for rate(a) − rate(b).
+        differences: (a, b) for rate(a) − rate(b), and the same of recall and uptake.
+        support: n(c1, c2, ·) of the window that the arms knew when the period began, int64 [|C|·(|C|−1)] by the pair's number.
 
     Raises:
         BadInput: fewer than 3 clusters, `steps` or `history` is not as above, a version does not answer every pair, an arm has
@@ -111,22 +121,37 @@ def hit_rates(
     unit, unit_of = np.unique(asked.day * n_users + asked.user, return_inverse=True)
     of_unit = np.bincount(unit_of, minlength=len(unit))
     of_day = np.searchsorted(unit, np.arange(n_days + 1) * n_users)
+    level = level_of(np.zeros(n_clusters * (n_clusters - 1), np.int64) if support is None else support)
+    if len(level) != n_clusters * (n_clusters - 1):
+        raise BadInput(f"the support of {len(level)} pairs is not that of {n_clusters} clusters: count the same cluster set")
+    everything = Tally(_by_level(asked, level, slice(None)), _by_level(asked, level, asked.next >= 0))
+    triples = everything.nexts.sum(axis=0)
 
-    hits_of_user: dict[str, Ints] = {}
+    tallies: dict[str, Tally] = {}
+    uptake: dict[str, Ints] = {}
     measured = []
     for name, versions in arms.items():
-        hit, novel = asked.judge(_predicted(name, versions, asked, n_clusters))
-        hits = np.bincount(unit_of[hit], minlength=len(unit))
-        hits_of_user[name] = np.bincount(asked.user[hit], minlength=n_users)
+        judged = asked.judge(_predicted(name, versions, asked, n_clusters))
+        hits = np.bincount(unit_of[judged.hit], minlength=len(unit))
+        tallies[name] = Tally(_by_level(asked, level, judged.hit), _by_level(asked, level, judged.next))
+        uptake[name] = asked.by_user(judged.hit & judged.novel)
         measured.append(
             ArmHits(
                 name=name,
-                rate=ratio(hits_of_user[name], asked.of_user),
+                rate=ratio(tallies[name].hits.sum(axis=0), asked.of_user),
                 daily=tuple(ratio(hits[a:b], of_unit[a:b]) for a, b in pairwise(of_day)),
-                novel=ratio(np.bincount(asked.user[novel], minlength=n_users), asked.of_user),
-                uptake=ratio(np.bincount(asked.user[hit & novel], minlength=n_users), asked.of_user),
+                novel=ratio(asked.by_user(judged.novel), asked.of_user),
+                uptake=ratio(uptake[name], asked.of_user),
+                recall=ratio(tallies[name].nexts.sum(axis=0), triples),
+                effective_clusters=effective_clusters(np.concatenate([version.answers for version in versions]))
+                if n_users
+                else None,
             )
         )
+
+    def compared(sums: Mapping[str, Ints], out_of: Ints) -> tuple[Difference, ...]:
+        return tuple(Difference(a, b, ratio(sums[a] - sums[b], out_of)) for a, b in differences)
+
     n, users = len(asked.user), int(np.count_nonzero(asked.of_user))
     return HitRates(
         days=asked.days,
@@ -135,11 +160,32 @@ def hit_rates(
         last_pairs=asked.last_pairs,
         chance=float(asked.rest.mean()) * random if n else None,
         arms=tuple(measured),
-        differences=tuple(Difference(a, b, ratio(hits_of_user[a] - hits_of_user[b], asked.of_user)) for a, b in differences),
+        differences=compared({name: tally.hits.sum(axis=0) for name, tally in tallies.items()}, asked.of_user),
         missing=_missing(n, users, start, end),
         daily_chance=_daily_chance(asked, random),
         uptake_chance=float(asked.fresh.mean()) * random if n else None,
+        triples=int(triples.sum()),
+        recall_differences=compared({name: tally.nexts.sum(axis=0) for name, tally in tallies.items()}, triples),
+        uptake_differences=compared(uptake, asked.of_user),
+        frontiers=_frontiers(measured),
+        levels=() if support is None else by_support(level, everything, tallies, differences),
     )
+
+
+def _by_level(asked: Occurrences, level: Ints, there: NDArray[np.bool_] | slice) -> Ints:
+    """How many of these occurrences there are, by level of the pair and by user: int64 [levels, users]."""
+    users = len(asked.of_user)
+    found = np.bincount(level[asked.pair[there]] * users + asked.user[there], minlength=LEVELS * users)
+    return found.reshape(LEVELS, users)
+
+
+def _frontiers(arms: Sequence[ArmHits]) -> tuple[Frontier, ...]:
+    """Against the number of interests answered, and against novelty to the user."""
+    known = [arm for arm in arms if arm.recall and arm.recall.value is not None and arm.effective_clusters is not None]
+    recall = {arm.name: arm.recall.value or 0.0 for arm in known if arm.recall}
+    spread = {arm.name: (recall[arm.name], arm.effective_clusters or 0.0) for arm in known}
+    novel = {arm.name: (recall[arm.name], arm.novel.value or 0.0) for arm in known}
+    return (Frontier("effective_clusters", frontier(spread)), Frontier("novel", frontier(novel))) if known else ()
 
 
 def _daily_chance(asked: Occurrences, random: float) -> tuple[float | None, ...]:

@@ -14,6 +14,18 @@ from driftline.interests.triples import Ints
 
 
 @dataclass(frozen=True)
+class Judged:
+    """Of a prediction for each occurrence, bool [occurrences]."""
+
+    hit: NDArray[np.bool_]
+    """The rest has it."""
+    novel: NDArray[np.bool_]
+    """It is new to the user."""
+    next: NDArray[np.bool_]
+    """It is the very next step."""
+
+
+@dataclass(frozen=True)
 class Occurrences:
     """Neighbouring steps (c1, c2) of one user that something follows. A place is a row of the steps, a user a number from 0."""
 
@@ -34,6 +46,8 @@ class Occurrences:
     """Of c2, UTC."""
     day: Ints
     """Of c2, an index of `days`."""
+    next: Ints
+    """The cluster directly after c2, with which the three are a triple; −1 where it is c1 again."""
     rest: Ints
     """Distinct clusters of the rest other than c1 and c2."""
     fresh: Ints
@@ -45,14 +59,20 @@ class Occurrences:
     last: Ints
     """Of `shown`: the place at which the user last shows it; −1 if only in the history."""
 
-    def judge(self, predicted: Ints) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Of the prediction for each occurrence: whether the rest has it, and whether it is novel to the user."""
+    def judge(self, predicted: Ints) -> Judged:
+        """The prediction for each occurrence beside what the user really showed."""
         if not len(predicted):
-            return np.zeros(0, dtype=np.bool_), np.zeros(0, dtype=np.bool_)
+            nothing = np.zeros(0, dtype=np.bool_)
+            return Judged(nothing, nothing, nothing)
         wanted = self.user * self.n_clusters + predicted
         at = np.minimum(np.searchsorted(self.shown, wanted), len(self.shown) - 1)
         known = self.shown[at] == wanted
-        return known & (self.last[at] > self.place), ~known | (self.first[at] > self.place)
+        novel = ~known | (self.first[at] > self.place)
+        return Judged(known & (self.last[at] > self.place), novel, predicted == self.next)
+
+    def by_user(self, there: NDArray[np.bool_]) -> Ints:
+        """How many of these occurrences each user has, int64 [users]."""
+        return np.bincount(self.user[there], minlength=len(self.of_user))
 
 
 def find(steps: pa.Table, history: pa.Table | None, n_clusters: int, start: datetime, end: datetime) -> Occurrences:
@@ -107,6 +127,7 @@ def find(steps: pa.Table, history: pa.Table | None, n_clusters: int, start: date
         place=c2,
         time=time[c2],
         day=(time[c2].astype("datetime64[D]") - first_day).astype(np.int64),
+        next=np.where(cluster[c2 + 1] == cluster[c2 - 1], -1, cluster[c2 + 1]),
         rest=rest,
         fresh=fresh,
         shown=shown,

@@ -1,25 +1,22 @@
 """One mapping's quality beside its baselines, for the record of every table (design §3.7–§3.9, paper §2.2)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import entr
 
 from driftline.contracts import BadInput
-from driftline.interests import triples
-from driftline.interests.metrics.arms import TABLE
-from driftline.interests.metrics.estimates import Estimate, ratio
+from driftline.interests.metrics.estimates import Estimate
 from driftline.interests.metrics.hits import HitRates
 from driftline.interests.metrics.recall import answers_of, chance, coverage, exact_match_rate
+from driftline.interests.metrics.spread import entropy
 from driftline.interests.triples import Ints
 
 
 @dataclass(frozen=True)
 class Recall:
-    """Test-set recall of one mapping; the interval is over ordered pairs."""
+    """Test-set recall of one mapping; the interval is over users (stored before `HitRates.triples` was: over ordered pairs)."""
 
     name: str
     recall: Estimate
@@ -60,8 +57,6 @@ def quality(
     kind: str,
     nominal: datetime,
     mapping: pa.Table,
-    baselines: Mapping[str, pa.Table],
-    test_counts: pa.Table,
     n_clusters: int,
     hits: HitRates,
     compared_with: int | None = None,
@@ -72,9 +67,7 @@ def quality(
     Args:
         table, kind, nominal: which table this is.
         mapping: c1, c2, c_next: int32, exact: bool; complete.
-        baselines: by name, mappings (c1, c2, c_next: int32) that knew the same window: `most_popular` and `most_frequent`.
-        test_counts: c1, c2, c_next: int32, n: int64; of the test window.
-        hits: of the table and the same baselines on the test window.
+        hits: of the table and of baselines that knew the same window, on the test window.
         compared_with, before: version and mapping of the table before this one, of the same clusters; None where there is none.
 
     Raises:
@@ -82,17 +75,16 @@ def quality(
     """
     if (compared_with is None) != (before is None):
         raise BadInput("compared_with and before are about the same table: give both or none")
-    mappings = {TABLE: mapping, **baselines}
-    bits = entropy(mapping)
+    bits = entropy(mapping["c_next"].to_numpy())
     return Quality(
         table=table,
         kind=kind,
         nominal=nominal,
         clusters=n_clusters,
         exact_match_rate=exact_match_rate(mapping).value,
-        recalls=tuple(Recall(name, recall_by_pair(found, test_counts, n_clusters)) for name, found in mappings.items()),
+        recalls=tuple(Recall(arm.name, arm.recall) for arm in hits.arms if arm.recall),
         chance=chance(n_clusters),
-        test_triples=int(triples.read(test_counts, n_clusters).n.sum()),
+        test_triples=hits.triples,
         coverage=coverage(mapping),
         entropy=bits,
         effective_clusters=float(2**bits),
@@ -101,24 +93,6 @@ def quality(
         compared_with=compared_with,
         changed=None if before is None else changed(mapping, before, n_clusters),
     )
-
-
-def recall_by_pair(mapping: pa.Table, test_counts: pa.Table, n_clusters: int) -> Estimate:
-    """Test-set recall (design §3.8) with its interval over the ordered pairs that occur in the test window.
-
-    Raises:
-        BadInput: the mapping does not answer every pair.
-    """
-    test = triples.read(test_counts, n_clusters)
-    pair, pairs = test.pair(n_clusters), n_clusters * (n_clusters - 1)
-    hit = answers_of(mapping, n_clusters)[pair] == test.c_next
-    return ratio(np.bincount(pair, test.n * hit, pairs), np.bincount(pair, test.n, pairs))
-
-
-def entropy(mapping: pa.Table) -> float:
-    """Of the answers over all pairs, in bits: −Σ p(c) · log2 p(c), where p(c) is the share of pairs that are answered with c."""
-    share = _pairs_per_answer(mapping)
-    return float(entr(share / share.sum()).sum() / np.log(2))
 
 
 def top_share(mapping: pa.Table) -> float:

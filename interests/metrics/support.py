@@ -1,17 +1,35 @@
-"""Who predicts better where: recall by how often the pair was seen in the window that a mapping knew."""
+"""Who predicts better where: by how often the pair was seen in the window that the mappings knew."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from driftline.interests import triples
-from driftline.interests.metrics.estimates import Estimate, ratio
-from driftline.interests.metrics.recall import answers_of
+from driftline.interests.metrics.estimates import Difference, Estimate, ratio
+from driftline.interests.triples import Ints
 
 BOUNDS = (0, 5, 20)
 """The last occurrence of each level but the open one: 0, 1–5, 6–20, more than 20."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Occurrences by level of the pair and by user, int64 [levels, users]: those that an arm hits, and whose next step it has."""
+
+    hits: Ints
+    nexts: Ints
+
+
+@dataclass(frozen=True)
+class ArmAt:
+    """One arm at one level; intervals are over users."""
+
+    name: str
+    rate: Estimate
+    """Hit rate."""
+    recall: Estimate
 
 
 @dataclass(frozen=True)
@@ -21,43 +39,51 @@ class Level:
     low: int
     high: int | None
     pairs: int
-    """Ordered pairs of this support, whether or not the test window has them."""
-    triples: int
-    """Occurrences in the test window."""
-    recalls: dict[str, Estimate]
-    """By arm; intervals over the pairs that occur in the test window."""
+    """Ordered pairs of this support, whether or not the held-out period has them."""
+    occurrences: int
+    """In the held-out period."""
+    arms: tuple[ArmAt, ...]
+    differences: tuple[Difference, ...] = ()
+    """Of recall, paired."""
 
 
-def recall_by_support(
-    mappings: Mapping[str, pa.Table], counts: pa.Table, test_counts: pa.Table, n_clusters: int
-) -> tuple[Level, ...]:
-    """Test-set recall of each mapping (design §3.8) over pairs of similar support.
+LEVELS = len(BOUNDS) + 1
+
+
+def support(counts: pa.Table, n_clusters: int) -> Ints:
+    """n(c1, c2, ·), int64 [|C|·(|C|−1)] by the pair's number. `counts`: c1, c2, c_next: int32, n: int64."""
+    known = triples.read(counts, n_clusters)
+    return np.bincount(known.pair(n_clusters), known.n, n_clusters * (n_clusters - 1)).astype(np.int64)
+
+
+def level_of(support: Ints) -> Ints:
+    """The level of each pair, from 0, by n(c1, c2, ·)."""
+    return np.searchsorted(BOUNDS, support, side="left")
+
+
+def by_support(level: Ints, units: Tally, arms: Mapping[str, Tally], differences: Sequence[tuple[str, str]]) -> tuple[Level, ...]:
+    """Hit rate and recall of each arm over pairs of similar support.
 
     Args:
-        mappings: by arm, c1, c2, c_next: int32; complete.
-        counts: c1, c2, c_next: int32, n: int64; the window that the mappings knew.
-        test_counts: the same of the test window.
-
-    Raises:
-        ValueError: a mapping does not answer every pair.
+        level: of every ordered pair.
+        units: all occurrences, and those that are triples.
+        arms: of each arm those that it hits, and those whose next step it predicts.
+        differences: (a, b) for recall(a) − recall(b).
     """
-    pairs = n_clusters * (n_clusters - 1)
-    known, test = triples.read(counts, n_clusters), triples.read(test_counts, n_clusters)
-    level = np.searchsorted(BOUNDS, np.bincount(known.pair(n_clusters), known.n, pairs), side="left")
-    pair = test.pair(n_clusters)
-    of_pair = np.bincount(pair, test.n, pairs)
-    hits = {
-        arm: np.bincount(pair, test.n * (answers_of(mapping, n_clusters)[pair] == test.c_next), pairs)
-        for arm, mapping in mappings.items()
-    }
     lows, highs = (0, *(bound + 1 for bound in BOUNDS)), (*BOUNDS, None)
     return tuple(
         Level(
             low=low,
             high=high,
-            pairs=int((there := level == place).sum()),
-            triples=int(of_pair[there].sum()),
-            recalls={arm: ratio(hit[there], of_pair[there]) for arm, hit in hits.items()},
+            pairs=int((level == place).sum()),
+            occurrences=int(units.hits[place].sum()),
+            arms=tuple(
+                ArmAt(name, ratio(arm.hits[place], units.hits[place]), ratio(arm.nexts[place], units.nexts[place]))
+                for name, arm in arms.items()
+            ),
+            differences=tuple(
+                Difference(a, b, ratio(arms[a].nexts[place] - arms[b].nexts[place], units.nexts[place])) for a, b in differences
+            ),
         )
         for place, (low, high) in enumerate(zip(lows, highs, strict=True))
     )

@@ -11,6 +11,7 @@ from driftline.contracts import MeasurementKind, Retrieval
 from driftline.db import measurements, results, tables
 from driftline.interests.metrics import arms
 from tests.db import world
+from tests.report import examples
 
 STORED = sorted((Path(__file__).parent / "results").glob("format_*/*.json"))
 
@@ -97,6 +98,36 @@ class TestViews:
         hits = read(STORED[0].parents[1] / "format_1" / "quality.json")["hits"]
         assert {row.arm for row in found} == {"table", "popular", "frequent"}
         assert {row.chance for row in found} == {hits["chance"]}
+
+    def test_a_row_per_arm_of_a_frontier_and_per_support(self, conn: Connection) -> None:
+        """Of results that have one; those of before are read, and are in neither view."""
+        cluster_set = conn.execute(text("SELECT max(version) FROM cluster_set")).scalar_one()
+        hits = examples.hits({arms.RAG_RENEWED: 0.3, arms.POPULAR: 0.33, arms.sweep_arm("blend", 0.5): 0.35}, {})
+        made = measurements.add(conn, kind="refresh", cluster_set=cluster_set, inputs={}, result=hits, run=world.RUN)
+        assert measurements.get(conn, made.version).result == hits
+
+        rows = conn.execute(text("SELECT * FROM measured_frontier ORDER BY arm")).all()
+        assert {row.measurement for row in rows} == {made.version}
+        assert [row.arm for row in rows] == ["blend_0.5", "popular", "rag_renewed"]
+        by_label = {arms.arm_id(arm.name): arm for arm in hits.arms}
+        for row in rows:
+            arm = by_label[row.arm]
+            assert arm.recall
+            assert arm.uptake
+            assert (row.recall, row.recall_low, row.recall_high) == (arm.recall.value, arm.recall.low, arm.recall.high)
+            assert (row.effective_clusters, row.novel, row.uptake) == (arm.effective_clusters, arm.novel.value, arm.uptake.value)
+            assert (row.uptake_chance, row.triples) == (hits.uptake_chance, hits.triples)
+        unbeaten = [{arms.arm_id(arm) for arm in line.arms} for line in hits.frontiers]
+        assert [
+            {row.arm for row in rows if row.unbeaten_in_spread},
+            {row.arm for row in rows if row.unbeaten_in_novelty},
+        ] == unbeaten
+        assert unbeaten[0] != {row.arm for row in rows}
+
+        levels = conn.execute(text("SELECT * FROM measured_support WHERE arm = 'popular' ORDER BY seen_from")).all()
+        assert [(row.seen_from, row.seen_to) for row in levels] == [(0, 0), (1, 5), (6, 20), (21, None)]
+        own = [next(arm for arm in level.arms if arm.name == arms.POPULAR) for level in hits.levels]
+        assert [(row.recall, row.hit_rate_high) for row in levels] == [(arm.recall.value, arm.rate.high) for arm in own]
 
     def test_a_row_per_lag(self, conn: Connection) -> None:
         rows = conn.execute(text("SELECT * FROM measured_lag WHERE ranking = 'frequency' ORDER BY lag")).all()

@@ -1,7 +1,8 @@
 """Hit rates by hand, and against the definition written a second time in plain Python."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, timezone
+from random import Random
 
 import numpy as np
 import pyarrow as pa
@@ -193,6 +194,9 @@ class Tally:
     day: date
     hit: dict[str, bool]
     novel: dict[str, bool]
+    next: dict[str, bool]
+    triple: bool
+    pair: int
     chance: float
     fresh: float
 
@@ -216,9 +220,10 @@ def naive(steps: list[Step], history: list[Step], n_clusters: int, arms: dict[st
             shown = before | {cluster for cluster, _ in own[: i + 2]}
             hit = {name: cluster in rest for name, cluster in answer.items()}
             novel = {name: cluster not in shown for name, cluster in answer.items()}
-            tallies.append(
-                Tally(user, at.date(), hit, novel, len(rest - {c1, c2}) / (n_clusters - 2), len(rest - shown) / (n_clusters - 2))
-            )
+            following = own[i + 2][0]
+            right = {name: cluster == following for name, cluster in answer.items()}
+            chance, fresh = (len(rest - known) / (n_clusters - 2) for known in ({c1, c2}, shown))
+            tallies.append(Tally(user, at.date(), hit, novel, right, following != c1, number[c1, c2], chance, fresh))
     return tallies, last_pairs
 
 
@@ -270,7 +275,62 @@ def test_agrees_with_the_definition_in_python(drawn: tuple[int, list[Step], list
         for day, estimate in zip(found.days, arm.daily, strict=True):
             then = [t for t in tallies if t.day == day]
             assert estimate == over_users(then, [t.hit[arm.name] for t in then])
+    triples = [t for t in tallies if t.triple]
+    assert found.triples == len(triples)
+    for arm in found.arms:
+        assert arm.recall == over_users(triples, [t.next[arm.name] for t in triples])
     assert found.differences[0].estimate == over_users(tallies, [t.hit["a"] - t.hit["b"] for t in tallies])
+    (recalls,), (uptakes,) = found.recall_differences, found.uptake_differences
+    assert recalls.estimate == over_users(triples, [t.next["a"] - t.next["b"] for t in triples])
+    taken = [(t.hit["a"] and t.novel["a"]) - (t.hit["b"] and t.novel["b"]) for t in tallies]
+    assert uptakes.estimate == over_users(tallies, taken)
+
+
+@settings(deadline=None, max_examples=30)
+@given(logs(), st.randoms(use_true_random=False))
+def test_levels_of_support_are_the_definition_on_their_pairs(
+    drawn: tuple[int, list[Step], list[Step], dict[str, list[Version]]], random: Random
+) -> None:
+    n_clusters, steps, history, arms = drawn
+    support = np.array([random.choice([0, 1, 5, 6, 20, 21, 999]) for _ in range(n_clusters * (n_clusters - 1))])
+    found = hit_rates(table(steps), table(history), n_clusters, START, END, arms, [("a", "b")], support)
+    tallies, _ = naive(steps, history, n_clusters, arms)
+
+    assert [(level.low, level.high) for level in found.levels] == [(0, 0), (1, 5), (6, 20), (21, None)]
+    assert sum(level.pairs for level in found.levels) == len(support)
+    for level in found.levels:
+        there = [t for t in tallies if level.low <= support[t.pair] <= (1000 if level.high is None else level.high)]
+        triples = [t for t in there if t.triple]
+        assert level.occurrences == len(there)
+        for arm in level.arms:
+            assert arm.rate == over_users(there, [t.hit[arm.name] for t in there])
+            assert arm.recall == over_users(triples, [t.next[arm.name] for t in triples])
+        assert level.differences[0].estimate == over_users(triples, [t.next["a"] - t.next["b"] for t in triples])
+    assert replace(found, levels=()) == hit_rates(table(steps), table(history), n_clusters, START, END, arms, [("a", "b")])
+
+
+def test_the_spread_of_an_arm_is_that_of_all_its_versions_and_the_frontier_trades_it_for_recall() -> None:
+    """3 clusters leave one novel answer to each pair: 2 of 6 pairs each. 5 clusters: `narrow` is right and answers few."""
+    (only,) = hit_rates(table(HAND[:4]), None, 4, START, END, {"only": [Version(START, answering({}, 4))]}, []).arms
+    share = np.bincount(answering({}, 4)) / 12
+    assert only.effective_clusters == pytest.approx(2 ** -sum(p * np.log2(p) for p in share if p))
+
+    narrow = answering({(0, 1): 2, (1, 2): 3}, 5)
+    wide = np.array([next(c % 5 for c in range(a + b, a + b + 5) if c % 5 not in (a, b)) for a, b in zip(*pairs(5), strict=True)])
+    poor = answering({(0, 1): 4, (1, 2): 4}, 5)
+    arms = {name: [Version(START, found)] for name, found in {"narrow": narrow, "wide": wide, "poor": poor}.items()}
+    found = hit_rates(table(HAND), None, 5, START, END, arms, [])
+    by_name = {arm.name: arm for arm in found.arms}
+    assert (by_name["wide"].effective_clusters or 0) > (by_name["poor"].effective_clusters or 0)
+    (spread, _) = found.frontiers
+    assert spread.against == "effective_clusters"
+    assert "poor" not in spread.arms
+    assert set(spread.arms) >= {"wide"}
+
+
+def test_support_of_other_pairs_is_refused() -> None:
+    with pytest.raises(ValueError, match="support of 6 pairs is not that of 4 clusters"):
+        hit_rates(table([]), None, 4, START, END, {}, [], np.zeros(6, np.int64))
 
 
 @settings(deadline=None, max_examples=20)

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import log2
 
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from driftline.interests import metrics
-from driftline.interests.metrics import HitRates, Quality
+from driftline.interests.metrics import HitRates, Quality, Version
 from driftline.interests.metrics.arms import FREQUENT, POPULAR, TABLE
 from driftline.interests.triples import pairs
 from tests.interests.tables import Counts, counts_of, table
@@ -15,7 +15,25 @@ from tests.interests.test_metrics import mapping
 
 NOMINAL = datetime(2024, 3, 1, tzinfo=UTC)
 COUNTS = table({(0, 1, 3): 9, (1, 2, 0): 3})
-NO_HITS = HitRates((), 0, 0, 0, None, (), ())
+
+
+def hits(answering: pa.Table, test: pa.Table, n_clusters: int) -> HitRates:
+    """On a test window in which every occurrence of a triple is one user's whole sequence."""
+    rows = [triple for triple in test.to_pylist() for _ in range(triple["n"])]
+    steps = [
+        (f"{user:03}", row[name], NOMINAL.replace(tzinfo=None) + timedelta(hours=hour))
+        for user, row in enumerate(rows)
+        for hour, name in enumerate(("c1", "c2", "c_next"))
+    ]
+    user, cluster, ts = ([step[column] for step in steps] for column in range(3))
+    played = pa.table({"user": pa.array(user, pa.string()), "cluster": cluster, "ts": pa.array(ts, pa.timestamp("us"))})
+    mappings = {
+        TABLE: answering,
+        POPULAR: metrics.most_popular(COUNTS, n_clusters),
+        FREQUENT: metrics.most_frequent(COUNTS, n_clusters),
+    }
+    arms = {name: [Version(NOMINAL, metrics.answers_of(found, n_clusters))] for name, found in mappings.items()}
+    return metrics.hit_rates(played, None, n_clusters, NOMINAL, NOMINAL + timedelta(days=1), arms, [])
 
 
 def constant(n_clusters: int) -> pa.Table:
@@ -39,10 +57,8 @@ def measured(
         kind="rag",
         nominal=NOMINAL,
         mapping=answering,
-        baselines={POPULAR: metrics.most_popular(COUNTS, n_clusters), FREQUENT: metrics.most_frequent(COUNTS, n_clusters)},
-        test_counts=test,
         n_clusters=n_clusters,
-        hits=NO_HITS,
+        hits=hits(answering, test, n_clusters),
         compared_with=compared_with,
         before=before,
     )
@@ -55,12 +71,12 @@ def test_by_hand() -> None:
     test = table({(0, 1, 2): 1, (0, 1, 3): 3, (1, 2, 0): 4})
     found = measured(mapping({(0, 1): 2}, 4, exact=9), test, 4, 6, mapping({(0, 1): 3}, 4))
 
-    assert (found.table, found.kind, found.nominal, found.clusters, found.hits) == (7, "rag", NOMINAL, 4, NO_HITS)
+    assert (found.table, found.kind, found.nominal, found.clusters) == (7, "rag", NOMINAL, 4)
     assert (found.exact_match_rate, found.chance, found.test_triples, found.coverage) == (0.75, 0.5, 8, 3)
     assert [recall.name for recall in found.recalls] == [TABLE, POPULAR, FREQUENT]
     own, popular, frequent = (recall.recall for recall in found.recalls)
-    # Own: 1 of 4 of (0, 1) and 4 of 4 of (1, 2). Draws of two pairs range from (0, 1) twice to (1, 2) twice.
-    assert (own.value, own.low, own.high, own.n) == (5 / 8, 1 / 4, 1.0, 2)
+    # Own: 1 of 4 of (0, 1) and 4 of 4 of (1, 2), each of another user; in eighths, as the draws of eight users are.
+    assert (own.value, own.low, own.high, own.n) == (5 / 8, 2 / 8, 7 / 8, 8)
     assert popular.value == 3 / 8  # 3 for (0, 1) is right; 3 for (1, 2) is not
     assert frequent.value == 7 / 8
     assert found.entropy == pytest.approx(log2(6) / 6 + log2(3) / 3 + log2(2) / 2)
@@ -87,7 +103,7 @@ def test_one_answer_for_all_has_no_entropy() -> None:
     rows = mapping({}, 4).slice(6)  # of the pairs of 2 and 3 with the others
     same = rows.filter(pa.array([c == 0 for c in rows["c_next"].to_pylist()]))
 
-    assert str(metrics.entropy(same)) == "0.0"
+    assert str(metrics.entropy(same["c_next"].to_numpy())) == "0.0"
     assert metrics.top_share(same) == 1.0
 
 
@@ -110,7 +126,8 @@ def test_bad_input() -> None:
 @given(counts_of(5), counts_of(5))
 def test_recall_is_that_of_the_gates(counts: Counts, test: Counts) -> None:
     frequent = metrics.most_frequent(table(counts), 5)
-    found = metrics.recall_by_pair(frequent, table(test), 5)
+    (found, *_) = hits(frequent, table(test), 5).arms
 
-    assert found.value == (pytest.approx(metrics.recall(frequent, table(test), 5).value) if test else None)
-    assert found.n == len({(c1, c2) for c1, c2, _ in test})
+    assert found.recall is not None
+    assert found.recall.value == (pytest.approx(metrics.recall(frequent, table(test), 5).value) if test else None)
+    assert found.recall.n == sum(test.values())

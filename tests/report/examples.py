@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count, pairwise
 from math import exp, sin
-from typing import Any
+from typing import Any, get_args
 
 from driftline.contracts import Window
 from driftline.interests.metrics.answers import Answers
@@ -20,10 +20,12 @@ from driftline.interests.metrics.arms import (
 )
 from driftline.interests.metrics.drift import Curve, Drift, Lag, WindowFacts
 from driftline.interests.metrics.drift import drift as measure_drift
-from driftline.interests.metrics.estimates import Estimate
-from driftline.interests.metrics.hits import ArmHits, Difference, HitRates
+from driftline.interests.metrics.estimates import Difference, Estimate
+from driftline.interests.metrics.frontier import Axis, Frontier, frontier
+from driftline.interests.metrics.hits import ArmHits, HitRates
 from driftline.interests.metrics.quality import Quality, Recall
 from driftline.interests.metrics.staleness import Staleness, StalePoint
+from driftline.interests.metrics.support import ArmAt, Level
 from driftline.report.comparisons import PAPERS_CHOICE
 from driftline.report.content import Content, CostRow, Measured
 from driftline.report.findings import findings
@@ -96,10 +98,50 @@ def hits(rates: dict[str, float], differences: dict[tuple[str, str], Estimate], 
             NOTHING if day == 2 else about(rate + 0.02 * sin(2.1 * day) + 0.004 * sin(shift * (day + 1)), 0.04, 60 + day)
             for day in range(days)
         )
-        arms.append(ArmHits(name, about(rate, 0.011), daily, about(0.9 - rate - 0.01 * shift, 0.012)))
+        arms.append(_arm(name, rate, shift, daily))
     compared = tuple(Difference(a, b, e) for (a, b), e in differences.items())
     chance = tuple(None if day == 2 else 0.1731 + 0.005 * sin(day) for day in range(days))
-    return HitRates(dates, 812, 4871, 790, 0.1731, tuple(arms), compared, daily_chance=chance)
+    made = HitRates(dates, 812, 4871, 790, 0.1731, tuple(arms), compared, daily_chance=chance)
+    return replace(
+        made,
+        uptake_chance=0.009,
+        triples=4102,
+        uptake_differences=tuple(Difference(d.a, d.b, about(0.0004, 0.002)) for d in compared),
+        frontiers=tuple(Frontier(against, _best(arms, against)) for against in get_args(Axis)),
+        levels=tuple(_level(low, high, arms, compared) for low, high in ((0, 0), (1, 5), (6, 20), (21, None))),
+    )
+
+
+def _arm(name: str, rate: float, shift: int, daily: tuple[Estimate, ...]) -> ArmHits:
+    """Recall and spread by name; those of others by their place."""
+    recall, effective = {TABLE: (0.0351, 12.0), FREQUENT: (0.0588, 9.0), POPULAR: (0.0602, 2.0)}.get(
+        name, (0.03 + 0.0017 * shift, 3.0 + 1.3 * shift)
+    )
+    return ArmHits(
+        name,
+        about(rate, 0.011),
+        daily,
+        about(0.9 - rate - 0.01 * shift, 0.012),
+        about(0.012 + 0.001 * shift, 0.002),
+        about(recall, 0.0041),
+        effective,
+    )
+
+
+def _best(arms: list[ArmHits], against: Axis) -> tuple[str, ...]:
+    points = {}
+    for arm in arms:
+        assert arm.recall is not None
+        other = arm.effective_clusters if against == "effective_clusters" else arm.novel.value
+        points[arm.name] = (arm.recall.value or 0.0, other or 0.0)
+    return frontier(points)
+
+
+def _level(low: int, high: int | None, arms: list[ArmHits], compared: tuple[Difference, ...]) -> Level:
+    """Where a pair was never seen the first arm is best. The first that is compared loses where it was seen 1 to 5 times."""
+    at = tuple(ArmAt(arm.name, about(0.2 + 0.01 * n, 0.03), about(0.041 - 0.002 * n, 0.01)) for n, arm in enumerate(arms))
+    lost = tuple(Difference(d.a, d.b, about(-0.01, 0.02 - 0.018 * (low == 1 and n == 0))) for n, d in enumerate(compared))
+    return Level(low, high, 140 + low, 120 + 7 * low, at, lost)
 
 
 def refresh(over_counting: Estimate, over_fixed: Estimate, over_none: Estimate) -> HitRates:
@@ -277,9 +319,11 @@ def hollow() -> Content:
     def emptied(measured: object) -> dict[str, Any]:
         return {name: NOTHING for name, value in vars(measured).items() if isinstance(value, Estimate)}
 
-    arms = tuple(replace(arm, rate=NOTHING, novel=NOTHING, daily=tuple(NOTHING for _ in hits.days)) for arm in hits.arms)
+    empty_days = tuple(NOTHING for _ in hits.days)
+    arms = tuple(replace(arm, rate=NOTHING, novel=NOTHING, uptake=NOTHING, recall=NOTHING, daily=empty_days) for arm in hits.arms)
     differences = tuple(replace(d, estimate=NOTHING) for d in hits.differences)
     lacks: dict[str, Any] = {"chance": None, "daily_chance": (None,) * len(hits.days), "missing": ("n = 0 users",)}
+    lacks |= {"uptake_chance": None, "triples": 0, "frontiers": (), "levels": ()}
     nothing = replace(hits, arms=arms, differences=differences, users=0, occurrences=0, **lacks)
     return replace(
         made,
@@ -332,7 +376,7 @@ def one_point() -> Content:
     assert stale is not None
     assert hits is not None
     lone = Estimate(0.25, None, None, 1)
-    arm = replace(hits.arms[0], rate=lone, daily=(lone,), novel=lone)
+    arm = replace(hits.arms[0], rate=lone, daily=(lone,), novel=lone, uptake=lone, recall=lone)
     return replace(
         made,
         drift=replace(

@@ -5,18 +5,19 @@ from dataclasses import replace
 
 import pytest
 
-from driftline.interests.metrics.arms import FREQUENT_RENEWED, NO_RAG, POPULAR, RAG_FIXED, RAG_RENEWED
+from driftline.interests.metrics.arms import FREQUENT, FREQUENT_RENEWED, NO_RAG, POPULAR, RAG_FIXED, RAG_RENEWED, TABLE
 from driftline.interests.metrics.drift import Curve, Drift
-from driftline.interests.metrics.estimates import Estimate
+from driftline.interests.metrics.estimates import Difference, Estimate
 from driftline.interests.metrics.hits import HitRates
 from driftline.report.comparisons import difference, verdict
 from driftline.report.content import Content, Finding
+from driftline.report.exploring import exploring
 from driftline.report.findings import conclusion, findings
 from driftline.report.sentences import exact, moving, spread, stale, stands_still
 from tests.report import examples
 from tests.report.examples import NOTHING, about
 
-WORSE, SAME, BETTER = about(-0.0177, 0.0084), about(0.0021, 0.0049), about(0.0123, 0.0081)
+WORSE, SAME, BETTER = about(-0.0177, 0.0084), about(0.0021, 0.0049), about(0.0183, 0.0081)
 
 
 def text_of(found: tuple[Finding, ...] | list[Finding]) -> str:
@@ -70,6 +71,79 @@ def test_conclusion(over_counting: Estimate, over_fixed: Estimate, over_none: Es
 
     assert found.level == level
     assert said in found.text
+
+
+def test_several_differences_are_looked_at_together() -> None:
+    """p = 0.03: different from 0 alone, and not among ten."""
+    border = about(0.0217, 0.0196)
+    others = [Difference("c", f"d{place}", SAME) for place in range(9)]
+
+    assert verdict([Difference("a", "b", border)], "a", "b") == "beats"
+    assert verdict([Difference("a", "b", border)], "b", "a") == "does not beat"
+    assert verdict([Difference("a", "b", border), *others], "a", "b") == "cannot be told apart from"
+
+
+def test_a_difference_that_is_sure_and_small_says_both() -> None:
+    small = about(0.0083, 0.0031)
+    found = findings(refresh=examples.refresh(small, small, small))
+
+    assert found[0].level == "neutral"
+    assert "beats the plain frequency table renewed as often, but by less than 5 % of its hit rate: hit rate" in found[0].text
+    said = conclusion(examples.refresh(small, small, small), None)
+    assert said.level == "neutral"
+    assert said.text.endswith("but each by less than 5 % of its hit rate: that may not pay for an LLM.")
+    worse = findings(refresh=examples.refresh(about(-0.0083, 0.0031), SAME, SAME))[0]
+    assert worse.level == "bad"
+    assert "it is worse by less than 5 % of its hit rate" in worse.text
+
+
+def test_recalls_of_one_table_are_compared_user_by_user() -> None:
+    """Their intervals overlap by far; the paired difference does not hold 0."""
+    quality = examples.quality(step=0)
+    hits = replace(quality.hits, recall_differences=(Difference(TABLE, FREQUENT, about(-0.0194, 0.0021)),))
+    wide = tuple(replace(r, recall=about(r.recall.value or 0, 0.03)) for r in quality.recalls)
+    (found, *_) = findings(quality=replace(quality, recalls=wide, hits=hits))
+
+    assert found.level == "bad"
+    assert found.text == (
+        "Table 6 does not beat the plain frequency table (each pair's most frequent successor), it is worse: test-set recall "
+        "5.20 % against 7.14 %, −1.94 points (95 % interval −2.15 to −1.73 points; n = 812 users). "
+        "Chance 4.55 %, n = 10,731 triples."
+    )
+
+
+def test_what_exploring_costs() -> None:
+    frontier, uptake, support = exploring(examples.quality(), None)
+
+    assert frontier.level == "neutral"
+    assert frontier.text.startswith(
+        "In recall and in interests answered, no other mapping beats the most popular successor (6.02 %, effectively 2.0 of 24), "
+        "the plain frequency table (5.88 %, effectively 9.0 of 24) and this table (3.51 %, effectively 12.0 of 24) "
+        "on the test window of table 6"
+    )
+    assert uptake.text.startswith("Uptake on the test window of table 6")
+    assert "1.30 % (95 % interval 1.10 to 1.50 %) of this table" in uptake.text
+    assert uptake.text.endswith("chance 0.90 %. No two compared can be told apart.")
+    assert "never (120 occurrences) this table with 4.10 %" in support.text
+    assert support.text.endswith(
+        "Beyond noise: this table does not beat the most popular successor where pairs were seen 1–5 times."
+    )
+
+
+def test_a_table_that_others_beat_on_both_is_bad() -> None:
+    quality = examples.quality()
+    beaten = tuple(replace(line, arms=(POPULAR,)) for line in quality.hits.frontiers)
+    found = exploring(replace(quality, hits=replace(quality.hits, frontiers=beaten)), None)[0]
+
+    assert found.level == "bad"
+    assert "in recall and novelty to the user the same. Beaten in both: this table." in found.text
+
+
+def test_of_a_table_of_an_earlier_release_exploring_is_not_said() -> None:
+    quality = examples.quality()
+    before = replace(quality, hits=replace(quality.hits, frontiers=(), levels=()))
+    assert exploring(before, None) == []
+    assert exploring(before, replace(examples.quality().hits, levels=()))[0].text.endswith("Values as measured, noise and all.")
 
 
 def test_conclusion_adds_that_nothing_moves() -> None:
@@ -137,7 +211,7 @@ def test_one_user_gives_no_interval_and_no_verdict() -> None:
 def test_difference_the_other_way_round() -> None:
     hits: HitRates = examples.refresh(WORSE, SAME, BETTER)
 
-    assert difference(hits, NO_RAG, RAG_RENEWED) == Estimate(-0.0123, -0.0123 - 0.0081, -0.0123 + 0.0081, 812)
+    assert difference(hits, NO_RAG, RAG_RENEWED) == Estimate(-0.0183, -0.0183 - 0.0081, -0.0183 + 0.0081, 812)
     assert difference(hits, POPULAR, RAG_FIXED) is None
     assert difference(None, RAG_RENEWED, FREQUENT_RENEWED) is None
 
@@ -216,8 +290,8 @@ def test_few_users_decide_nothing(users: int) -> None:
     few = replace(BETTER, n=users)
     refresh = replace(examples.refresh(few, few, few), users=users)
 
-    assert verdict(few) == "cannot be told apart from"
-    assert verdict(replace(BETTER, n=10)) == "beats"
+    assert verdict([Difference("a", "b", few)], "a", "b") == "cannot be told apart from"
+    assert verdict([Difference("a", "b", replace(BETTER, n=10))], "a", "b") == "beats"
     assert conclusion(refresh, None) == Finding(
         "neutral", f"Whether the refresh pays cannot be said: not enough data: n = {users} users."
     )
@@ -298,7 +372,7 @@ def test_better_retrievals_are_named() -> None:
     better = replace(hits, differences=(replace(hits.differences[1], estimate=BETTER), *hits.differences[2:]))
 
     said = text_of(findings(retrieval=better))
-    assert "is not the best here. Hit more often: “instance, frequency, top 3” by +1.23 points (95 % interval +0.42 to" in said
+    assert "is not the best here. Hit more often: “instance, frequency, top 3” by +1.83 points (95 % interval +1.02 to" in said
     assert "Of 5 other retrievals none beats the paper's (instance, frequency, top 1)" in text_of(findings(retrieval=hits))
 
 

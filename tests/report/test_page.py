@@ -9,7 +9,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from driftline.interests.metrics.arms import sweep_arm
 from driftline.interests.metrics.estimates import Estimate
+from driftline.interests.metrics.frontier import Frontier
 from driftline.report import definitions
 from driftline.report.content import Content, Finding, Measured
 from driftline.report.page import render
@@ -82,6 +84,7 @@ TITLES = (
     "How fast do interests move?",
     "Do retrieved facts go stale?",
     "What does refreshing buy?",
+    "What does exploring cost in hits?",
     "How much does RAG change the answers?",
     "What did it cost, and how quickly did it act?",
     "Which retrieval is best here?",
@@ -112,6 +115,11 @@ def test_every_number_is_in_a_table(full: str) -> None:
     arms = made.refresh.arms
     assert shown([e for arm in arms for e in (arm.rate, arm.novel, *arm.daily)], percent) <= cells
     assert {f"{day:%Y-%m-%d}" for day in made.refresh.days} | {percent(made.refresh.chance or 0)} <= cells
+    for hits in (made.refresh, made.qualities[-1].hits):
+        assert shown([e for arm in hits.arms for e in (arm.recall, arm.uptake, arm.novel) if e], percent) <= cells
+        assert {f"{arm.effective_clusters:.1f}" for arm in hits.arms} <= cells
+        assert shown([e for level in hits.levels for arm in level.arms for e in (arm.recall, arm.rate)], percent) <= cells
+        assert {percent(hits.uptake_chance or 0)} | {count(level.occurrences) for level in hits.levels} <= cells
     differences = (*made.refresh.differences, *made.retrieval.differences)
     assert shown([d.estimate for d in differences], points) <= cells
     assert shown([arm.rate for arm in made.retrieval.arms], percent) <= cells
@@ -125,6 +133,24 @@ def test_every_number_is_in_a_table(full: str) -> None:
         tokens = {count(n) for n in (row.tokens_trained, row.tokens_forwarded, row.asked, row.reused, row.rows) if n is not None}
         seconds = (row.train_cpu_seconds, row.train_wall_seconds, row.generate_cpu_seconds, row.generate_wall_seconds)
         assert tokens | {duration(s) for s in seconds if s is not None} <= cells
+
+
+def test_settings_of_one_arm_are_joined_and_the_unbeaten_are_named() -> None:
+    made = examples.full()
+    assert made.refresh is not None
+    swept = tuple(
+        replace(arm, name=sweep_arm("blend", beta), effective_clusters=4.0 + beta)
+        for beta, arm in zip((1.0, 0.0, 0.5), made.refresh.arms, strict=False)
+    )
+    lines = (Frontier("effective_clusters", (swept[0].name,)), Frontier("novel", (swept[0].name, swept[1].name)))
+    page = render(
+        replace(made, qualities=(), refresh=replace(made.refresh, arms=swept, differences=(), frontiers=lines, levels=()))
+    )
+    read = Reader(page)
+
+    assert {"blend, β = 0", "blend, β = 0.5", "blend, β = 1"} <= read.cells
+    assert {"spread, novelty", "novelty", "beaten"} <= read.cells
+    assert "By support of the pair" not in read.words
 
 
 def test_every_definition_is_on_the_page(full: str) -> None:
@@ -205,5 +231,5 @@ def test_the_same_content_gives_the_same_bytes(full: str) -> None:
 
 def test_pictures_are_named_for_those_who_cannot_see_them(full: str) -> None:
     pictures = re.findall(r"<svg [^>]*>", full)
-    assert len(pictures) == 14
+    assert len(pictures) == 16
     assert all('role="img" aria-label="' in picture for picture in pictures)

@@ -48,11 +48,14 @@ def test_users_one_after_the_other_and_typed(tmp_path: Path) -> None:
     assert steps(table) == [("u", 0, 0), ("u", 1, 30), ("v", 3, 0), ("v", 2, 10), ("w", 0, 0)]
 
 
+LONG_AGO = Event("v", "d", -1_000_000)
+
+
 def test_what_was_shown_has_each_cluster_of_a_user_once_at_its_last_time(tmp_path: Path) -> None:
-    source = write_log(tmp_path / "events.parquet", [*visits("u", "abab"), *visits("v", "c"), Event("u", "d", 1440)])
-    shown = read_shown(source, DAY, assignment(LETTERS))
+    source = write_log(tmp_path / "events.parquet", [*visits("u", "abab"), *visits("v", "c"), Event("u", "d", 1440), LONG_AGO])
+    shown = read_shown(source, DAY.end, assignment(LETTERS))
     assert shown.schema == STEPS
-    assert sorted(steps(shown)) == [("u", 0, 20), ("u", 1, 30), ("v", 2, 0)]
+    assert sorted(steps(shown)) == [("u", 0, 20), ("u", 1, 30), ("v", 2, 0), ("v", 3, -1_000_000)]
 
 
 def test_window_is_half_open_and_in_any_zone(tmp_path: Path) -> None:
