@@ -7,6 +7,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter
@@ -88,7 +89,7 @@ def _family(request: GenerateMapping, prompts: Path, own: Computed) -> str:
     labels = pq.read_table(prompts / "labels.parquet", columns=["cluster", "description"]).sort_by("cluster")
     asked = _request.dump_python(request, mode="json")
     model = [request.model.base_model, request.model.adapter_hash]
-    decides = [*model, asked["generation"] | asdict(own), asked["sampling"], labels["description"].to_pylist()]
+    decides = [*model, request.generation.decides() | asdict(own), asked["sampling"], labels["description"].to_pylist()]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
@@ -98,7 +99,17 @@ def _newest(artifacts: Artifacts, siblings: Path) -> tuple[str, ...]:
 
 
 def _ref(folder: Path) -> MappingRef:
-    exact = pq.read_table(folder / "mapping.parquet", columns=["exact"])["exact"]
+    mapping = pq.read_table(folder / "mapping.parquet", columns=["c_next", "exact"])
+    exact = mapping["exact"]
     spent = folder / "cost.json"
     cost = _cost.validate_json(spent.read_bytes()) if spent.exists() else None
-    return MappingRef(folder.as_uri(), hash_folder(folder), len(exact), pc.sum(exact).as_py() or 0, cost, computed.read(folder))
+    n, own = pc.sum(exact).as_py() or 0, computed.read(folder)
+    return MappingRef(folder.as_uri(), hash_folder(folder), len(exact), n, cost, own, _likeliest(folder, mapping))
+
+
+def _likeliest(folder: Path, mapping: pa.Table) -> int | None:
+    """Pairs whose greedy answer is also the likeliest one; None without scores."""
+    if not (folder / "scores.parquet").exists():
+        return None
+    best = pc.list_element(pq.read_table(folder / "scores.parquet", columns=["answer"])["answer"], 0)
+    return pc.sum(pc.equal(best, mapping["c_next"])).as_py() or 0

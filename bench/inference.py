@@ -56,7 +56,7 @@ CASES = (
     Case("RAG", Retrieval(), 2, 64),
     Case("100 triples", Retrieval(granularity="global"), 1, 4),
 )
-OURS, EARLY, UNCHECKED, STAGES = "trie", "trie-early", "trie-unchecked", "stages"
+OURS, EARLY, UNCHECKED, STAGES, SCORED = "trie", "trie-early", "trie-unchecked", "stages", "scored"
 GENERATE, FREE, CHOICE, VLLM = "generate", "generate-free", "choice", "vllm"
 VLLM_PYTHON = Path(".venv-vllm/bin/python")
 WORDS = """
@@ -110,7 +110,7 @@ def _spend_all(folder: str, rounds: int) -> dict[str, Spent]:
     """Ours and ours unchecked take the best of `rounds`; all others take one, because they take minutes."""
     spent: dict[str, list[Spent]] = {}
     for number in range(rounds):
-        for engine in (OURS, UNCHECKED, *((EARLY, STAGES, GENERATE, FREE) if number == 0 else ())):
+        for engine in (OURS, UNCHECKED, *((EARLY, STAGES, SCORED, GENERATE, FREE) if number == 0 else ())):
             spent.setdefault(engine, []).append(spend("bench.inference_engines", engine, folder))
         if number == 0 and VLLM_PYTHON.exists():
             for engine in (CHOICE, VLLM):
@@ -156,6 +156,8 @@ def _rows(case: Case, spent: dict[str, Spent]) -> list[Row]:
             "≤ 1.6",
             same(EARLY),
         ),
+        compare("CPU-s, with the scores of 16 answers", spent[SCORED].cpu, ours.cpu, "greedy alone", "≤ 3", same(SCORED)),
+        compare("tokens fed, with the scores of 16 answers", answers[SCORED]["tokens"], tokens, "greedy alone"),
         compare("tokens fed", tokens, answers[GENERATE]["tokens"], "whole prompts and answers", "≤ 0.2"),
         compare("tokens fed", tokens, answers[GENERATE]["distinct"], "distinct beginnings, which nothing can avoid"),
         row(

@@ -18,6 +18,8 @@ from driftline.engines.tokens import Segments
 from driftline.engines.trie import Trie
 from driftline.engines.trie_engine import Row, TrieEngine
 
+SCORES = 16
+"""Log-probabilities that are kept of each pair."""
 BATCH_TOKENS = 1 << 14
 """Of `generate`: it copies a long prompt to every row."""
 
@@ -50,7 +52,8 @@ def main() -> None:
     elif engine == "generate-free":
         work = Generate(model.eval(), tokenizer, labels, constrained=False)
     else:
-        made = ENGINES.get(engine, Thorough)(model, tokenizer, prompts[0]["shared"], labels, BATCH)
+        kept = SCORES if engine == "scored" else 0
+        made = ENGINES.get(engine, Thorough)(model, tokenizer, prompts[0]["shared"], labels, BATCH, scores=kept)
         work = Stages(made) if engine == "stages" else Ours(made)
     work(prompts[:WARM_UP])
     report(lambda: work(prompts), json.dumps)

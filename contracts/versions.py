@@ -124,6 +124,8 @@ class MappingRef:
     cost: Cost | None = None
     computed: Computed | None = None
     """None: not on record, of a mapping made before it was kept."""
+    likeliest: int | None = None
+    """Pairs whose greedy answer is also the one of the highest log-probability; None: no scores were kept."""
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def add(conn: Connection, request: StoreTable, mapping: pa.Table) -> TableRef:
     """
     about = (request.kind, request.nominal, request.model, request.counts, request.prompts.hash)
     computed = asdict(request.mapping.computed) if request.mapping.computed else None
-    decoding = asdict(request.generation) | (computed or {})
+    decoding = request.generation.decides() | (computed or {})
     key = content_key(*about, decoding, asdict(request.retrieval) if request.retrieval else None)
     lock(conn, f"transition_table:{key}")
     found = conn.execute(select(transition_table).where(transition_table.c.key == key)).one_or_none()
@@ -135,7 +135,7 @@ def add(conn: Connection, request: StoreTable, mapping: pa.Table) -> TableRef:
         "prompts_hash": request.prompts.hash,
         "unseen": request.prompts.unseen,
         "mapping_hash": request.mapping.hash,
-        "generation": asdict(request.generation),
+        "generation": request.generation.decides(),
         "retrieval": asdict(request.retrieval) if request.retrieval else None,
         "rows": mapping.num_rows,
         "exact": pc.sum(mapping["exact"]).as_py() or 0,

@@ -16,6 +16,18 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Scores:
+    """What the LLM says of the novel clusters of one pair (`engines.scores`), likeliest first."""
+
+    answer: tuple[int, ...]
+    """Clusters."""
+    log_p: tuple[float, ...]
+    """Log-probabilities of their descriptions."""
+    log_rest: float
+    """Of all that get none, at most; −inf where every novel cluster has one."""
+
+
+@dataclass(frozen=True)
 class Answer:
     """The novel cluster for one pair."""
 
@@ -25,6 +37,8 @@ class Answer:
     """None: decoding freely writes exactly this description (design §3.7). Else the text it writes, up to and including the
     first token that leaves the constrained answer: evidence for the engineer. Free decoding is greedy even where the answer is
     drawn at random (`Sampling`), so the share of exact answers says nothing about the model then."""
+    scores: Scores | None = None
+    """None: none were asked for."""
 
     @property
     def exact(self) -> bool:

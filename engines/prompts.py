@@ -71,26 +71,36 @@ def read_prompts(folder: Path) -> Prompts:
     return Prompts([completion(text) for text in labels], shared[0], table.drop("shared").append_column("prompt", identities))
 
 
-def known_answers(folders: Sequence[Path], prompts: Prompts) -> pa.Table:
+def known_answers(folders: Sequence[Path], prompts: Prompts, names: Sequence[str] = ANSWER) -> pa.Table:
     """The answers that mappings of the same model, labels and decoding have for these very prompts.
 
     Args:
         folders: of the mappings; the first that has an answer gives it.
+        names: c_next first, then what else belongs to an answer.
 
     Returns:
-        c_next: int32, null where there is no answer; exact: bool; free: string. Row by row `prompts.pairs`.
+        `names`, all null where there is no answer. Row by row `prompts.pairs`.
     """
     prompt = prompts.pairs["prompt"].combine_chunks()
-    c_next, exact, free = (pa.nulls(len(prompt), kind) for kind in (pa.int32(), pa.bool_(), pa.string()))
+    known: dict[str, pa.Array] = {name: pa.nulls(len(prompt)) for name in names}
     for folder in folders:
-        theirs = pq.read_table(folder / "mapping.parquet").combine_chunks()
+        theirs = _answers(folder)
         if not all(theirs[name].equals(prompts.pairs[name]) for name in ("c1", "c2")):
             raise BadInput(f"{folder} maps other pairs than these prompts ask: it is of another cluster set")
-        take = pc.and_(pc.equal(theirs["prompt"], prompt), pc.is_null(c_next))
-        c_next, exact, free = (
-            pc.if_else(take, theirs[name], ours) for name, ours in zip(ANSWER, (c_next, exact, free), strict=True)
-        )
-    return pa.table([c_next, exact, free], names=ANSWER)
+        if not set(names) <= set(theirs.column_names):  # made without scores
+            continue
+        take = pc.and_(pc.equal(theirs["prompt"], prompt), pc.is_null(known[names[0]]))
+        known = {name: pc.if_else(take, theirs[name], ours.cast(theirs[name].type)) for name, ours in known.items()}
+    return pa.table(known)
+
+
+def _answers(folder: Path) -> pa.Table:
+    """A mapping, and its scores where it has some."""
+    found = pq.read_table(folder / "mapping.parquet")
+    if (folder / "scores.parquet").exists():
+        for column in (scores := pq.read_table(folder / "scores.parquet")).column_names:
+            found = found.append_column(column, scores[column])
+    return found.combine_chunks()
 
 
 def longest(prompts: Prompts, segments: Segments) -> int:

@@ -87,9 +87,31 @@ class Rows:
             found.append(busy[:, :, : step.hidden.shape[-1]])
         return found[0], found[1]
 
+    def fork(self, slots: Sequence[int], places: int, room: int) -> "Rows":
+        """New rows that begin with the first `places` of some of these."""
+        rows = Rows(self.prefix, len(slots), room)
+        for layer, both in self.layers.items():
+            rows.layers[layer] = (self._begun(both[0], slots, places, room), self._begun(both[1], slots, places, room))
+        return rows
+
+    def _begun(self, kept: torch.Tensor, slots: Sequence[int], places: int, room: int) -> torch.Tensor:
+        begun = kept.new_zeros(len(slots), kept.shape[1], room, kept.shape[3])
+        begun[:, :, :places] = kept[list(slots), :, :places]
+        return begun
+
     def _empty(self, new: torch.Tensor) -> torch.Tensor:
         heads, _, size = new.shape
         return new.new_zeros(self.count, heads, self.room, size)
+
+
+@dataclass(frozen=True)
+class Fed:
+    """A token of a row that branches. `place`: where the row keeps it; `position`: how many of its row come before it."""
+
+    row: int
+    token: int
+    place: int
+    position: int
 
 
 class SharedPrefixModel:
@@ -127,23 +149,42 @@ class SharedPrefixModel:
         kept = [at for end, n in zip(accumulate(lengths), scores, strict=True) for at in range(end - n, end)]
         places = self._tensor(range(max(place) + 1))
         turns = self._tensor(before)[:, None] + self._tensor(range(max(lengths)))
-        rows.step = _Step(
-            rows=self._tensor(busy),
-            row=self._tensor(row),
-            turn=self._tensor(turn),
-            place=self._tensor(place),
-            hidden=(places > turns[:, :, None])[:, None],
-        )
+        hidden = (places > turns[:, :, None])[:, None]
+        rows.step = _Step(*map(self._tensor, (busy, row, turn, place)), hidden)
+        logits = self._run(rows, [token for tokens in feed for token in tokens], place, kept)
+        for i, length in zip(busy, lengths, strict=True):
+            rows.lengths[i] += length
+        return logits
+
+    @torch.no_grad()
+    def branch(self, rows: Rows, fed: Sequence[Fed], seen: torch.Tensor) -> torch.Tensor:
+        """Feeds tokens of rows that branch: each sees the prefix, and of its row what it continues.
+
+        Args:
+            seen: bool [rows, turns, places], the places that a row's first, second, … token of this pass sees.
+
+        Returns:
+            Logits [fed, vocabulary]: what each token predicts.
+        """
+        turns = [0] * rows.count
+        turn = []
+        for token in fed:
+            turn.append(turns[token.row])
+            turns[token.row] += 1
+        columns = (range(rows.count), [token.row for token in fed], turn, [token.place for token in fed])
+        rows.step = _Step(*map(self._tensor, columns), ~seen[:, None].to(self._device))
+        return self._run(rows, [token.token for token in fed], [token.position for token in fed], range(len(fed)))
+
+    def _run(self, rows: Rows, tokens: Sequence[int], positions: Sequence[int], kept: Sequence[int]) -> torch.Tensor:
+        """Logits [kept, vocabulary]. Positions count from the prefix's end."""
         with exchanged(self._model, NAME):
-            logits = self._model(
-                input_ids=self._tensor([token for tokens in feed for token in tokens])[None],
-                position_ids=rows.prefix.length + rows.step.place[None],
+            logits: torch.Tensor = self._model(
+                input_ids=self._tensor(tokens)[None],
+                position_ids=rows.prefix.length + self._tensor(positions)[None],
                 use_cache=False,
                 logits_to_keep=self._tensor(kept),
                 rows=rows,
             ).logits[0]
-        for i, length in zip(busy, lengths, strict=True):
-            rows.lengths[i] += length
         return logits
 
     def _tensor(self, numbers: Sequence[int]) -> torch.Tensor:

@@ -31,14 +31,19 @@ class Trie:
     def __init__(self, labels: Sequence[Sequence[int]]) -> None:
         self._place = [0] * len(labels)
         check_prefix_free(labels, [f"cluster {cluster}" for cluster in range(len(labels))])
-        order = sorted(range(len(labels)), key=lambda cluster: labels[cluster])
-        self.root = Node(low=0, high=len(order))
-        for place, cluster in enumerate(order):
+        self.longest = max(map(len, labels))
+        """Tokens of the longest description, its end token included."""
+        self.order = sorted(range(len(labels)), key=lambda cluster: labels[cluster])
+        self.root = Node(low=0, high=len(labels))
+        self.shared = 0
+        """Nodes below the root that several descriptions pass."""
+        for place, cluster in enumerate(self.order):
             self._place[cluster] = place
             node = self.root
             for token in labels[cluster]:
                 node = node.children.setdefault(token, Node(low=place))
                 node.high = place + 1
+                self.shared += node.high - node.low == 2
             node.cluster = cluster
 
     def allowed(self, node: Node, c1: int, c2: int) -> list[int]:

@@ -10,7 +10,7 @@ With `Sampling`, the token at a fork is drawn from softmax(logits / temperature)
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Protocol
 
@@ -19,6 +19,7 @@ import torch
 
 from driftline.contracts import Sampling
 from driftline.engines.engine import Answer, Block
+from driftline.engines.scores import Prompt, Scorer
 from driftline.engines.shared_prefix import Prefix, Rows, SharedPrefixModel
 from driftline.engines.tokens import Segments, common_start
 from driftline.engines.trie import Node, Trie
@@ -71,24 +72,31 @@ class TrieEngine:
         shared: the segment that all prompts begin with.
         labels: what the model has to write for each cluster (`interests.prompts.completion`); position = cluster id.
         sampling: draw the answers; None: take the likeliest token at every fork.
+        scores: keep the log-probabilities of so many answers to each pair (`engines.scores`); 0: of none.
 
     Raises:
         BadInput: the descriptions are not prefix-free in this tokenizer, or the model's attention does not suit.
     """
 
     def __init__(
-        self, model, tokenizer, shared: str, labels: Sequence[str], batch_size: int, sampling: Sampling | None = None
+        self,
+        model,
+        tokenizer,
+        shared: str,
+        labels: Sequence[str],
+        batch_size: int,
+        sampling: Sampling | None = None,
+        scores: int = 0,
     ) -> None:
         self._tokenizer = tokenizer
         self._segments = Segments(tokenizer)
         self._segments.learn(labels)
-        tokens = [self._segments.label(label) for label in labels]
-        self._longest = max(map(len, tokens))
-        self._trie = Trie(tokens)
+        self._trie = Trie([self._segments.label(label) for label in labels])
         self._batch_size = batch_size
         self._sampling = sampling
         self.tokens = 0
         self._model = SharedPrefixModel(model)
+        self._scorer = Scorer(self._model, self._trie, scores) if scores else None
         self._shared = self._extend(Prefix(), self._segments.start(shared))
 
     def answer(self, block: Block) -> Iterator[Answer]:
@@ -101,12 +109,25 @@ class TrieEngine:
         for begin in range(0, len(block.c2), self._batch_size):
             batch = slice(begin, begin + self._batch_size)
             rows = [Row(block.c1, c2, slot, self._trie.root) for slot, c2 in enumerate(block.c2[batch])]
-            for row, rest in zip(rows, rests[batch], strict=True):
-                self._follow(row, rest[len(common) :])
-            yield from self._decode(rows, prefix, max(map(len, rests[batch])) - len(common))
+            own = [rest[len(common) :] for rest in rests[batch]]
+            for row, tokens in zip(rows, own, strict=True):
+                self._follow(row, tokens)
+            cache = Rows(prefix, len(rows), max(map(len, own)) + self._trie.longest)
+            answers = self._decode(rows, cache)
+            yield from answers if self._scorer is None else self._scored(self._scorer, answers, rows, own, cache)
 
-    def _decode(self, rows: list[Row], prefix: Prefix, longest: int) -> Iterator[Answer]:
-        cache = Rows(prefix, len(rows), longest + self._longest)
+    def _scored(
+        self, scorer: Scorer, answers: Iterator[Answer], rows: list[Row], own: list[list[int]], cache: Rows
+    ) -> Iterator[Answer]:
+        """The answers with scores, once all of them are there: what the prompts computed is still in the cache."""
+        found = {answer.c2: answer for answer in answers}
+        prompts = [Prompt(row.c1, row.c2, row.slot, tokens[-1], len(tokens)) for row, tokens in zip(rows, own, strict=True)]
+        before = scorer.tokens
+        for prompt, scores in zip(prompts, scorer.score(cache, prompts), strict=True):
+            yield replace(found[prompt.c2], scores=scores)
+        self.tokens += scorer.tokens - before
+
+    def _decode(self, rows: list[Row], cache: Rows) -> Iterator[Answer]:
         while rows:
             logits = self._forward(rows, cache)
             greedy = logits.max(-1).indices.tolist()  # argmax takes four times as long in bfloat16
