@@ -14,6 +14,7 @@ COPY migrations migrations
 COPY operations operations
 COPY report report
 COPY sources sources
+COPY web web
 COPY workflows workflows
 COPY driftline driftline
 RUN pip install --no-cache-dir -c constraints.txt -e '.[report]' \

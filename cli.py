@@ -13,6 +13,7 @@ from temporalio.exceptions import TemporalError
 from driftline.commands import clusters, demo, doctor, evaluate, run, schedule, source, stack, tables
 from driftline.commands import report as reports
 from driftline.commands import review as reviews
+from driftline.commands import web as webs
 from driftline.commands.output import DONE, FAILED, errors
 
 app = typer.Typer(
@@ -38,6 +39,7 @@ app.command()(reports.report)
 app.add_typer(reviews.app, name="review")
 app.add_typer(tables.app, name="tables")
 app.command()(tables.lookup)
+app.add_typer(webs.app, name="web")
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,16 +13,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-# Control characters and marks that change the direction of writing: a terminal would obey them. Lines and tabs are let through.
-UNSEEN = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069]")
+from driftline.operations.text import UNSEEN, seen
 
 DONE, FAILED, USAGE, WAITING = 0, 1, 2, 3
 """Exit codes of every command."""
-
-
-def seen(text: str) -> str:
-    """The text with what a terminal would obey written out, as `\\x1b`: logs, models and people write it."""
-    return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class SafeConsole(Console):

@@ -1,30 +1,38 @@
-"""`driftline up|down|status`: the servers, the schema and a worker."""
+"""`driftline up|down|status`: the servers, the schema, a worker and the page."""
 
 from contextlib import nullcontext
 from typing import Annotated, Any
 
 import typer
 
+from driftline import embedded
 from driftline.commands.context import load, load_settings, wait_for
 from driftline.commands.output import FAILED, Json, cell, console, grid, print_json
+from driftline.commands.web import link_to
 from driftline.db import connection as db_connection
 from driftline.operations import stack
 from driftline.operations.context import Context
 
 
-def up(worker: Annotated[bool, typer.Option(help="Start a worker for all task queues here.")] = True, json: Json = False) -> None:
-    """Start what is not configured elsewhere: Postgres, Temporal with its web UI, one worker. Migrates the schema.
+def up(
+    worker: Annotated[bool, typer.Option(help="Start a worker for all task queues here.")] = True,
+    web: Annotated[bool, typer.Option(help="Start the page beside the worker.")] = True,
+    json: Json = False,
+) -> None:
+    """Start what is not configured elsewhere: Postgres, Temporal with its web UI, one worker, the page. Migrates the schema.
 
     With `postgres_url` or `temporal_address` set, that server is used and none is started.
     """
     context = load()
     with nullcontext() if json else console.status("starting"):
-        wait_for(stack.start(context, worker))
+        wait_for(stack.start(context, worker, web))
     _show(context, json)
+    if not json and embedded.status(context.settings.home).web:
+        console.print(f"log in    {link_to(context.settings)}", highlight=False, soft_wrap=True, markup=False)
 
 
 def down() -> None:
-    """Stop the worker (it drains and checkpoints first), Temporal and Postgres. Data stays; `up` goes on where it was."""
+    """Stop the page, the worker (it drains and checkpoints), Temporal and Postgres. Data stays; `up` goes on where it was."""
     settings = load_settings()
     with console.status("stopping"):
         stack.stop(settings)
@@ -57,8 +65,8 @@ def draw_addresses(context: Context) -> None:
 
 def _draw(facts: dict[str, Any]) -> None:
     colour = {"running": "green", "external": "blue", "stopped": "red"}
-    for part in ("postgres", "temporal", "worker"):
-        address = facts.get({"postgres": "postgres_url", "temporal": "temporal_ui"}.get(part, ""), "")
+    for part in ("postgres", "temporal", "worker", "web"):
+        address = facts.get({"postgres": "postgres_url", "temporal": "temporal_ui", "web": "web_address"}.get(part, ""), "")
         console.print(f"{part:<9} [{colour[facts[part]]}]{facts[part]}[/]  {address}", highlight=False, soft_wrap=True)
     if facts.get("open_doors"):
         console.print(

@@ -136,23 +136,35 @@ def publish(
     at = current(conn, channel)
     if at == table or _published_by(conn, table, channel, run):
         return Published("published", channel, table)
-    if expected is not ANYTHING and at != expected:
-        raise Conflict(f"channel {channel!r} points at {_name(at)}, not at {_name(expected)}: look again, then retry")
+    _require_expected(channel, at, expected)
     if at is not None and not force and tables.get(conn, at).nominal > tables.get(conn, table).nominal:
         return Published("superseded", channel, table)
     _move(conn, channel, at, table, "publish", actor=actor, reason=reason, review_id=review_id, run=run)
     return Published("published", channel, table)
 
 
-def rollback(conn: Connection, channel: str, to_version: int | None = None, *, actor: str, reason: str) -> Published:
+def rollback(
+    conn: Connection,
+    channel: str,
+    to_version: int | None = None,
+    *,
+    actor: str,
+    reason: str,
+    expected: int | Expect | None = ANYTHING,
+) -> Published:
     """Point a channel back at a table it has served before; without `to_version`, at the one before the current.
+
+    Args:
+        expected: as of `publish`.
 
     Raises:
         BadInput: there is nothing to go back to, or the channel never served that table.
         NotPublishable: the table was rejected since.
+        Conflict: the channel does not point at `expected`.
     """
     lock(conn, f"channel:{channel}")
     at = current(conn, channel)
+    _require_expected(channel, at, expected)
     moves = [move for move in history(conn, channel) if move.action == "publish"]
     if to_version is None:
         to_version = next((move.from_version for move in moves if move.to_version == at), None)
@@ -190,6 +202,11 @@ def _require_publishable(conn: Connection, table: int, review_id: str | None) ->
         approval = approval.where(review.c.gate_id == review_id, review.c.table_version == table, verdict.c.decision == "approve")
         if conn.execute(approval).one_or_none() is None:
             raise NotPublishable(f"review {review_id} did not approve table {table}: see `driftline review show {review_id}`")
+
+
+def _require_expected(channel: str, at: int | None, expected: int | Expect | None) -> None:
+    if expected is not ANYTHING and at != expected:
+        raise Conflict(f"channel {channel!r} points at {_name(at)}, not at {_name(expected)}: look again, then retry")
 
 
 def _published_by(conn: Connection, table: int, channel: str, run: RunIds | None) -> bool:

@@ -147,6 +147,18 @@ def waiting(conn: Connection) -> list[Review]:
     return [Review(**row) for row in conn.execute(query).mappings()]
 
 
+def decided(conn: Connection, limit: int) -> list[Review]:
+    """Reviews with a verdict, newest first."""
+    query = _reviews().where(verdict.c.gate_id.is_not(None)).order_by(verdict.c.id.desc()).limit(limit)
+    return [Review(**row) for row in conn.execute(query).mappings()]
+
+
+def about(conn: Connection, table: int) -> list[Review]:
+    """Every review of a table, oldest first."""
+    query = _reviews().where(review.c.table_version == table).order_by(review.c.opened_at, review.c.gate_id)
+    return [Review(**row) for row in conn.execute(query).mappings()]
+
+
 def get(conn: Connection, review_id: str) -> Review:
     """Raises BadInput: there is no such review."""
     row = conn.execute(_reviews().where(review.c.gate_id == review_id)).mappings().one_or_none()

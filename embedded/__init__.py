@@ -1,4 +1,4 @@
-"""Starts and stops the embedded Postgres and Temporal, and one worker, for a machine that has neither (design §6).
+"""Starts and stops the embedded Postgres and Temporal, one worker and the page, for a machine that has none (design §6).
 
 Everything lives in one folder (`.driftline/`, closed to other users): data, logs and `state.json`, which remembers ports and
 processes. Servers outlive the command that starts them. They listen on loopback only.
@@ -14,12 +14,12 @@ from driftline.embedded import postgres as _postgres
 from driftline.embedded import processes
 from driftline.embedded import temporal as _temporal
 from driftline.embedded.processes import STOP_SECONDS
-from driftline.embedded.state import Process, State, locked, read, write
+from driftline.embedded.state import Process, State, failed, locked, log_file, read, write
 
 if TYPE_CHECKING:
     from driftline.settings import Settings
 
-__all__ = ["Process", "State", "addressed", "start_postgres", "start_worker", "status", "stop", "up"]
+__all__ = ["Process", "State", "addressed", "start_postgres", "start_web", "start_worker", "status", "stop", "up"]
 
 
 def up(home: Path, *, postgres: bool = True, temporal: bool = True) -> State:
@@ -59,6 +59,29 @@ def start_worker(home: Path, env: Mapping[str, str]) -> State:
         return state
 
 
+def start_web(home: Path, port: int) -> State:
+    """Spawn the page on loopback, at this port if it is free, unless one runs; returns when it answers.
+
+    Raises:
+        RuntimeError: it does not start; the message has its log's end.
+    """
+    with locked(home) as home:
+        state = _adopted(home)
+        if not state.web_address:  # one that `state.json` had forgotten
+            processes.end(state.web, STOP_SECONDS)
+            state = replace(state, web=None)
+        if state.web is None:
+            port = processes.free_port(state, "web", port)
+            command = [sys.executable, "-P", "-m", "driftline.web", "--host", processes.HOST, "--port", str(port)]
+            process = processes.spawn(home, "web", command, processes.python_path() | {"DRIFTLINE_HOME": str(home)})
+            address, ports = f"http://{processes.HOST}:{port}", {**state.ports, "web": port}
+            state = write(home, replace(state, web=process, web_address=address, ports=ports))
+            answers = lambda: processes.listens(port) or not processes.lives(process)  # noqa: E731
+            if not processes.wait_until(answers, processes.START_SECONDS) or not processes.lives(process):
+                raise failed("the page", log_file(home, "web"))
+        return state
+
+
 def status(home: Path) -> State:
     """What runs now. Starts nothing, needs no lock, and makes no folder."""
     return _live(home.resolve())
@@ -82,11 +105,13 @@ def addressed(settings: "Settings") -> "Settings":
 
 
 def stop(home: Path, *, drain_seconds: float = 60) -> None:
-    """Stop the worker (it gets `drain_seconds` to finish), then Temporal, then Postgres. Data and ports stay."""
+    """Stop the page, the worker (it gets `drain_seconds` to finish), then Temporal, then Postgres. Data and ports stay."""
     if not home.is_dir():
         return
     with locked(home) as home:
         state = _adopted(home)
+        processes.end(state.web, STOP_SECONDS)
+        state = write(home, replace(state, web=None))
         processes.end(state.worker, drain_seconds)
         state = write(home, replace(state, worker=None))
         processes.end(state.temporal, STOP_SECONDS)
@@ -110,4 +135,5 @@ def _adopted(home: Path) -> State:
     """The same with those that run here and are not in `state.json`: it may be lost, or a start was killed before it wrote."""
     state = _live(home)
     worker = state.worker or processes.holder(home, "worker")
-    return replace(state, worker=worker, temporal=state.temporal or processes.holder(home, "temporal"))
+    temporal, web = (getattr(state, part) or processes.holder(home, part) for part in ("temporal", "web"))
+    return replace(state, worker=worker, temporal=temporal, web=web)

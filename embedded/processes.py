@@ -28,6 +28,7 @@ MARKS: dict[Part, tuple[str, ...]] = {
     "postgres": ("postgres", "{home}/postgres"),
     "temporal": ("start-dev", "{home}/temporal.db"),
     "worker": ("driftline.worker", "--role"),
+    "web": ("driftline.web", "--port"),
 }
 
 
@@ -119,12 +120,12 @@ def end(known: Process | None, patience: float) -> None:
             found.wait(STOP_SECONDS)
 
 
-def free_port(state: State, name: str) -> int:
-    """The port of last time while it is free, else a new one: addresses in bookmarks and scripts stay good."""
+def free_port(state: State, name: str, first: int = 0) -> int:
+    """The port of last time (at first `first`) while it is free, else a new one: addresses in bookmarks and scripts stay good."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, state.ports.get(name, 0)))
+            probe.bind((HOST, state.ports.get(name, first)))
         except OSError:
             probe.bind((HOST, 0))
         return int(probe.getsockname()[1])

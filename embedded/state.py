@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Literal
 
-Part = Literal["postgres", "temporal", "worker"]
+Part = Literal["postgres", "temporal", "worker", "web"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class State:
     postgres: Process | None = None
     temporal: Process | None = None
     worker: Process | None = None
+    web: Process | None = None
+    web_address: str = ""
     open_doors: str = ""
     """Why any user of this machine reaches Temporal; empty where only the owner does."""
 
@@ -40,8 +42,8 @@ def read(home: Path) -> State:
     if not file.exists():
         return State()
     raw = json.loads(file.read_text())
-    for part in ("postgres", "temporal", "worker"):
-        raw[part] = raw[part] and Process(**raw[part])
+    for part in ("postgres", "temporal", "worker", "web"):
+        raw[part] = Process(**raw[part]) if raw.get(part) else None
     return State(**raw)
 
 

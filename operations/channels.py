@@ -4,7 +4,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from driftline.contracts import Name, Published, Reason
 from driftline.db import channels as db_channels
-from driftline.db.channels import Publication, ServedTable
+from driftline.db.channels import ANYTHING, Expect, Publication, ServedTable
 from driftline.operations.context import Context
 
 _name, _reason = TypeAdapter[str](Name), TypeAdapter[str](Reason)
@@ -21,15 +21,23 @@ def publish(context: Context, table: int, channel: str | None, actor: str, *, re
         return db_channels.publish(connection, table, channel or context.settings.channel, actor, reason=reason, force=force)
 
 
-def roll_back(context: Context, channel: str | None, to: int | None, actor: str, *, reason: str) -> Published:
+def roll_back(
+    context: Context, channel: str | None, to: int | None, actor: str, *, reason: str, expected: int | Expect = ANYTHING
+) -> Published:
     """Serve an earlier table again, by default the one before the current.
+
+    Args:
+        expected: the table that the caller last saw there; the channel moves only from that one.
 
     Raises:
         ValueError: there is nothing to go back to, or the table was rejected since; name or reason as of `publish`.
+        Conflict: the channel does not serve `expected`.
     """
     actor, reason = _checked("name", _name, actor), _checked("reason", _reason, reason)
     with context.engine.begin() as connection:
-        return db_channels.rollback(connection, channel or context.settings.channel, to, actor=actor, reason=reason)
+        return db_channels.rollback(
+            connection, channel or context.settings.channel, to, actor=actor, reason=reason, expected=expected
+        )
 
 
 def served(context: Context) -> list[ServedTable]:

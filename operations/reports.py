@@ -2,8 +2,10 @@
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from driftline.contracts import BadInput, EvaluateInput, ReportRef
+from driftline.db import reports as db_reports
 from driftline.interests.windows import consecutive
 from driftline.operations import measurements
 from driftline.operations.context import Context
@@ -19,6 +21,12 @@ def known(context: Context, table: int) -> Content:
     """
     with context.engine.connect() as connection:
         return stored.content(connection, table, context.settings.gates)
+
+
+def costs(context: Context, cluster_set: int) -> list[dict[str, Any]]:
+    """What each table of a cluster set cost, by nominal time: the rows of `table_cost`."""
+    with context.engine.connect() as connection:
+        return db_reports.costs(connection, cluster_set)
 
 
 def request(context: Context, content: Content) -> EvaluateInput:

@@ -43,6 +43,18 @@ def waiting(context: Context) -> list[Review]:
         return db_reviews.waiting(connection)
 
 
+def decided(context: Context, limit: int = 20) -> list[Review]:
+    """The reviews that ended last, newest first."""
+    with context.engine.connect() as connection:
+        return db_reviews.decided(connection, limit)
+
+
+def about(context: Context, table: int) -> list[Review]:
+    """Every review of a table, oldest first."""
+    with context.engine.connect() as connection:
+        return db_reviews.about(connection, table)
+
+
 def get(context: Context, review_id: str) -> Review:
     """Raises ValueError: there is no such review."""
     with context.engine.connect() as connection:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeVar
 
-from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.service import RPCError
 
 from driftline.contracts import FineTuneInput, Progress, RagRefreshInput, RunOutcome, RunStatus
@@ -192,3 +192,44 @@ async def newest(context: Context, limit: int = 8) -> list[RunSummary]:
         )
         async for run in client.list_workflows(f"WorkflowType IN ({', '.join(map(repr, SHOWN))})", limit=limit)
     ]
+
+
+@dataclass(frozen=True)
+class RunStep:
+    """One run as a list shows it. `progress` and `trouble` as of `Step`, while it is `running`."""
+
+    workflow_id: str
+    run_id: str
+    kind: str
+    status: str
+    stage: str | None
+    table: int | None
+    started: datetime
+    ended: datetime | None
+    progress: Progress | None = None
+    trouble: str = ""
+
+
+async def overview(context: Context, limit: int) -> list[RunStep]:
+    """The newest updates, builds and evaluations, newest first, and how far those are that run."""
+    client = await context.temporal()
+    query = f"WorkflowType IN ({', '.join(map(repr, SHOWN))})"
+    return list(await asyncio.gather(*[_step(client, run) async for run in client.list_workflows(query, limit=limit)]))
+
+
+async def _step(client: Client, run: WorkflowExecution) -> RunStep:
+    progress, trouble = None, ""
+    if run.status == WorkflowExecutionStatus.RUNNING:
+        progress, trouble = await _pending(await client.get_workflow_handle(run.id, run_id=run.run_id).describe())
+    return RunStep(
+        run.id,
+        run.run_id,
+        run.workflow_type,
+        run.status.name.lower() if run.status else "",
+        run.typed_search_attributes.get(attributes.STAGE),
+        run.typed_search_attributes.get(attributes.TABLE),
+        run.start_time,
+        run.close_time,
+        progress,
+        trouble,
+    )

@@ -1,6 +1,7 @@
 """The servers, the schema and a worker: bring them up, and say what runs."""
 
 import asyncio
+import importlib.util
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -41,8 +42,12 @@ _types = {
 Part = Literal["external", "running", "stopped"]
 
 
-async def start(context: Context, worker: bool = True) -> None:
-    """Bring everything up that is not configured elsewhere; returns when the worker polls."""
+async def start(context: Context, worker: bool = True, web: bool = True) -> None:
+    """Bring everything up that is not configured elsewhere; returns when the worker polls, and the page answers.
+
+    Args:
+        web: the page beside the worker, where its extra is installed.
+    """
     settings = context.settings
     home = settings.home.absolute()
     home.mkdir(parents=True, exist_ok=True)
@@ -52,11 +57,13 @@ async def start(context: Context, worker: bool = True) -> None:
     await _prepare(await _first_connection(context))
     if worker:
         embedded.start_worker(home, {})
+        if web and importlib.util.find_spec("starlette"):
+            embedded.start_web(home, settings.web.port)
         await _await_worker(context)
 
 
 def stop(settings: Settings) -> None:
-    """Stop the worker (it drains and checkpoints first), Temporal and Postgres. Data stays."""
+    """Stop the page, the worker (it drains and checkpoints first), Temporal and Postgres. Data stays."""
     embedded.stop(settings.home, drain_seconds=settings.drain.total_seconds() + 30)
 
 
@@ -144,6 +151,9 @@ class Status:
     postgres: Part
     temporal: Part
     worker: Part
+    web: Part
+    web_address: str
+    """Of the page that runs here."""
     serving: Serving | None = None
 
 
@@ -154,7 +164,9 @@ async def status(context: Context) -> Status:
     temporal: Part = "external" if settings.temporal_address else _running(state.temporal)
     open_doors = state.open_doors if temporal == "running" else ""
     serving = await _serving(context, open_doors) if "stopped" not in (postgres, temporal) else None
-    return Status(str(settings.home.absolute()), postgres, temporal, _running(state.worker), serving)
+    web_address = state.web_address if state.web else ""
+    parts = (postgres, temporal, _running(state.worker), _running(state.web))
+    return Status(str(settings.home.absolute()), *parts, web_address, serving)
 
 
 async def _serving(context: Context, open_doors: str) -> Serving:

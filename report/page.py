@@ -1,15 +1,15 @@
 """The report as one self-contained HTML page: no script, no network, no other file."""
 
 import json
-import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from driftline.report import answers_sections, frontier_sections, interests_sections, tables_sections
 from driftline.report.content import Content
 from driftline.report.layout import Section
+from driftline.report.marks import code
 from driftline.report.plot_style import drawing
 from driftline.report.words import computed, count, day, kind, span
 
@@ -57,12 +57,6 @@ def facts(content: Content) -> tuple[tuple[str, str], ...]:
         ("test window", span(test.start, test.end) if test else "none"),
         ("written", f"{content.written_at:%Y-%m-%d %H:%M} UTC"),
     )
-
-
-def code(text: str) -> Markup:
-    """Text with `commands` set as code, in which a number stays with its percent sign and with its `n =`."""
-    text = re.sub(r"(?<=\d) (?=%)", "\u00a0", text).replace("n = ", "n\u00a0=\u00a0")
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def pretty(value: object) -> str:

@@ -105,11 +105,11 @@ def test_a_reused_pid_is_not_taken_for_ours(home: Path) -> None:
         file = home / "state.json"
         raw = json.loads(file.read_text())
         created = psutil.Process(stranger.pid).create_time()
-        raw |= {part: {"pid": stranger.pid, "created": created} for part in ("postgres", "temporal", "worker")}
+        raw |= {part: {"pid": stranger.pid, "created": created} for part in ("postgres", "temporal", "worker", "web")}
         file.write_text(json.dumps(raw))
         (home / "postgres" / "postmaster.pid").write_text(f"{stranger.pid}\n")
         state = embedded.status(home)
-        assert (state.postgres, state.temporal, state.worker) == (None, None, None)
+        assert (state.postgres, state.temporal, state.worker, state.web) == (None, None, None, None)
         with psycopg.connect(embedded.start_postgres(home)) as conn:
             conn.execute("SELECT 1")
         embedded.stop(home)

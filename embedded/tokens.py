@@ -1,0 +1,52 @@
+"""One-time links into the page: whoever can read the home can make one, and one login can use it.
+
+A token is a file's name in the home, hashed, so that neither a listing nor a backup of the folder has it.
+"""
+
+import getpass
+import hashlib
+import json
+import secrets
+import time
+from pathlib import Path
+
+from driftline.embedded.state import open_private
+
+SECONDS = 600.0
+"""How long a link is good."""
+
+
+def issue(home: Path) -> str:
+    """A token for the login of the operating system that this process has."""
+    folder = home.resolve() / "web"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for old in folder.iterdir():
+        if old.stat().st_mtime < time.time() - SECONDS:
+            old.unlink(missing_ok=True)
+    token = secrets.token_urlsafe(32)
+    with open_private(folder / _name(token)) as file:
+        json.dump({"name": _login()}, file)
+    return token
+
+
+def redeem(home: Path, token: str) -> str | None:
+    """Whose token it is, once; None if it was used, is too old, or never was one."""
+    file = home.resolve() / "web" / _name(token)
+    try:
+        fresh = file.stat().st_mtime >= time.time() - SECONDS
+        name = json.loads(file.read_text())["name"]
+        file.unlink()  # of two at once only one gets here
+    except FileNotFoundError:
+        return None
+    return str(name) if fresh else None
+
+
+def _name(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in some containers
+        return "owner"

@@ -1,0 +1,11 @@
+"""Texts of logs, models and people on their way to a person: what a screen would obey is written out."""
+
+import re
+
+# Control characters and marks that change the direction of writing. Lines and tabs are let through.
+UNSEEN = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069]")
+
+
+def seen(text: str) -> str:
+    """The text with what a terminal or a browser would obey written out, as `\\x1b`."""
+    return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

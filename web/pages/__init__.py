@@ -1,0 +1,1 @@
+"""The pages, one module per noun: what is read, and which template shows it."""

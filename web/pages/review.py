@@ -1,0 +1,159 @@
+"""One review: the evidence, what would change, and the verdict."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from driftline.contracts import Gates
+from driftline.db.reviews import Review
+from driftline.operations import changes, decisions
+from driftline.operations.changes import Changes
+from driftline.operations.context import Context
+from driftline.operations.decisions import Case
+from driftline.web.guard import context
+from driftline.web.page import render, say
+from driftline.web.plots import Bar, Line
+from driftline.web.words import gate
+
+FIRST = 3
+"""Of the report's sentences, those that are always shown."""
+BALANCES = 8
+PAIRS, MORE_PAIRS = 20, 500
+"""Of those that changed: the heaviest, and how many whoever asks for more is shown."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A gate: what it looked at, what was asked, and by how much it passed or failed."""
+
+    name: str
+    passed: bool
+    value: float | None
+    threshold: float | None
+    reason: str
+
+    @property
+    def margin(self) -> float | None:
+        return None if self.value is None or self.threshold is None else self.value - self.threshold
+
+
+def show(request: Request) -> Response:
+    """The whole page."""
+    return _page(request, decisions.case(context(request), request.path_params["review"]))
+
+
+async def decide(request: Request) -> Response:
+    """Take a verdict, or say why not and show what is there now."""
+    form, who = request.state.form, request.state.person
+    decision, review = form.get("decision", ""), request.path_params["review"]
+    if decision not in ("approve", "rerun", "abort"):
+        return say(request, 400, "Nothing was done", "A verdict is to approve, to rerun or to abort.")
+    reason = " ".join(form.get("reason", "").split())
+    reply = await decisions.decide(context(request), review, decision, who.name, who.known_by, reason, form.get("shown", ""))
+    if reply.accepted:
+        request.session["said"] = f"Your verdict is on record: {reply.message}."
+        return RedirectResponse(f"/reviews/{review}", 303)
+    case = await run_in_threadpool(decisions.case, context(request), review)
+    return await run_in_threadpool(_page, request, case, 409, reply.message, reason)
+
+
+def _page(request: Request, case: Case, status: int = 200, refused: str = "", reason: str = "") -> Response:
+    search = request.query_params.get("interest", "").strip()[:200]
+    compared = changes_of(context(request), case.review, search, case, asked_pairs(request))
+    findings = case.report.findings if case.report else []
+    return render(
+        request,
+        "review.html",
+        status,
+        case=case,
+        gates=judged(case.review.evidence, case.review.failed_gates, context(request).settings.gates),
+        findings=(findings[:FIRST], findings[FIRST:]),
+        changes=compared,
+        search=search,
+        gained=[b for b in compared.balances if b.net > 0][:BALANCES] if compared else [],
+        lost=[b for b in compared.balances if b.net < 0][:BALANCES] if compared else [],
+        baselines=baselines(case.review.evidence),
+        training=training(case.model.metrics),
+        refused=refused,
+        reason=reason,
+        temporal_ui=context(request).addressed.temporal_ui,
+        namespace=context(request).settings.temporal_namespace,
+    )
+
+
+def asked_pairs(request: Request) -> int:
+    """How many of the changed pairs to show."""
+    return MORE_PAIRS if request.query_params.get("pairs") == str(MORE_PAIRS) else PAIRS
+
+
+def changes_of(
+    context: Context, review: Review, search: str = "", case: Case | None = None, limit: int = PAIRS
+) -> Changes | None:
+    """The candidate against what its channel serves; None where nothing is served, or their interests do not compare."""
+    case = case or decisions.case(context, review.review_id)
+    if not case.served or not case.comparable or case.served.version == review.candidate:
+        return None
+    return changes.compare(context, case.served.version, review.candidate, search, limit)
+
+
+def judged(evidence: dict[str, Any], failed: list[str], gates: Gates) -> list[Judged]:
+    """Every gate, the failed ones first.
+
+    The thresholds are those of these settings; where the run was judged by another one, only its own sentence is shown.
+    """
+    asked: dict[str, tuple[float | None, float | None]] = {
+        "exact_match_rate": (evidence["exact_match_rate"], gates.min_exact_match_rate),
+        "recall": (evidence["recall"], gates.min_recall),
+        "recall_above_chance": (evidence["recall_low"], evidence["recall_chance"]),
+    }
+    rows = []
+    for name in dict.fromkeys((*failed, *asked)):
+        value, threshold = asked.get(name, (None, None))
+        reason, passed = str(evidence["reasons"].get(name, "")), name not in failed
+        if threshold is not None and value is not None and (value < threshold) == passed and name != "recall_above_chance":
+            threshold = None
+        rows.append(Judged(gate(name), passed, value, threshold, reason))
+    return rows
+
+
+def baselines(evidence: dict[str, Any]) -> list[Bar]:
+    """Recall beside what it must be read against (design §3.8)."""
+    return [
+        Bar("this candidate", evidence["recall"], "a", evidence["recall_low"]),
+        Bar("pair’s most frequent", evidence["recall_frequent"], "f"),
+        Bar("most popular successor", evidence["recall_popular"], "f"),
+        Bar("chance", evidence["recall_chance"], "f"),
+    ]
+
+
+@dataclass(frozen=True)
+class Training:
+    steps: list[str]
+    losses: list[Line]
+    validated: list[str]
+    exact: list[Line]
+    best: int | None
+    """Index into `validated` of the checkpoint that became the adapter."""
+
+
+def training(metrics: dict[str, Any]) -> Training | None:
+    """The losses, and what the validations said; None of a model without them."""
+    losses = [float(loss) for loss in metrics.get("losses", [])]
+    if not losses:
+        return None
+    curve = metrics.get("validation") or {}
+    steps = [int(step) for step in curve.get("step", [])]
+    validation: list[float | None] = [None] * len(losses)
+    for step, loss in zip(steps, curve.get("loss", []), strict=False):
+        if 1 <= step <= len(losses):
+            validation[step - 1] = float(loss)
+    lines = [Line("training loss", losses, "f"), Line("validation loss", validation, "a")]
+    exact = [None if value is None else float(value) for value in curve.get("exact_match_rate", [])]
+    best = steps.index(curve["best_step"]) if curve.get("best_step") in steps else None
+    names = [f"step {step}" for step in steps]
+    return Training(
+        [f"step {i + 1}" for i in range(len(losses))], lines, names, [Line("validation exact match", exact, "c")], best
+    )

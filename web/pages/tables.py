@@ -1,0 +1,95 @@
+"""All transition tables, one with its lineage, and two compared."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from driftline.contracts import BadInput
+from driftline.db.tables import TransitionTable
+from driftline.operations import changes as operations_changes
+from driftline.operations import reports, reviews, tables
+from driftline.web.guard import context
+from driftline.web.page import render
+from driftline.web.pages.review import BALANCES, asked_pairs
+from driftline.web.plots import Line
+
+PLOTTED = 40
+"""The newest versions of a cluster set that a plot shows."""
+LISTED = 100
+
+
+def index(request: Request) -> Response:
+    """Every version, newest first, and their metrics over time."""
+    found = tables.list_tables(context(request))
+    newest = found[-1].cluster_set if found else None
+    comparable = (table for table in found if table.cluster_set == newest and table.complete)
+    plotted = sorted(comparable, key=lambda table: (table.nominal, table.version))[-PLOTTED:]
+    costs = {row["version"]: row for row in reports.costs(context(request), newest)} if newest else {}
+    return render(
+        request,
+        "tables.html",
+        tables=found[::-1][:LISTED],
+        older=max(0, len(found) - LISTED),
+        cluster_set=newest,
+        ticks=[f"{t.version}" for t in plotted],
+        curves=curves(plotted, costs),
+        costs=costs,
+    )
+
+
+def show(request: Request) -> Response:
+    """One version: everything that it was made of, and everyone who had a say."""
+    version = request.path_params["version"]
+    table = tables.get(context(request), version)
+    lineage = tables.lineage(context(request), version)
+    others = [t for t in tables.list_tables(context(request)) if t.cluster_set == table.cluster_set and t.version != version]
+    cost = next((row for row in reports.costs(context(request), table.cluster_set) if row["version"] == version), {})
+    return render(
+        request,
+        "table.html",
+        table=table,
+        lineage=lineage,
+        others=others[::-1][:LISTED],
+        cost=cost,
+        reviews=reviews.about(context(request), version),
+        temporal_ui=context(request).addressed.temporal_ui,
+        namespace=context(request).settings.temporal_namespace,
+    )
+
+
+def changes(request: Request) -> Response:
+    """Two versions compared, heaviest pairs first."""
+    asked, search = request.query_params, request.query_params.get("interest", "").strip()[:200]
+    try:
+        before, after = int(asked["before"]), int(asked["after"])
+    except (KeyError, ValueError):
+        raise BadInput("two versions are compared: /changes?before=1&after=2") from None
+    found = operations_changes.compare(context(request), before, after, search, asked_pairs(request))
+    gained = [b for b in found.balances if b.net > 0][:BALANCES]
+    lost = [b for b in found.balances if b.net < 0][:BALANCES]
+    return render(request, "changes.html", changes=found, search=search, gained=gained, lost=lost)
+
+
+def curves(plotted: list[TransitionTable], costs: dict[int, dict[str, object]]) -> list[tuple[str, str, list[Line]]]:
+    """The small plots: title, how values are written, and curves."""
+
+    def cost(name: str) -> list[float | None]:
+        return [None if (v := costs.get(t.version, {}).get(name)) is None else float(v) for t in plotted]  # type: ignore[arg-type]
+
+    recall = [
+        Line("recall", [t.recall for t in plotted], "a"),
+        Line("pair’s most frequent", [t.recall_frequent for t in plotted], "b"),
+        Line("most popular", [t.recall_popular for t in plotted], "d"),
+        Line("chance", [t.recall_chance for t in plotted], "f"),
+    ]
+    return [
+        ("Test-set recall", "percent", recall),
+        ("Exact match", "percent", [Line("exact match", [t.exact_match_rate for t in plotted], "a")]),
+        (
+            "Interests answered",
+            "percent",
+            [Line("interests answered", [t.coverage / t.clusters if t.coverage else None for t in plotted], "c")],
+        ),
+        ("Answers changed", "percent", [Line("changed since the table before", cost("changed"), "b")]),
+        ("Tokens forwarded", "number", [Line("tokens forwarded", cost("tokens_forwarded"), "d")]),
+        ("Inference, CPU seconds", "number", [Line("CPU seconds", cost("generate_cpu_seconds"), "e")]),
+    ]

@@ -1,0 +1,90 @@
+"""Numbers and times as the pages show them; what is missing is a dash."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from driftline.report.words import computed, count, duration, kind, percent
+
+DASH = "–"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def when(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC" if at else DASH
+
+
+def day(at: datetime | None) -> str:
+    if at is None:
+        return DASH
+    return f"{at:%Y-%m-%d %H:%M}" if at.hour or at.minute else f"{at:%Y-%m-%d}"
+
+
+def span(seconds: float) -> str:
+    """A length of time in its two largest units: `2 d 4 h`, `5 min`."""
+    minutes = int(abs(seconds) // 60)
+    days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
+    if days:
+        return f"{days} d {hours} h" if hours else f"{days} d"
+    if hours:
+        return f"{hours} h {rest} min" if rest else f"{hours} h"
+    return f"{rest} min" if rest else "less than a minute"
+
+
+def ago(at: datetime | None) -> str:
+    return span((now() - at).total_seconds()) if at else DASH
+
+
+def titled(kind_of: str) -> str:
+    """A kind of update as the first words of a line."""
+    name = kind(kind_of)
+    return name[:1].upper() + name[1:]
+
+
+def left(until: datetime) -> str:
+    """Until then; `overdue` once it is past."""
+    seconds = (until - now()).total_seconds()
+    return span(seconds) if seconds > 0 else "overdue"
+
+
+def gate(name: str) -> str:
+    return {"exact_match_rate": "Exact match", "recall": "Recall", "recall_above_chance": "Recall above chance"}.get(name, name)
+
+
+def decided(decision: str | None) -> str:
+    words = {"approve": "approved", "rerun": "sent back", "abort": "aborted", "revoke": "revoked"}
+    return words.get(decision or "", decision or DASH)
+
+
+def known_by(how: str | None) -> str:
+    """How a reviewer's name is known."""
+    return {
+        "login": "by the login of the operating system",
+        "oidc": "logged in",
+        "proxy": "by the proxy’s login",
+        "principal": "authenticated by Temporal",
+        "claimed": "a name that the sender claims",
+        "system": "no person",
+    }.get(how or "claimed", how or "")
+
+
+def signed(value: int) -> str:
+    return f"{value:+,}".replace("-", "−")
+
+
+def points(share: float) -> str:
+    return f"{100 * share:+.2f} points".replace("-", "−")
+
+
+def _or_dash(shown: Callable[[Any], str]) -> Callable[[Any], str]:
+    return lambda value: DASH if value is None else shown(value)
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    **{"when": when, "day": day, "ago": ago, "left": left, "gate": gate, "decided": decided, "known_by": known_by},
+    **{"signed": signed, "points": points, "kind": kind, "titled": titled, "computed": computed},
+    **{"percent": _or_dash(percent), "count": _or_dash(count), "duration": _or_dash(duration)},
+}
