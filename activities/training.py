@@ -4,13 +4,14 @@ import asyncio
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 from temporalio import activity
 
+from driftline.activities import computed
 from driftline.activities.child import run_child
 from driftline.activities.resources import Resources
 from driftline.contracts import BadInput, ModelRef, Train, TrainJob
@@ -26,8 +27,11 @@ class TrainingActivities:
 
     @activity.defn
     async def train(self, request: Train) -> ModelRef:
-        """Idempotent: the same samples and recipe are the same model version, whoever asks."""
+        """Idempotent: the same samples and recipe are the same model version, whoever asks. Its precision is what the one that
+        was asked for comes to here."""
         self.resources.allowed.check_model(request.training.base_model)
+        own = await computed.resolve(self.resources, "peft", request.training.precision)
+        request = replace(request, training=replace(request.training, precision=own.precision))
         recipe = _recipe(request)
         known = await asyncio.to_thread(self._known, request, recipe)
         if known:

@@ -127,6 +127,10 @@ class Samples:
     """Pairs that the model is asked, and samples whose loss is measured, at each validation of a training."""
 
 
+EngineName = Literal["trie", "vllm"]
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
 @dataclass(frozen=True, config=STRICT)
 class Training:
     """The LoRA recipe (paper §2.2)."""
@@ -159,6 +163,9 @@ class Training:
     """Seed of LoRA's first weights and of the samples' order. Attempt n of a run adds n − 1."""
     processes: PositiveInt = 1
     """Processes that share each batch, one per GPU. They change an adapter by rounding only: it is the same version."""
+    precision: Precision = "auto"
+    """What the base model computes in; the adapter is kept in float32. `auto`: bfloat16 where the hardware multiplies in it, else
+    float32. What it comes to is part of the model version's recipe."""
 
     @model_validator(mode="after")
     def _no_idle_process(self) -> "Training":
@@ -167,7 +174,6 @@ class Training:
         return self
 
 
-EngineName = Literal["trie", "vllm"]
 Similarity = Literal["frequency", "trend"]
 
 
@@ -195,7 +201,7 @@ class Generation:
     """`trie`: this project's own, on transformers; `vllm`: vLLM, to be installed on the workers that generate."""
     batch_size: PositiveInt = 64
     """Pairs that are decoded together. More need more memory."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Precision = "auto"
     """What the model computes in. `auto`: bfloat16 where the hardware multiplies in it, else float32. They round differently:
     workers of different kinds keep their answers apart, and share more of them where one is named."""
     scores: Annotated[int, Field(ge=0)] = 0

@@ -106,8 +106,7 @@ class Computed:
 
     engine: str
     """`trie` | `vllm` | `sentence-transformers` | `peft`."""
-    precision: str
-    """`float32` | `bfloat16`."""
+    precision: Literal["float32", "bfloat16"]
     device: str
     """`cpu` and its widest vectors, or the name of the GPU."""
     torch: str

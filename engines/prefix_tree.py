@@ -10,6 +10,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from driftline.engines.attention import check_plain, exchanged, handed
 
 ATTENTION = "driftline_prefix_tree"
+SHORT = 128
+"""Tokens of a row up to which its scores, [heads, row, row] in each layer, may be kept for the way back."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,35 @@ def logits(model, tree: PrefixTree, nodes: torch.Tensor) -> torch.Tensor:
 
 
 def _attend(module, query, key, value, attention_mask, prefix_tree: PrefixTree | None = None, **options):
-    """Attention over each row by itself; query, key, value: [1, heads, nodes, width]. What pads a row is last: unseen."""
+    """Attention over each row by itself; query, key, value: [1, heads, nodes, width]. What pads a row is last: unseen.
+
+    On a CPU the softmax is float32, whatever the model computes in: torch's fused attention takes several times as long backwards
+    in bfloat16. Short rows have plain products, which take less time than it in either precision.
+    """
     prefix_tree = handed(prefix_tree)
-    check_plain(prefix_tree.rows.shape[1], **options)
-    query, key, value = (heads[0].transpose(0, 1)[prefix_tree.rows].transpose(1, 2) for heads in (query, key, value))
-    mixed, _ = sdpa_attention_forward(module, query, key, value, None, **options)
-    return mixed.flatten(0, 1)[prefix_tree.places][None], None
+    rows = prefix_tree.rows
+    check_plain(rows.shape[1], **options)
+    # index_select and not rows as an index, whose gradient is slower by far
+    taken = [heads[0].transpose(0, 1).index_select(0, rows.flatten()) for heads in (query, key, value)]
+    taken = [heads.unflatten(0, rows.shape).transpose(1, 2) for heads in taken]  # [rows, heads, longest, width]
+    if query.device.type != "cpu":
+        mixed, _ = sdpa_attention_forward(module, *taken, None, **options)
+    elif rows.shape[1] > SHORT:
+        mixed, _ = sdpa_attention_forward(module, *(heads.float() for heads in taken), None, **options)
+    else:
+        mixed = _plain(*taken, options["scaling"])
+    return mixed.flatten(0, 1).index_select(0, prefix_tree.places)[None].to(query.dtype), None
+
+
+def _plain(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float) -> torch.Tensor:
+    """Causal softmax(QKᵀ)V as it is written: [rows, length, heads, width]. Heads that share a key are more queries to it."""
+    shared, length = key.shape[1:3]
+    group = query.shape[1] // shared
+    later = torch.full((length, length), -torch.inf).triu(1).repeat(group, 1)
+    query = query.unflatten(1, (shared, group)).flatten(2, 3)  # [rows, key heads, group · length, width]
+    scores = torch.add(later, query @ key.transpose(-1, -2), alpha=scaling)
+    mixed = scores.softmax(-1).to(value.dtype) @ value
+    return mixed.unflatten(2, (group, length)).permute(0, 3, 1, 2, 4).flatten(2, 3)
 
 
 AttentionInterface.register(ATTENTION, _attend)  # under a name for which transformers makes no mask

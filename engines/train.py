@@ -16,6 +16,8 @@ import math
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +27,14 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.helpers import disable_input_dtype_casting
 
 from driftline.contracts import BadInput, Training, TrainJob
 from driftline.engines import checkpoints, machine, suits, weights
 from driftline.engines.cost import Account
 from driftline.engines.examples import Example, label_loss, read_examples
 from driftline.engines.files import atomic_folder, sha256
+from driftline.engines.precision import precision
 from driftline.engines.schedule import Point, best_of, ends_at, rate
 from driftline.engines.validation import Validation
 
@@ -77,6 +81,7 @@ class Run:
         # Sums depend on how they are split among threads: a resumed run goes on with as many as it began with.
         torch.set_num_threads(began["threads"] if began["processes"] == training.processes else child.threads())
         torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # it finds faults of others, and takes a tenth of a step
         distributed.take_gpu(training.processes)
 
         base, tokenizer = weights.load_causal_lm(training.base_model)
@@ -85,7 +90,8 @@ class Run:
         suits.check(base, longest, training=True, inference=job.engine == "trie")
         asks = job.engine == "trie" or (job.validation is not None and _can_be_asked(base, longest))
         self.validation = Validation(Path(job.validation), tokenizer, asks) if job.validation else None
-        self.model = with_lora(base, training).train()
+        self.precision = precision(training.precision)
+        self.model = with_lora(base.to(getattr(torch, self.precision)), training).train()
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=training.learning_rate, weight_decay=0.0)
         self.step, self.losses, self.best = began["step"], began["losses"], began["best"]
@@ -116,7 +122,8 @@ class Run:
         due = self.step and (self.step % self.job.training.validate_every == 0 or self.step == self.last_step)
         if self.validation is None or not due or (self.curve and self.curve[-1].step == self.step):
             return
-        exact, loss = self.validation.measure(self.model, self.together, self._between)
+        with arithmetic(self.model, self.precision):
+            exact, loss = self.validation.measure(self.model, self.together, self._between)
         self.curve.append(Point(self.step, exact, loss))
         if best_of(self.curve, self.validation.pairs) is self.curve[-1]:
             self.best = {name: weight.clone() for name, weight in self._adapter().items()}
@@ -133,7 +140,7 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = training.learning_rate * rate(self.step, self.curve, training)
         batch = [self.examples[i] for i in batch_of(self.step, len(self.examples), training)]
-        loss = _backward(self.model, self.parameters, self.shared, batch, self.together).item()
+        loss = _backward(self.model, self.precision, self.parameters, self.shared, batch, self.together).item()
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, training.max_grad_norm).item()
         if not math.isfinite(loss) or not math.isfinite(norm):
             raise BadInput(
@@ -183,7 +190,7 @@ class Run:
         if self.validation:
             set_peft_model_state_dict(self.model, self.best)
             facts |= {"validation": self._facts(self.validation.pairs)}
-        facts |= {"computed": dataclasses.asdict(machine.computed("peft", "float32"))}
+        facts |= {"computed": dataclasses.asdict(machine.computed("peft", self.precision))}
         cost = self.account.total()
         facts |= {name: getattr(cost, name) for name in ("cpu_seconds", "gpu_seconds", "wall_seconds")}
         _save(self.model, self.job.training, facts, Path(self.job.out))
@@ -228,10 +235,13 @@ def _can_be_asked(base, longest: int) -> bool:
     return True
 
 
-def _backward(model, parameters: list, shared: list[int], batch: list[Example], together: Accelerator) -> torch.Tensor:
+def _backward(
+    model, precision: str, parameters: list, shared: list[int], batch: list[Example], together: Accelerator
+) -> torch.Tensor:
     """The mean loss over the label tokens of the whole batch, its gradients in `parameters`; every process does its share."""
     own = batch[together.process_index :: together.num_processes]
-    loss = label_loss(model, shared, own)
+    with arithmetic(model, precision):
+        loss = label_loss(model, shared, own)
     if together.num_processes == 1:
         loss.backward()
         return loss
@@ -256,6 +266,14 @@ def with_lora(base, training: Training):
     return get_peft_model(base, config)
 
 
+@contextmanager
+def arithmetic(model, precision: str) -> Iterator[None]:
+    """What a model with an adapter multiplies in; with bfloat16 the adapter does, too, which is kept in float32."""
+    low = precision == "bfloat16"
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=low), disable_input_dtype_casting(model, active=low):
+        yield
+
+
 def _save(model, training: Training, facts: dict[str, object], out: Path) -> None:
     with atomic_folder(out) as aside:
         model.save_pretrained(aside, save_embedding_layers=False)
@@ -271,7 +289,7 @@ def _run_hash(job: TrainJob) -> str:
     """Binds checkpoints to samples, validation and recipe. How often to checkpoint is no part of it: it changes no weight. Nor is
     how many processes there are: they change weights by rounding only."""
     recipe = {name: value for name, value in dataclasses.asdict(job.training).items() if name != "processes"}
-    recipe |= {"checkpoint_every": 0}
+    recipe |= {"checkpoint_every": 0, "precision": precision(job.training.precision)}
     files = [Path(job.samples), *sorted(Path(job.validation).iterdir() if job.validation else ())]
     return hashlib.sha256((sha256(*files) + json.dumps(recipe, sort_keys=True)).encode()).hexdigest()
 

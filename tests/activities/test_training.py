@@ -17,3 +17,4 @@ def test_the_number_of_processes_and_of_checkpoints_makes_no_other_version() -> 
     assert _recipe(replace(asked, validation=validation)) == _recipe(replace(asked, validation=elsewhere))
     assert _recipe(replace(asked, training=Training(rank=8))) != _recipe(asked)
     assert "processes" not in _recipe(asked)
+    assert _recipe(replace(asked, training=Training(precision="float32"))) != _recipe(asked)

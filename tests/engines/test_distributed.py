@@ -26,9 +26,18 @@ STEPS = 24
 def whole(tiny_llm: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainJob:
     """Done by two processes that nobody disturbed."""
     folder = tmp_path_factory.mktemp("whole")
-    sizes = {"rank": 4, "alpha": 8, "batch_size": 5}
-    every = {"checkpoint_every": 4, "validate_every": 8}
-    training = Training(base_model=str(tiny_llm), **sizes, **every, learning_rate=1e-2, steps=STEPS, processes=2)
+    training = Training(
+        base_model=str(tiny_llm),
+        rank=4,
+        alpha=8,
+        batch_size=5,
+        learning_rate=1e-2,
+        steps=STEPS,
+        checkpoint_every=4,
+        validate_every=8,
+        processes=2,
+        precision="float32",
+    )
     samples, validation = write_samples(folder / "samples.parquet"), write_validation(folder / "validation")
     job = TrainJob(str(samples), training, work=str(folder / "work"), out=str(folder / "out"), validation=str(validation))
     began = time.monotonic()

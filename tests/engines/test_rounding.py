@@ -1,25 +1,34 @@
 """What bfloat16 costs the real SmolLM2 of 30 layers, beside its float32 logits: ours no more than the model's own attention."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 
-from driftline.contracts import BadInput
+from driftline.contracts import BadInput, Precision, Training, TrainJob
 from driftline.engines import suits, weights
 from driftline.engines.suits import Probe
 from driftline.engines.tokens import Segments
-from tests.engines.conftest import DESCRIPTIONS, SHARED, first, rest
+from driftline.engines.train import train
+from tests.engines.conftest import DESCRIPTIONS, SHARED, first, rest, write_samples
 
 NOISE = 1.25
 """Two roundings of one model, its two attentions, differ by up to that factor in their mean square error."""
 
 
+def load() -> Any:
+    try:
+        return weights.load_causal_lm("smollm2")
+    except BadInput as error:
+        pytest.skip(str(error))
+
+
 @pytest.fixture(scope="module")
 def probes() -> tuple[object, list[Probe], list[torch.Tensor]]:
     """The model, texts, and their logits in float32: real prompts of one block with their answers, and words without a sense."""
-    try:
-        model, tokenizer = weights.load_causal_lm("smollm2")
-    except BadInput as error:
-        pytest.skip(str(error))
+    model, tokenizer = load()
     segments = Segments(tokenizer)
     rows = [segments.of(rest(c2)) + segments.label(" " + DESCRIPTIONS[c2 - 1])[:-1] for c2 in range(1, 5)]
     generator = torch.Generator().manual_seed(0)
@@ -49,3 +58,20 @@ def test_our_attentions_round_no_worse_than_the_model_s_own(probes: tuple[object
     assert 0 < max(own) < 0.1
     assert error(suits._by_rows) < NOISE * max(own)
     assert error(suits._by_tree) < NOISE * max(own)
+
+
+def test_training_in_bfloat16_learns_what_float32_learns(tmp_path: Path) -> None:
+    """A few steps of the real model, on any processor."""
+    load()
+    samples = write_samples(tmp_path / "samples.parquet")
+    losses = {}
+    precisions: tuple[Precision, ...] = ("float32", "bfloat16")
+    for precision in precisions:
+        training = Training(base_model="smollm2", steps=4, batch_size=4, learning_rate=1e-3, precision=precision)
+        job = TrainJob(str(samples), training, work=str(tmp_path / f"work-{precision}"), out=str(tmp_path / precision))
+        train(job)
+        losses[precision] = json.loads((tmp_path / precision / "train.json").read_text())["losses"]
+    assert losses["bfloat16"] != losses["float32"]
+    assert losses["bfloat16"][0] == pytest.approx(losses["float32"][0], rel=0.01)
+    learnt = {precision: of[0] - sum(of[1:]) / 3 for precision, of in losses.items()}
+    assert learnt["bfloat16"] > 0.8 * learnt["float32"] > 0

@@ -11,6 +11,7 @@ from transformers import AutoTokenizer
 from driftline.contracts import BadInput, GenerateJob, Generation, Training, TrainJob
 from driftline.engines import suits
 from driftline.engines.generate import generate
+from driftline.engines.prefix_tree import SHORT
 from driftline.engines.train import train
 from tests.engines.conftest import DESCRIPTIONS, write_prompts, write_samples
 from tests.engines.zoo import RIGHT, UNSUITED, make
@@ -21,6 +22,11 @@ LONGEST = 40
 @pytest.mark.parametrize("name", RIGHT)
 def test_a_model_that_suits(name: str) -> None:
     suits.check(make(name), LONGEST, training=True, inference=True)
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "opt", "deepseek_v3"])
+def test_rows_too_long_for_plain_products(name: str) -> None:
+    suits.check(make(name), SHORT + 20, training=True)
 
 
 @pytest.mark.parametrize(("name", "use", "reason"), [(name, *unsuited) for name, unsuited in UNSUITED.items()])

@@ -15,12 +15,14 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from driftline.contracts import BadInput, Training, TrainJob
+from driftline.contracts import BadInput, Precision, Training, TrainJob
 from driftline.engines import checkpoints, suits
 from driftline.engines.examples import Example, label_loss, read_examples
 from driftline.engines.prefix_tree import PrefixTree
-from driftline.engines.train import batch_of, train
+from driftline.engines.train import Run, batch_of, train
 from tests.engines.conftest import DESCRIPTIONS, kept, start, write_samples, write_validation
+
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 
 
 @pytest.fixture
@@ -34,6 +36,7 @@ def job(tiny_llm: Path, tmp_path: Path) -> TrainJob:
         batch_size=4,
         checkpoint_every=3,
         validate_every=5,
+        precision="float32",
     )
     samples, validation = write_samples(tmp_path / "samples.parquet"), write_validation(tmp_path / "validation")
     return TrainJob(str(samples), training, work=str(tmp_path / "work"), out=str(tmp_path / "out"), validation=str(validation))
@@ -59,7 +62,9 @@ def validating(step: int) -> Callable[[Said], bool]:
     return lambda said: said["done"] >= step and said["note"].startswith("validating") and "ing 0/" not in said["note"]
 
 
-def test_kill_and_stop_and_resume_end_with_the_same_bits(job: TrainJob, tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_kill_and_stop_and_resume_end_with_the_same_bits(job: TrainJob, tmp_path: Path, precision: Precision) -> None:
+    job = dataclasses.replace(job, training=dataclasses.replace(job.training, precision=precision))
     whole = dataclasses.replace(job, work=str(tmp_path / "work-whole"), out=str(tmp_path / "out-whole"))
     train(whole)
 
@@ -85,6 +90,7 @@ def test_kill_and_stop_and_resume_end_with_the_same_bits(job: TrainJob, tmp_path
     for name in ("adapter_model.safetensors", "adapter_config.json"):
         assert (Path(job.out) / name).read_bytes() == (Path(whole.out) / name).read_bytes()
     assert not list(Path(job.work).iterdir())
+    assert facts["computed"]["precision"] == precision
     assert facts["losses"] == whole_facts["losses"]
     assert facts["validation"] == whole_facts["validation"]
     assert facts["losses"][-1] < facts["losses"][0] / 2
@@ -155,13 +161,15 @@ def test_a_loss_that_is_not_finite_ends_the_training_at_once(job: TrainJob, tiny
         train(dataclasses.replace(job, training=wild, work=str(tmp_path / "wild")))
 
 
-def test_plain_peft_loads_the_adapter(job: TrainJob, tiny_llm: Path) -> None:
-    train(dataclasses.replace(job, training=dataclasses.replace(job.training, steps=3), validation=None))
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_plain_peft_loads_the_adapter(job: TrainJob, tiny_llm: Path, precision: Precision) -> None:
+    train(dataclasses.replace(job, training=dataclasses.replace(job.training, steps=3, precision=precision), validation=None))
     base = AutoModelForCausalLM.from_pretrained(tiny_llm)
     tokens = torch.arange(10)[None]
     before = base(tokens).logits
     assert not torch.equal(PeftModel.from_pretrained(base, job.out)(tokens).logits, before)
     weights = load_file(Path(job.out) / "adapter_model.safetensors")
+    assert {weight.dtype for weight in weights.values()} == {torch.float32}  # whatever the base model computes in
     linear = r"base_model\.model\.model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)\.lora_[AB]\.weight"
     assert all(re.fullmatch(linear, name) for name in weights)  # what vLLM reads, too
     assert len(weights) == 2 * 7 * 2
@@ -169,6 +177,15 @@ def test_plain_peft_loads_the_adapter(job: TrainJob, tiny_llm: Path) -> None:
     assert (config["peft_type"], config["r"], config["lora_alpha"], config["bias"]) == ("LORA", 4, 8, "none")
     assert [config[name] for name in ("use_dora", "use_rslora", "modules_to_save")] == [False, False, None]
     assert {path.name for path in Path(job.out).iterdir()} == {"adapter_config.json", "adapter_model.safetensors", "train.json"}
+
+
+def test_a_checkpoint_of_another_precision_is_not_gone_on_with(job: TrainJob, capfd: pytest.CaptureFixture[str]) -> None:
+    runs = [dataclasses.replace(job.training, precision=precision) for precision in PRECISIONS]
+    for training in runs:
+        Run(dataclasses.replace(job, training=training)).keep_checkpoint()
+    assert "goes on" not in capfd.readouterr().err
+    Run(dataclasses.replace(job, training=runs[1])).keep_checkpoint()
+    assert "goes on" in capfd.readouterr().err
 
 
 def test_no_sample_is_bad_input(job: TrainJob) -> None:
