@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from driftline.contracts import (
     QUERY,
     STRICT,
+    AnswersFrom,
     Clusters,
     Counting,
     Days,
@@ -36,23 +37,43 @@ from driftline.contracts import (
 
 
 @dataclass(frozen=True, config=STRICT)
-class FineTuneWindows(Windows):
+class Update(Windows):
+    """One of the two updates, and what its table is made of."""
+
+    answers: AnswersFrom = "llm"
+
+    @property
+    def windows(self) -> Windows:
+        """Where counts have a say, at least a fifth of the days choose."""
+        fitted = self.validation_days or (0 if self.answers == "llm" else max(1, self.days // 5))
+        return Windows(self.days, self.test_days, fitted)
+
+
+@dataclass(frozen=True, config=STRICT)
+class FineTuneWindows(Update):
     days: Days = 90
     """Days of log to learn from."""
     test_days: Days = 28
     """Days after them, up to the run's nominal time, that judge the candidate and are never learned from."""
     validation_days: Annotated[int, Field(ge=0, le=36_525)] = 14
     """The newest of `days`: they decide when training stops and which checkpoint is kept, and are never learned from. 0: none."""
+    answers: AnswersFrom = "llm"
+    """What its table is made of, as in `rag_refresh`; `counts` trains nothing."""
 
 
 @dataclass(frozen=True, config=STRICT)
-class RagRefreshWindows(Windows):
+class RagRefreshWindows(Update):
     days: Days = 28
     """Days of log to retrieve from."""
     test_days: Days = 7
     """Days after them, up to the run's nominal time, that judge the candidate and are never retrieved from."""
     validation_days: Annotated[int, Field(ge=0, le=36_525)] = 0
-    """The newest of `days`: nothing is retrieved from them, so that they can choose. 0: none."""
+    """The newest of `days`: nothing is retrieved from them, so that they can choose. 0: none; a fifth of `days`
+    where `answers` is not `llm`."""
+    answers: AnswersFrom = "llm"
+    """What its table is made of. `llm`: the LLM's greedy answers, as in the paper. `counts`: the pair's own counts where there
+    are enough, else the successors of both interests; no model and no LLM is needed. `blend`: the likeliest answer under both;
+    its weights, fitted on the validation window, say whether the LLM knows what counting does not."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -193,6 +214,13 @@ class Settings(BaseSettings):
         if values.get("temporal_profile") and not values.get("temporal_address"):
             return values | {"temporal_address": _profile(values["temporal_profile"]).get("target_host", "")}
         return values
+
+    @model_validator(mode="after")
+    def _blend_has_scores(self) -> "Settings":
+        for name, update in (("fine_tune", self.fine_tune), ("rag_refresh", self.rag_refresh)):
+            if update.answers == "blend" and self.generation.engine == "vllm":
+                raise ValueError(f'{name}.answers "blend" needs scores, which vLLM does not give: set generation.engine = "trie"')
+        return self
 
     @field_validator("source")
     @classmethod

@@ -26,6 +26,7 @@ from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from driftline import embedded, temporal_client
+from driftline.activities.blend import BlendActivities
 from driftline.activities.child import INSTALL
 from driftline.activities.clusters import ClusterActivities
 from driftline.activities.counts import CountsActivities
@@ -84,6 +85,7 @@ def roles(resources: Resources) -> dict[str, Role]:
         SampleActivities(resources).curate_samples,
         SampleActivities(resources).curate_validation,
         PromptActivities(resources).render_prompts,
+        BlendActivities(resources).answer_pairs,
         EvaluationActivities(resources).evaluate,
         drift.list_successors,
         drift.measure_drift,

@@ -29,10 +29,13 @@ from driftline.db import counts as db_counts
 from driftline.db import measurements as db_measurements
 from driftline.db import tables as db_tables
 from driftline.interests import metrics
-from driftline.interests.metrics.arms import FREQUENT, POPULAR, TABLE
+from driftline.interests.counting_model import counted
+from driftline.interests.metrics.arms import COUNTED, FREQUENT, LLM_ALONE, POPULAR, TABLE
 from driftline.interests.metrics.hits import Version
 from driftline.interests.triples import Ints
 from driftline.sources.sequences import read_sequences, read_shown
+
+BASELINES = {"popular": metrics.most_popular, "frequent": metrics.most_frequent, "counts": counted}
 
 
 @dataclass(frozen=True)
@@ -135,11 +138,14 @@ class MeasurementActivities:
             previous = db_tables.before(connection, request.table)
             before = db_tables.answers(connection, previous) if previous else None
             counts = db_counts.read(connection, table.counts_version)
+            alone = db_tables.llm_answers(connection, request.table)
             steps = _Steps(connection, request.source, request.sequences, table.cluster_set)
         baselines = {
             POPULAR: metrics.most_popular(counts, table.clusters),
             FREQUENT: metrics.most_frequent(counts, table.clusters),
         }
+        baselines |= {COUNTED: counted(counts, table.clusters)} if counts.num_rows else {}
+        baselines |= {LLM_ALONE: alone} if alone is not None else {}
         test = request.test_window
         arms = {name: [_version(test.start, found, table.clusters)] for name, found in {TABLE: mapping, **baselines}.items()}
         hits = metrics.hit_rates(
@@ -149,7 +155,7 @@ class MeasurementActivities:
             test.start,
             test.end,
             arms,
-            [(TABLE, POPULAR), (TABLE, FREQUENT)],
+            [(TABLE, baseline) for baseline in baselines],
             metrics.support(counts, table.clusters),
         )
         quality = metrics.quality(
@@ -186,7 +192,7 @@ class MeasurementActivities:
         if arm.kind == "llm":
             mappings = [self._answers(mapping, clusters) for mapping in arm.mappings]
             return [Version(since, answers) for since, answers in zip(arm.since, mappings, strict=True)]
-        baseline = metrics.most_popular if arm.kind == "popular" else metrics.most_frequent
+        baseline = BASELINES[arm.kind]
         tables = (baseline(db_counts.read(connection, counts), clusters) for counts in arm.counts)
         return [_version(since, table, clusters) for since, table in zip(arm.since, tables, strict=True)]
 

@@ -109,7 +109,7 @@ class _Candidates:
     def __init__(self, home: Path, work: Path, settings: Settings, at: datetime) -> None:
         self.settings, self.work, self.at = settings, work, at
         work.mkdir(exist_ok=True)
-        self.assignment, self.descriptions = _interests(home, settings)
+        self.assignment, self.descriptions = interests(home, settings)
 
     def outcomes(self) -> Iterator[Outcome]:
         settings, n = self.settings, len(self.descriptions)
@@ -123,7 +123,7 @@ class _Candidates:
             out=str(self.work / "adapter"),
             validation=str(self.work / "validation") if days.validation else None,
         )
-        _child("driftline.engines.train", job, self.work)
+        child("driftline.engines.train", job, self.work)
         yield self.outcome("fine-tune", None, counts, days.test)
         days = windows.split(self.at + (RAG_REFRESH_AT - FINE_TUNE_AT), settings.rag_refresh)
         counts = self.count(days.train)
@@ -156,7 +156,7 @@ class _Candidates:
             out=str(folder / "mapping"),
             adapter=str(self.work / "adapter"),
         )
-        _child("driftline.engines.generate", job, folder)
+        child("driftline.engines.generate", job, folder)
         mapping = pq.read_table(folder / "mapping" / "mapping.parquet")
         found = gates.judge(evaluate(mapping, counts, self.count(test), n, settings.gates.confidence), settings.gates)
         trained = json.loads((self.work / "adapter" / "train.json").read_text())
@@ -166,7 +166,7 @@ class _Candidates:
             at=f"{self.at:%Y-%m-%d}",
             kind=kind,
             steps=trained.get("validation", {"best_step": trained["steps"]})["best_step"],
-            exact_match_rate=found.exact_match_rate,
+            exact_match_rate=found.exact_match_rate or 0.0,
             recall=found.recall or 0.0,
             recall_low=found.recall_low or 0.0,
             chance=found.recall_chance,
@@ -178,12 +178,12 @@ class _Candidates:
         )
 
 
-def _interests(home: Path, settings: Settings) -> tuple[pa.Table, list[str]]:
+def interests(home: Path, settings: Settings) -> tuple[pa.Table, list[str]]:
     """The item → cluster assignment, and the descriptions."""
     items = catalogue(settings.source)
     texts = items.group_by("text").aggregate([("traffic", "sum")]).rename_columns(["text", "traffic"]).sort_by("text")
     pq.write_table(texts, home / "texts.parquet")
-    _child(
+    child(
         "driftline.engines.embed",
         EmbedJob(str(home / "texts.parquet"), settings.clusters.embedding_model, str(home / "texts.npy")),
         home,
@@ -195,7 +195,7 @@ def _interests(home: Path, settings: Settings) -> tuple[pa.Table, list[str]]:
     return assignment, described["description"].to_pylist()
 
 
-def _child(module: str, job: Any, folder: Path) -> None:
+def child(module: str, job: Any, folder: Path) -> None:
     file = folder / f"{module}.json"
     file.write_bytes(TypeAdapter(type(job)).dump_json(job))
     with (folder / f"{module}.log").open("w") as log:

@@ -15,6 +15,7 @@ from driftline.db.reviews import Review
 from driftline.operations import reviews, runs
 from driftline.operations.context import Context
 from driftline.operations.reviews import Evidence
+from driftline.report import weights
 from driftline.report.content import Finding
 
 app = typer.Typer(help="Candidates that a gate has stopped: look at the evidence, then decide.", no_args_is_help=True)
@@ -99,6 +100,8 @@ def draw(evidence: Evidence) -> None:
             ("clusters ever answered", str(e["coverage"])),
         ],
     )
+    if fitted := weights.rows(evidence.weights):
+        grid("fitted on the validation window", ("", ""), fitted)
     if evidence.inexact:
         rows = [(x.c1_name, x.c2_name, x.c_next_name, x.free) for x in evidence.inexact]
         grid("answers that were not exact", ("interest 1", "interest 2", "constrained to", "freely wrote …"), rows)

@@ -104,7 +104,9 @@ def _report(context: Context, workflow_id: str, result: RunOutcome, json: bool) 
         print_json({"workflow_id": workflow_id, **vars(result)})
     else:
         colour = "green" if result.outcome == "published" else "yellow"
-        console.print(f"[{colour}]{result.outcome}[/]: table {result.table}, model {result.model}, attempt {result.attempts}")
+        console.print(
+            f"[{colour}]{result.outcome}[/]: table {result.table}, model {result.model or 'none'}, attempt {result.attempts}"
+        )
         draw_quality(tables.get(context, result.table))
     return DONE if result.outcome in ("published", "superseded") else FAILED
 

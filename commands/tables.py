@@ -1,6 +1,7 @@
 """`driftline tables` and `driftline lookup`: the product, its versions and where they are served."""
 
 import getpass
+import math
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ from driftline.commands.context import load
 from driftline.commands.output import FAILED, Json, cell, console, errors, grid, percent, print_json
 from driftline.operations import channels, tables
 from driftline.operations.context import Context
+from driftline.report.weights import fitted
 
 app = typer.Typer(help="Transition tables: every version, its lineage, and which one a channel serves.", no_args_is_help=True)
 
@@ -80,7 +82,8 @@ def show(version: Version, json: Json = False) -> None:
         if isinstance(value, dict):
             branch = tree.add(name)
             for inner, fact in value.items():
-                branch.add(f"[dim]{inner}[/] {cell(fact)}", highlight=False)
+                shown = fitted(fact) if name == "weights" else cell(fact)
+                branch.add(f"[dim]{inner}[/] {shown}", highlight=False)
         else:
             tree.add(f"[dim]{name}[/] {cell(value)}", highlight=False)
     console.print(tree)
@@ -164,6 +167,8 @@ def lookup(
     shown = [(cell(answer.c1_name), c1), (cell(answer.c2_name), c2)]
     shown += [(f"[bold green]{cell(answer.c_next_name)}[/]", answer.c_next)]
     console.print(" → ".join(f"{name} [dim]({number})[/]" for name, number in shown), highlight=False)
-    console.print(f"[dim]table {answer.version} on channel {answer.channel}, decoding {answer.decoding}[/]", highlight=False)
+    how = f"decoding {answer.decoding}" if answer.answers == "llm" else answer.answers
+    sure = "" if answer.score is None else f", p = {math.exp(answer.score):.3f}"
+    console.print(f"[dim]table {answer.version} on channel {answer.channel}, {how}{sure}[/]", highlight=False)
     if not answer.approved:
         warn_of_channels(context, channel=answer.channel)

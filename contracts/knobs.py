@@ -5,7 +5,7 @@ a new value. Every field after the first release needs a default.
 """
 
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -88,6 +88,10 @@ class Counting:
     engine: Annotated[str, Field(pattern="^(duckdb|spark(:.+)?|sql:.+)$")] = "duckdb"
     """`duckdb`, `spark`, `spark:MASTER` or `sql:URL` (SQLAlchemy's; `${…}` is the worker's environment). `source.events` is then
     files that Spark reads, or a query in Spark's or the database's own SQL; column settings are DuckDB expressions everywhere."""
+
+
+AnswersFrom = Literal["llm", "blend", "counts"]
+"""What a table is made of: the LLM's greedy answers (the paper), counts alone, or the likeliest under both."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -207,6 +211,10 @@ class Generation:
     scores: Annotated[int, Field(ge=0)] = 0
     """Keep the log-probabilities of the likeliest answers to every pair, so many, or all where there are no more than twice as
     many. 0: none; a `blend` keeps 16 then. They cost two to three times what the answers alone do with many interests."""
+
+    def scored(self) -> "Generation":
+        """With the scores that a blend needs."""
+        return self if self.scores else replace(self, scores=16)
 
     def decides(self) -> dict[str, Any]:
         """What of it belongs into a key; no scores are left out, so that keys of before there were some stay the same."""

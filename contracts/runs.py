@@ -7,6 +7,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from driftline.contracts.knobs import (
+    AnswersFrom,
     Clusters,
     Counting,
     Gates,
@@ -38,6 +39,8 @@ class FineTuneInput:
     cluster_set: int | None = None
     """None: the newest."""
     counting: Counting = Field(default_factory=Counting)
+    answers: AnswersFrom = "llm"
+    """`counts` trains nothing."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,10 @@ class RagRefreshInput:
     channel: str = "default"
     nominal: datetime | None = None
     cluster_set: int | None = None
-    """None: that of the newest approved model, so that a new cluster set waits for its first fine-tune."""
+    """None: that of the newest approved model, so that a new cluster set waits for its first fine-tune; if `counts` answer, the
+    newest."""
     counting: Counting = Field(default_factory=Counting)
+    answers: AnswersFrom = "llm"
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,8 @@ class RunOutcome:
 
     outcome: Outcome
     table: int
-    model: int
+    model: int | None
+    """None: a table of counts asks none."""
     attempts: int
 
 

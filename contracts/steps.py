@@ -7,6 +7,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from driftline.contracts.knobs import (
+    AnswersFrom,
     Clusters,
     Counting,
     EngineName,
@@ -21,6 +22,7 @@ from driftline.contracts.knobs import (
 )
 from driftline.contracts.reviews import MaybeReviewId
 from driftline.contracts.versions import (
+    AnsweredRef,
     CatalogueRef,
     EmbeddingsRef,
     MappingRef,
@@ -121,20 +123,48 @@ class GenerateMapping:
     """None: greedy."""
 
 
+@dataclass(frozen=True)
+class AnswerPairs:
+    """Answer from counts, or from counts and what the LLM says of each answer.
+
+    What is fitted is fitted on days that neither has seen; then the counts of all days before the test window answer.
+    """
+
+    answers: Literal["blend", "counts"]
+    counts: int
+    """Of all days before the test window."""
+    known: int
+    """Of those of them that are fitted with: the LLM has seen no others."""
+    validation: int
+    """Of the days that follow, which fit."""
+    mapping: MappingRef | None = None
+    """Blend: the LLM's answers, with scores."""
+    model: int | None = None
+    """Blend: which may have learned from no day that fits."""
+
+
 Kind = Literal["fine_tune", "rag"]
 
 
 @dataclass(frozen=True)
 class StoreTable:
+    """`model`, `prompts`, `mapping` and `generation` are None where counts answer, `answered` and `fitted` where an LLM does."""
+
     kind: Kind
     nominal: datetime
     counts: int
-    model: int
-    prompts: PromptsRef
-    mapping: MappingRef
-    generation: Generation
+    model: int | None
+    prompts: PromptsRef | None
+    mapping: MappingRef | None
+    generation: Generation | None
     run: RunIds
     retrieval: Retrieval | None = None
+    answered: AnsweredRef | None = None
+    fitted: AnswerPairs | None = None
+
+    @property
+    def answers(self) -> AnswersFrom:
+        return self.fitted.answers if self.fitted else "llm"
 
 
 @dataclass(frozen=True)
@@ -201,11 +231,12 @@ class MeasureStaleness:
 class Arm:
     """A mapping whose hit rate is measured, or one that is renewed along the way.
 
-    `llm` serves `mappings`; `popular` and `frequent` are the counting baselines of `counts`; version i serves from `since[i]` on.
+    `llm` serves `mappings`; `popular`, `frequent` and `counts` (the counting model) are the baselines of `counts`; version i
+    serves from `since[i]` on.
     """
 
     name: str
-    kind: Literal["llm", "popular", "frequent"]
+    kind: Literal["llm", "popular", "frequent", "counts"]
     since: tuple[datetime, ...]
     mappings: tuple[MappingRef, ...] = ()
     counts: tuple[int, ...] = ()

@@ -128,6 +128,29 @@ class MappingRef:
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """A number that a validation window has chosen, with its 95 % interval if it has one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class AnsweredRef:
+    """Answers to every ordered pair that counts had a say in. `uri`: a folder of `answers.parquet`.
+
+    `weights`: of a blend `llm` (α), `popularity` (β), `backoff` (γ) and `strength` (m); of counts `strength`; of both `single`,
+    the strength of popularity beside the successors of one cluster (`interests.blend`, `interests.counting_model`).
+    """
+
+    uri: str
+    hash: str
+    rows: int
+    weights: dict[str, Fitted]
+
+
+@dataclass(frozen=True)
 class SuccessorsRef:
     """The top successors of every pair in one window, of all its users and of two random halves of them."""
 
@@ -167,7 +190,8 @@ class TableRef:
 class Evaluation:
     """What the gates judge a candidate by; shares in [0, 1], `None` where the test window has no triple."""
 
-    exact_match_rate: float
+    exact_match_rate: float | None
+    """None: no LLM was asked."""
     recall: float | None
     recall_low: float | None
     """One-sided lower confidence bound of `recall`."""

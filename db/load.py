@@ -18,6 +18,7 @@ NULL = b"\xff\xff\xff\xff"
 ARROW = {
     "int4": pa.int32(),
     "int8": pa.int64(),
+    "float4": pa.float32(),
     "text": pa.string(),
     "int4[]": pa.list_(pa.int32()),
     "text[]": pa.list_(pa.string()),
@@ -103,7 +104,7 @@ def _layout(schema: pa.Schema) -> np.dtype[np.void]:
 
 def _fields(column: pa.Array) -> pa.Array:
     """Every value of a column of `ARROW` in the binary COPY format: its length in bytes, then its bytes; null: length -1."""
-    if pa.types.is_integer(column.type):
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
         return _sized(_big_endian(column))
     if pa.types.is_string(column.type):
         # Postgres holds no byte 0x00, and an LLM that writes freely may write one.
@@ -123,8 +124,9 @@ def _sized(values: pa.Array) -> pa.Array:
 
 
 def _big_endian(column: pa.Array) -> pa.Array:
-    """int32 or int64 as bytes; null stays null."""
+    """int32, int64 or float32 as bytes; null stays null."""
     width = column.type.bit_width // 8
-    data = pc.fill_null(column, 0).to_numpy().astype(f">i{width}")
+    kind = "f" if pa.types.is_floating(column.type) else "i"
+    data = pc.fill_null(column, 0).to_numpy().astype(f">{kind}{width}")
     packed = pa.Array.from_buffers(pa.binary(width), len(data), [None, pa.py_buffer(data)]).cast(pa.binary())
     return pc.if_else(column.is_valid(), packed, pa.scalar(None, pa.binary()))

@@ -13,10 +13,14 @@ MAPPING = pa.schema(
         ("exact", pa.bool_()),
         ("free", pa.string()),
         ("retrieved", pa.list_(pa.int32())),
+        ("score", pa.float32()),
+        ("llm_next", pa.int32()),
     ]
 )
-COLUMNS = ("c1", "c2", "c_next", "decoding", "free", "retrieved")
+COLUMNS = ("c1", "c2", "c_next", "decoding", "free", "retrieved", "score", "llm_next")
 """Of `transition`, beside its version."""
+OPTIONAL = ("exact", "free", "score", "llm_next")
+"""Null, or not there, where no LLM was asked or nothing else than it answered."""
 
 
 def checked(mapping: pa.Table, clusters: int) -> pa.Table:
@@ -25,12 +29,16 @@ def checked(mapping: pa.Table, clusters: int) -> pa.Table:
     Raises:
         BadInput: nulls, ids outside 0..clusters-1, or an answer that is a member of its pair.
     """
+    for name in OPTIONAL:
+        if name not in mapping.column_names:
+            mapping = mapping.append_column(name, pa.nulls(mapping.num_rows, MAPPING.field(name).type))
     if "retrieved" not in mapping.column_names:
         mapping = mapping.append_column("retrieved", pa.array([[]] * mapping.num_rows, MAPPING.field("retrieved").type))
     mapping = mapping.select(MAPPING.names).cast(MAPPING).sort_by([("c1", "ascending"), ("c2", "ascending")])
     ids = mapping.select(["c1", "c2", "c_next"])
-    if any(column.null_count for column in [*ids.columns, mapping["exact"], mapping["retrieved"]]):
-        raise BadInput("a mapping has no nulls but in `free`")
+    asked = mapping["exact"].null_count in (0, mapping.num_rows)  # an LLM, about all pairs or about none
+    if any(column.null_count for column in [*ids.columns, mapping["retrieved"]]) or not asked:
+        raise BadInput("a mapping has no nulls but in `free` and in what only some tables have")
     c1, c2, c_next = (column.to_numpy() for column in ids.columns)
     if any(((column < 0) | (column >= clusters)).any() for column in (c1, c2, c_next)):
         raise BadInput(f"the mapping names clusters outside 0..{clusters - 1}")
@@ -47,5 +55,6 @@ def to_rows(version: int, mapping: pa.Table) -> pa.Table:
     """The columns of `transition`, in its order."""
     versions = pa.array([version] * mapping.num_rows, pa.int64())
     decoding = pc.if_else(mapping["exact"], "exact", "constrained")
-    columns = [mapping["c1"], mapping["c2"], mapping["c_next"], decoding, mapping["free"], mapping["retrieved"]]
+    found = {name: decoding if name == "decoding" else mapping[name] for name in COLUMNS}
+    columns = [found[name] for name in COLUMNS]
     return pa.table([versions, *columns], names=["version", *COLUMNS])

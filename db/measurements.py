@@ -80,8 +80,8 @@ def get(conn: Connection, version: int) -> Measurement:
     return _measurement(row)
 
 
-def about(conn: Connection, cluster_set: int, model: int) -> list[Measurement]:
-    """What bears on a table of this model.
+def about(conn: Connection, cluster_set: int, model: int | None) -> list[Measurement]:
+    """What bears on a table of this model; None: of counts.
 
     The newest measurement of each kind of its cluster set and, where an LLM was asked, of the model; and the newest quality of
     every table of the cluster set, by nominal time.

@@ -100,8 +100,8 @@ def newest_approved(conn: Connection, until: datetime | None = None, cluster_set
     """
     query = """
         SELECT model_version FROM table_overview
-        WHERE kind = 'fine_tune' AND complete AND approved AND cluster_set = coalesce(:cluster_set, cluster_set)
-            AND nominal <= coalesce(:until, 'infinity'::timestamptz)
+        WHERE kind = 'fine_tune' AND model_version IS NOT NULL AND complete AND approved
+            AND cluster_set = coalesce(:cluster_set, cluster_set) AND nominal <= coalesce(:until, 'infinity'::timestamptz)
         ORDER BY nominal DESC, version DESC LIMIT 1
     """
     version = conn.execute(text(query), {"cluster_set": cluster_set, "until": until}).scalar_one_or_none()

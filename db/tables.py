@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, func, insert, select, text
 
-from driftline.contracts import BadInput, Kind, StoreTable, TableRef
+from driftline.contracts import AnswersFrom, BadInput, Kind, StoreTable, TableRef
 from driftline.db import clusters as db_clusters
 from driftline.db.keys import content_key, lock
 from driftline.db.load import add_partition, copy_rows, cursor, read_integers
@@ -35,7 +35,8 @@ ANSWERS = pa.schema([("c1", pa.int32()), ("c2", pa.int32()), ("c_next", pa.int32
 
 @dataclass(frozen=True)
 class TransitionTable:
-    """One line of `driftline tables list`. `exact_match_rate` is of the mapping itself; recall is `None` until evaluated."""
+    """One line of `driftline tables list`. `exact_match_rate` is of the mapping itself; recall is `None` until evaluated. A table
+    of counts has neither model nor exact-match rate."""
 
     version: int
     kind: Kind
@@ -44,7 +45,7 @@ class TransitionTable:
     clusters: int
     rows: int
     complete: bool
-    model_version: int
+    model_version: int | None
     counts_version: int
     window_start: datetime
     window_end: datetime
@@ -67,7 +68,7 @@ class TransitionTable:
 
 @dataclass(frozen=True)
 class Answer:
-    """`decoding`: "exact" | "constrained". Ids are of the cluster set of table `version`."""
+    """`decoding`: "exact" | "constrained", of the LLM's answer. Ids are of the cluster set of table `version`."""
 
     c1: int
     c1_name: str
@@ -77,9 +78,13 @@ class Answer:
     c_next_name: str
     version: int
     channel: str
-    decoding: str
+    decoding: str | None
+    """None: no LLM was asked."""
     approved: bool
     """Whether the table may still be served."""
+    answers: AnswersFrom = "llm"
+    score: float | None = None
+    """log p of the answer, under what the table is made of."""
 
 
 @dataclass(frozen=True)
@@ -110,15 +115,13 @@ def add(conn: Connection, request: StoreTable, mapping: pa.Table) -> TableRef:
     computed alike.
 
     Args:
-        mapping: c1, c2, c_next int32, exact bool, free str|null and, for RAG, retrieved list<int32>; every pair at most once.
+        mapping: c1, c2, c_next int32; of an LLM exact bool, free str|null; for RAG, retrieved list<int32>; with scores score
+            float32; of a blend llm_next int32; every pair at most once.
 
     Raises:
         BadInput: model and counts are of different cluster sets, or a row is not of that cluster set or not novel.
     """
-    about = (request.kind, request.nominal, request.model, request.counts, request.prompts.hash)
-    computed = asdict(request.mapping.computed) if request.mapping.computed else None
-    decoding = request.generation.decides() | (computed or {})
-    key = content_key(*about, decoding, asdict(request.retrieval) if request.retrieval else None)
+    key = _key(request)
     lock(conn, f"transition_table:{key}")
     found = conn.execute(select(transition_table).where(transition_table.c.key == key)).one_or_none()
     if found is not None:
@@ -132,23 +135,28 @@ def add(conn: Connection, request: StoreTable, mapping: pa.Table) -> TableRef:
         "cluster_set": made_with,
         "counts_version": request.counts,
         "model_version": request.model,
-        "prompts_hash": request.prompts.hash,
-        "unseen": request.prompts.unseen,
-        "mapping_hash": request.mapping.hash,
-        "generation": request.generation.decides(),
+        "prompts_hash": request.prompts.hash if request.prompts else None,
+        "unseen": request.prompts.unseen if request.prompts else 0,
+        "mapping_hash": (request.answered or request.mapping).hash,  # type: ignore[union-attr]
+        "generation": request.generation.decides() if request.generation else None,
         "retrieval": asdict(request.retrieval) if request.retrieval else None,
         "rows": mapping.num_rows,
-        "exact": pc.sum(mapping["exact"]).as_py() or 0,
+        "exact": pc.sum(mapping["exact"]).as_py() or 0 if request.mapping else None,
         # Pairs are unique by primary key, ordered and in range by check: as many as there can be are all of them.
         "complete": mapping.num_rows == clusters * (clusters - 1),
         "workflow_id": request.run.workflow_id,
         "run_id": request.run.run_id,
-        "cost": asdict(request.mapping.cost) if request.mapping.cost else None,
-        "computed": computed,
+        "cost": asdict(request.mapping.cost) if request.mapping and request.mapping.cost else None,
+        "computed": _computed(request),
+        "answers": request.answers,
+        "known_counts": request.fitted.known if request.fitted else None,
+        "validation_counts": request.fitted.validation if request.fitted else None,
+        "weights": {name: asdict(weight) for name, weight in request.answered.weights.items()} if request.answered else None,
+        "likeliest": request.mapping.likeliest if request.mapping else None,
     }
     version = conn.execute(insert(transition_table).values(row).returning(transition_table.c.version)).scalar_one()
     loaded = to_rows(version, mapping)
-    types = ["int8", "int4", "int4", "int4", "text", "text", "int4[]"]
+    types = ["int8", "int4", "int4", "int4", "text", "text", "int4[]", "float4", "int4"]
 
     def fill(partition: str) -> None:
         copy_rows(conn, partition, loaded, types, fresh=True)
@@ -183,17 +191,29 @@ def get(conn: Connection, version: int) -> TransitionTable:
 
 
 def answers(conn: Connection, version: int) -> pa.Table:
-    """c1, c2, c_next int32, exact bool; sorted by (c1, c2).
+    """c1, c2, c_next int32 and, if an LLM was asked, exact bool; sorted by (c1, c2).
 
     Raises:
         BadInput: there is no such table.
     """
-    get(conn, version)
+    asked = get(conn, version).model_version is not None
     query = """
-        SELECT c1, c2, c_next, (decoding = 'exact')::int4 FROM transition WHERE version = %s ORDER BY c1, c2
+        SELECT c1, c2, c_next, coalesce(decoding = 'exact', false)::int4 FROM transition WHERE version = %s ORDER BY c1, c2
     """
     found = read_integers(conn, query, [version], ANSWERS)
+    if not asked:
+        return found.drop("exact")
     return found.set_column(3, "exact", found["exact"].cast(pa.bool_()))
+
+
+def llm_answers(conn: Connection, version: int) -> pa.Table | None:
+    """c1, c2, c_next int32: what the LLM of a blend answers alone; sorted by (c1, c2). None: the table is no blend."""
+    query = """
+        SELECT c1, c2, llm_next, 0::int4 FROM transition
+        WHERE version = %s AND llm_next IS NOT NULL ORDER BY c1, c2
+    """
+    found = read_integers(conn, query, [version], ANSWERS).drop("exact")
+    return found if found.num_rows else None
 
 
 def inexact(conn: Connection, version: int, limit: int) -> list[InexactAnswer]:
@@ -205,7 +225,8 @@ def inexact(conn: Connection, version: int, limit: int) -> list[InexactAnswer]:
     get(conn, version)
     query = """
         WITH missed AS (
-            SELECT c1, c2, c_next, free, row_number() OVER (ORDER BY c1, c2) - 1 AS place, count(*) OVER () AS n
+            SELECT c1, c2, coalesce(llm_next, c_next) AS c_next, free, row_number() OVER (ORDER BY c1, c2) - 1 AS place,
+                count(*) OVER () AS n
             FROM transition WHERE version = :version AND decoding = 'constrained'
         )
         SELECT m.c1, m.c2, m.c_next, a.name AS c1_name, b.name AS c2_name, c.name AS c_next_name, m.free
@@ -257,8 +278,8 @@ def lookup(conn: Connection, c1: int, c2: int, channel: str = "default") -> Answ
     query = text(
         """
         SELECT n.c_next, n.name AS c_next_name, n.version, n.decoding, a.name AS c1_name, b.name AS c2_name,
-            table_approved(n.version) AS approved
-        FROM next_cluster(:c1, :c2, :channel) n
+            table_approved(n.version) AS approved, n.answers, n.score
+        FROM next_answer(:c1, :c2, :channel) n
         JOIN transition_table t ON t.version = n.version
         JOIN cluster a ON a.cluster_set = t.cluster_set AND a.cluster = :c1
         JOIN cluster b ON b.cluster_set = t.cluster_set AND b.cluster = :c2
@@ -304,8 +325,28 @@ def _named(ids: pa.Table, names: pa.ChunkedArray) -> pa.Table:
     return pa.table([columns[name] for name in DIFFERENCES.names], schema=DIFFERENCES)
 
 
+def _computed(request: StoreTable) -> dict[str, Any] | None:
+    return asdict(request.mapping.computed) if request.mapping and request.mapping.computed else None
+
+
+def _key(request: StoreTable) -> str:
+    """Of a table of the LLM as it was before there were others."""
+    about = (request.kind, request.nominal, request.model, request.counts, request.prompts.hash if request.prompts else None)
+    decoding = (request.generation.decides() if request.generation else {}) | (_computed(request) or {})
+    retrieval = asdict(request.retrieval) if request.retrieval else None
+    if request.fitted is None:
+        return content_key(*about, decoding, retrieval)
+    return content_key(*about, decoding, retrieval, request.answers, request.fitted.known, request.fitted.validation)
+
+
 def _cluster_set(conn: Connection, request: StoreTable) -> tuple[int, int]:
     """Version and size of the one cluster set that model and counts share."""
+    if request.model is None:
+        counted = select(counts.c.cluster_set, cluster_set.c.clusters).join(cluster_set).where(counts.c.version == request.counts)
+        found = conn.execute(counted).one_or_none()
+        if found is None:
+            raise BadInput(f"no counts version {request.counts}")
+        return found.cluster_set, found.clusters
     query = (
         select(model.c.cluster_set, counts.c.cluster_set.label("counted"), cluster_set.c.clusters)
         .join(cluster_set, cluster_set.c.version == model.c.cluster_set)

@@ -96,17 +96,17 @@ def counting_model(counts: pa.Table, n_clusters: int, strengths: Strengths) -> C
     return CountingModel(n_clusters, strengths, np.log(popularity), np.log(first), np.log(second), ordered, start)
 
 
-def fit_strengths(counts: pa.Table, validation: pa.Table, n_clusters: int) -> Strengths:
-    """The strengths under which the triples of a later window are likeliest.
+def fit_strengths(counts: pa.Table, validation: pa.Table | None, n_clusters: int) -> Strengths:
+    """The strengths under which held-out triples are likeliest: those of a later window, or each of this one, left out in turn.
 
     Args:
         counts: c1, c2, c_next: int32, n: int64; of the window that is counted.
-        validation: the same of days after it, which nothing else has seen.
+        validation: the same of days after it, which nothing else has seen; None: there are none.
 
     Raises:
         BadInput: one of the windows has no triple.
     """
-    later = triples.read(validation, n_clusters)
+    later = triples.read(counts if validation is None else validation, n_clusters)
     if not len(later.n):
         raise BadInput("no triple in the validation window, so nothing can be fitted: lengthen it")
     pair = later.pair(n_clusters)
@@ -115,6 +115,8 @@ def fit_strengths(counts: pa.Table, validation: pa.Table, n_clusters: int) -> St
         """The loss at the best m, and its logarithm."""
         model = counting_model(counts, n_clusters, Strengths(float(np.exp(log_single)), 1.0))
         n, total, log_b = _at(model, later, pair)
+        if validation is None:
+            n, total, log_b = n - 1, total - 1, log_b + _left_out(model, later)
         found = minimize_scalar(lambda log_m: _loss(n, total, log_b, later.n, np.exp(log_m)), bounds=_RANGE, method="bounded")
         return float(found.fun), float(found.x)
 
@@ -158,6 +160,22 @@ def answers(log_p: Callable[[Ints], Floats], n_clusters: int) -> pa.Table:
     return pa.table(columns | {"score": pa.array(np.concatenate(score))})
 
 
+def counted(counts: pa.Table, n_clusters: int, validation: pa.Table | None = None) -> pa.Table:
+    """Baseline mapping: the counting model's answers, with the strengths that held-out triples choose.
+
+    Args:
+        counts: c1, c2, c_next: int32, n: int64; of the window that is counted.
+        validation: the same of later days; None: strengths by leaving out each triple in turn.
+
+    Returns:
+        As `answers`.
+
+    Raises:
+        BadInput: there is no triple.
+    """
+    return answers(counting_model(counts, n_clusters, fit_strengths(counts, validation, n_clusters)).log_p, n_clusters)
+
+
 def blocks(n_clusters: int) -> list[Ints]:
     """The numbers of all ordered pairs, `CELLS` pairs times clusters at a time."""
     pairs = n_clusters * (n_clusters - 1)
@@ -190,6 +208,17 @@ def _at(model: CountingModel, later: Triples, pair: Ints) -> tuple[Floats, Float
     log_b: Floats = model.log_first[later.c1, later.c_next] + model.log_second[later.c2, later.c_next]
     log_b -= model.log_popularity[later.c_next] + norm[later.c1, later.c2]
     return n, total, log_b
+
+
+def _left_out(model: CountingModel, found: Triples) -> Floats:
+    """What the log back-off of each triple loses, but for its norm, when one of its occurrences is not counted."""
+    size, s, popularity = model.n_clusters, model.strengths.single, np.exp(model.log_popularity)[found.c_next]
+    lost = np.zeros(len(found.n))
+    for cluster, log_given in ((found.c1, model.log_first), (found.c2, model.log_second)):
+        n = np.bincount(cluster * size + found.c_next, found.n, size**2)[cluster * size + found.c_next]
+        total = np.bincount(cluster, found.n, size)[cluster]
+        lost += np.log((n - 1 + s * popularity) / (total - 1 + s)) - log_given[cluster, found.c_next]
+    return lost
 
 
 def _loss(n: Floats, total: Floats, log_b: Floats, weight: Ints, m: float) -> float:

@@ -8,12 +8,12 @@ from driftline.contracts import Evaluation, Gates
 def judge(evaluation: Evaluation, gates: Gates) -> Evaluation:
     """The evaluation with `failed_gates` and a sentence for each in `reasons`.
 
-    - `exact_match_rate`: below `min_exact_match_rate`.
+    - `exact_match_rate`: below `min_exact_match_rate`; of an LLM's answers only.
     - `recall`: below `min_recall`, or the test window has no triple.
     - `recall_above_chance`: the lower confidence bound of recall is not above chance.
     """
     reasons: dict[str, str] = {}
-    if evaluation.exact_match_rate < gates.min_exact_match_rate:
+    if evaluation.exact_match_rate is not None and evaluation.exact_match_rate < gates.min_exact_match_rate:
         reasons["exact_match_rate"] = (
             f"exact-match rate {evaluation.exact_match_rate:.2%} is below the {gates.min_exact_match_rate:.2%} it must reach"
         )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from driftline.interests.triples import Ints
@@ -26,6 +27,22 @@ class Scores:
     log_p: Floats
     log_rest: Floats
 
+    @staticmethod
+    def of(table: pa.Table, n_clusters: int) -> "Scores":
+        """
+        Args:
+            table: answer: list<int32>, log_p: list<float32>, log_rest: float32; of every pair, by number.
+        """
+        answers = table["answer"].combine_chunks()
+        length = np.diff(answers.offsets.to_numpy())
+        row = np.repeat(np.arange(len(length)), length)
+        column = np.arange(len(row)) - np.repeat(np.cumsum(length) - length, length)
+        answer = np.full((len(length), int(length.max(initial=0))), -1)
+        log_p = np.zeros(answer.shape)
+        answer[row, column] = answers.flatten().to_numpy()
+        log_p[row, column] = table["log_p"].combine_chunks().flatten().to_numpy()
+        return Scores(n_clusters, answer, log_p, table["log_rest"].to_numpy().astype(np.float64))
+
     def dense(self, pairs: Ints) -> Floats:
         """log p of every cluster, [pairs asked, |C|]. What is left is shared evenly; −inf for the pair's own two."""
         answer, log_p = self.answer[pairs], self.log_p[pairs]
@@ -42,3 +59,13 @@ class Scores:
         found[row, answer[row, column]] = log_p[row, column]
         found[rows, c1] = found[rows, c2] = -np.inf
         return found
+
+
+def of_answers(scores: pa.Table, c_next: pa.ChunkedArray) -> pa.Array:
+    """float32: log p of one cluster of each row of a table of scores (`Scores.of`); null where it has none."""
+    answers = scores["answer"].combine_chunks()
+    row = np.repeat(np.arange(len(c_next)), np.diff(answers.offsets.to_numpy()))
+    hit = answers.flatten().to_numpy() == c_next.to_numpy()[row]
+    found = np.full(len(c_next), np.nan, dtype=np.float32)
+    found[row[hit]] = scores["log_p"].combine_chunks().flatten().to_numpy()[hit]
+    return pa.array(found, from_pandas=True)

@@ -43,6 +43,17 @@ def split(nominal: datetime, windows: Windows) -> Split:
     )
 
 
+def fitting(windows: Split) -> tuple[Window, Window]:
+    """Where counts have a say: the window that fits the weights, and all days before the test window, whose counts answer then.
+
+    Raises:
+        BadInput: there is no validation window.
+    """
+    if windows.validation is None:
+        raise BadInput('answers "blend" and "counts" are fitted on a validation window: set validation_days to 1 or more')
+    return windows.validation, windows.history
+
+
 def before(window: Window) -> Window:
     """The window of the same length that ends where this one starts: what `trend` compares with (design §3.6)."""
     return Window(window.start - (window.end - window.start), window.start)

@@ -55,7 +55,8 @@ class Case:
     """Whether both are of one cluster set."""
     report: Report | None
     inexact: list[InexactAnswer]
-    model: Model
+    model: Model | None
+    """None: a table of counts."""
     lineage: Mapping[str, Any]
     period: tuple[Candidate, ...]
     shown: str
@@ -81,7 +82,7 @@ def case(context: Context, review_id: str) -> Case:
             comparable=before is not None and before.cluster_set == table.cluster_set,
             report=db_reports.newest_of(connection, table.version),
             inexact=db_tables.inexact(connection, table.version, EXAMPLES),
-            model=db_models.describe(connection, table.model_version),
+            model=db_models.describe(connection, table.model_version) if table.model_version else None,
             lineage=db_tables.lineage(connection, table.version),
             period=_period(connection, table),
             shown=_shown(context, connection, review),

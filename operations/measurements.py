@@ -52,7 +52,7 @@ def request(
     measures = replace(settings.measures, every=every) if every else settings.measures
     return EvaluateInput(
         source=settings.source,
-        windows=settings.rag_refresh,
+        windows=settings.rag_refresh.windows,
         period=Window(start, end),
         log_start=first.replace(hour=0, minute=0, second=0, microsecond=0),
         sequences=settings.sequences,

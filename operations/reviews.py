@@ -35,6 +35,8 @@ class Evidence:
     review: Review
     inexact: list[InexactAnswer]
     report: Report | None
+    weights: dict[str, Any] | None = None
+    """What was fitted for the candidate, if it is a blend or a table of counts."""
 
 
 def waiting(context: Context) -> list[Review]:
@@ -66,7 +68,8 @@ def evidence(context: Context, review_id: str) -> Evidence:
     with context.engine.connect() as connection:
         review = db_reviews.get(connection, review_id)
         inexact = db_tables.inexact(connection, review.candidate, EXAMPLES)
-        return Evidence(review, inexact, db_reports.newest_of(connection, review.candidate))
+        weights = db_tables.lineage(connection, review.candidate)["weights"]
+        return Evidence(review, inexact, db_reports.newest_of(connection, review.candidate), weights)
 
 
 async def is_running(context: Context, review: Review) -> bool:

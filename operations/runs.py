@@ -37,7 +37,8 @@ def fine_tune_input(settings: Settings) -> FineTuneInput:
     """What a fine-tune is asked under these settings; its nominal time is the schedule's unless one is set."""
     return FineTuneInput(
         source=settings.source,
-        windows=settings.fine_tune,
+        windows=settings.fine_tune.windows,
+        answers=settings.fine_tune.answers,
         sequences=settings.sequences,
         counting=settings.counting,
         samples=settings.samples,
@@ -53,7 +54,8 @@ def rag_refresh_input(settings: Settings) -> RagRefreshInput:
     """What a RAG refresh is asked under these settings."""
     return RagRefreshInput(
         source=settings.source,
-        windows=settings.rag_refresh,
+        windows=settings.rag_refresh.windows,
+        answers=settings.rag_refresh.answers,
         sequences=settings.sequences,
         counting=settings.counting,
         retrieval=settings.retrieval,

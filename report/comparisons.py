@@ -5,9 +5,13 @@ from typing import Literal
 
 from driftline.contracts import Retrieval
 from driftline.interests.metrics.arms import (
+    COUNTED,
+    COUNTED_FIXED,
+    COUNTED_RENEWED,
     FREQUENT,
     FREQUENT_FIXED,
     FREQUENT_RENEWED,
+    LLM_ALONE,
     NO_RAG,
     POPULAR,
     RAG_FIXED,
@@ -25,7 +29,7 @@ from driftline.report.words import interval, lacking, listed, measured, percent,
 
 PAPERS_CHOICE = retrieval_arm(Retrieval())
 LLM = (RAG_RENEWED, RAG_FIXED, NO_RAG, TABLE)
-COUNTING = (FREQUENT_RENEWED, FREQUENT_FIXED, FREQUENT, POPULAR)
+COUNTING = (COUNTED_RENEWED, COUNTED_FIXED, COUNTED, FREQUENT_RENEWED, FREQUENT_FIXED, FREQUENT, POPULAR)
 """The fairest opponent first: it is renewed as often."""
 CALLED = {
     TABLE: "this table",
@@ -33,6 +37,10 @@ CALLED = {
     RAG_FIXED: "the LLM with RAG of day 1",
     NO_RAG: "the LLM without RAG",
     POPULAR: "the most popular successor",
+    COUNTED: "the counting model",
+    COUNTED_FIXED: "the counting model of day 1",
+    COUNTED_RENEWED: "the counting model renewed as often",
+    LLM_ALONE: "its LLM alone",
     FREQUENT: "the plain frequency table (each pair's most frequent successor)",
     FREQUENT_FIXED: "the plain frequency table of day 1",
     FREQUENT_RENEWED: "the plain frequency table renewed as often",
@@ -118,7 +126,7 @@ def recalls(quality: Quality) -> list[Finding]:
 def _unpaired(quality: Quality, by_name: Mapping[str, Estimate], ours: Estimate) -> list[Finding]:
     """Of a table that an earlier release measured: they differ where their intervals do not overlap."""
     found = []
-    for name in (FREQUENT, POPULAR):
+    for name in (COUNTED, LLM_ALONE, FREQUENT, POPULAR):
         theirs = by_name.get(name)
         if theirs is None or theirs.value is None:
             continue

@@ -67,7 +67,8 @@ class Content:
     table: int
     kind: str
     nominal: datetime
-    model: int
+    model: int | None
+    """None: a table of counts."""
     cluster_set: int
     clusters: int
     pairs: int
@@ -87,5 +88,11 @@ class Content:
     costs: tuple[CostRow, ...] = ()
     computed: Mapping[str, Any] | None = None
     """What answered: engine, precision, device and versions."""
+    answers_from: str = "llm"
+    """What the table is made of: llm | blend | counts."""
+    weights: Mapping[str, Any] | None = None
+    """What was fitted on the validation window, by name."""
+    likeliest: int | None = None
+    """Pairs whose greedy answer is also the likeliest; None: no scores were kept."""
     findings: tuple[Finding, ...] = ()
     sources: tuple[Measured, ...] = ()

@@ -115,7 +115,9 @@ ARM: Terms = (
     ("RAG renewed", "The same, told again at every refresh what was counted in the rag_refresh.days up to then."),
     (
         "the counting baselines",
-        "No LLM, the same counts: each pair's most frequent successor (the plain frequency table), of day 1 or renewed as often; "
+        "No LLM, the same counts. The counting model: the likeliest c under (n(c1, c2, c) + m·b(c)) / (n(c1, c2, ·) + m), where "
+        "b ∝ p(c|c1) · p(c|c2) / p(c), each shrunk to popularity; the strengths are chosen by leaving out each triple in turn. "
+        "Plain frequency: each pair's most frequent successor (the plain frequency table). Both of day 1, or renewed as often; "
         "for a pair never seen, the most popular one: the c with the largest n(·, ·, c) other than c1 and c2. That most popular "
         "successor alone is renewed as often, too. Equal ones are ordered by the hash of section 1, "
         "the most popular by that of (c, c, c).",

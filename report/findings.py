@@ -1,13 +1,24 @@
 """What the measurements say, in plain sentences, most important first. Nothing here draws anything."""
 
 from driftline.interests.metrics.answers import Answers
-from driftline.interests.metrics.arms import FREQUENT_RENEWED, NO_RAG, RAG_FIXED, RAG_RENEWED
+from driftline.interests.metrics.arms import COUNTED_RENEWED, FREQUENT_RENEWED, NO_RAG, RAG_FIXED, RAG_RENEWED
 from driftline.interests.metrics.drift import MARGIN, Drift
 from driftline.interests.metrics.estimates import ENOUGH
 from driftline.interests.metrics.hits import HitRates
 from driftline.interests.metrics.quality import Quality
 from driftline.interests.metrics.staleness import Staleness
-from driftline.report.comparisons import LEVELS, Verdict, counting, difference, little, recalls, refreshing, retrieving, verdict
+from driftline.report.comparisons import (
+    CALLED,
+    LEVELS,
+    Verdict,
+    counting,
+    difference,
+    little,
+    recalls,
+    refreshing,
+    retrieving,
+    verdict,
+)
 from driftline.report.content import MIN_EXACT_MATCH_RATE, CostRow
 from driftline.report.content import Finding as Finding
 from driftline.report.exploring import exploring
@@ -46,7 +57,8 @@ def findings(
     found += stale(staleness) if staleness else []
     found += answering(answers) if answers else []
     found += retrieving(retrieval, alone=refresh is None) if retrieval else []
-    found += [spread(quality), exact(quality, min_exact_match_rate)] if quality else []
+    found += [spread(quality)] if quality else []
+    found += [exact(quality, min_exact_match_rate)] if quality and quality.exact_match_rate is not None else []
     found += costing(cost) if cost else []
     return (*found, *_unmeasured(quality, drift, refresh, answers, retrieval))
 
@@ -64,15 +76,16 @@ def conclusion(refresh: HitRates | None, drift: Drift | None) -> Finding:
         return verdict(refresh.differences if refresh else (), RAG_RENEWED, arm)
 
     pays, helps = against(RAG_FIXED) == "beats", against(NO_RAG) == "beats"
-    over_counting = difference(refresh, RAG_RENEWED, FREQUENT_RENEWED)
-    against_counting = against(FREQUENT_RENEWED)
+    counted = COUNTED_RENEWED if difference(refresh, RAG_RENEWED, COUNTED_RENEWED) else FREQUENT_RENEWED
+    over_counting = difference(refresh, RAG_RENEWED, counted)
+    against_counting = against(counted)
     earns = against_counting == "beats"
-    but = "" if earns or not over_counting else " It does not beat a plain frequency table renewed as often, which needs no LLM."
+    but = "" if earns or not over_counting else f" It does not beat {CALLED[counted]}, which needs no LLM."
     if pays and helps and earns and refresh and _all_little(refresh):
-        text = "Renewing RAG beats RAG of day 1, no RAG and the plain frequency table beyond noise, but each by less than "
+        text = f"Renewing RAG beats RAG of day 1, no RAG and {CALLED[counted]} beyond noise, but each by less than "
         return Finding("neutral", f"{text}{100 * MARGIN:g} % of its hit rate: that may not pay for an LLM.")
     if pays and helps and earns:
-        text = "This speaks for switching the refresh on: it beats RAG of day 1, no RAG, and the plain frequency table."
+        text = f"This speaks for switching the refresh on: it beats RAG of day 1, no RAG, and {CALLED[counted]}."
         return Finding("good", text)
     if pays and helps:
         level = LEVELS[against_counting]

@@ -11,9 +11,15 @@ from driftline.report.content import Content
 from driftline.report.layout import Section
 from driftline.report.marks import code
 from driftline.report.plot_style import drawing
-from driftline.report.words import computed, count, day, kind, span
+from driftline.report.weights import rows
+from driftline.report.words import computed, count, day, kind, percent, span
 
 HERE = Path(__file__).parent
+MADE_OF = {
+    "llm": "the LLM's answers",
+    "blend": "the likeliest answers under both the LLM and counts",
+    "counts": "counts, without an LLM",
+}
 
 
 def render(content: Content) -> str:
@@ -49,14 +55,24 @@ def facts(content: Content) -> tuple[tuple[str, str], ...]:
     return (
         ("table", f"{content.table}, {kind(content.kind)} of {day(content.nominal)}"),
         ("serves", ", ".join(content.channels) or "no channel"),
-        ("model", str(content.model)),
-        ("answered by", computed(content.computed)),
+        ("made of", MADE_OF[content.answers_from]),
+        ("model", str(content.model or "none")),
+        ("answered by", computed(content.computed) if content.model else "counts"),
+        *(rows(content.weights)),
+        *_likeliest(content),
         ("cluster set", f"{content.cluster_set}, |C| = {count(content.clusters)}"),
         ("ordered pairs", count(content.pairs)),
         ("data window", span(content.window.start, content.window.end)),
         ("test window", span(test.start, test.end) if test else "none"),
         ("written", f"{content.written_at:%Y-%m-%d %H:%M} UTC"),
     )
+
+
+def _likeliest(content: Content) -> list[tuple[str, str]]:
+    """How often the greedy answer is the best one."""
+    if content.likeliest is None:
+        return []
+    return [("greedy answer is the likeliest", f"{percent(content.likeliest / content.pairs)} of the pairs")]
 
 
 def pretty(value: object) -> str:

@@ -8,7 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from driftline.interests.metrics.arms import FREQUENT_FIXED, FREQUENT_RENEWED, NO_RAG, POPULAR, RAG_FIXED, RAG_RENEWED
+from driftline.interests.metrics.arms import (
+    COUNTED_FIXED,
+    COUNTED_RENEWED,
+    FREQUENT_FIXED,
+    FREQUENT_RENEWED,
+    NO_RAG,
+    POPULAR,
+    RAG_FIXED,
+    RAG_RENEWED,
+)
 from driftline.interests.metrics.drift import Curve
 from driftline.interests.metrics.estimates import Estimate
 from driftline.interests.metrics.hits import HitRates
@@ -26,7 +35,8 @@ ARM_COLOURS = {
     FREQUENT_FIXED: SERIES[4],
     POPULAR: SERIES[5],
 }
-COUNTED = (POPULAR, FREQUENT_FIXED, FREQUENT_RENEWED)
+COUNTED = (POPULAR, COUNTED_FIXED, COUNTED_RENEWED, FREQUENT_FIXED, FREQUENT_RENEWED)
+"""Needs no LLM: dashed."""
 MOST_DATES = 5
 STEPS = [1, 2, 5, 10]
 AS_PERCENT = FuncFormatter(lambda share, _: f"{100 * share:.10g} %".replace("-", "−"))

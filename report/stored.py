@@ -10,6 +10,7 @@ from driftline.db import reports as db_reports
 from driftline.db import reviews as db_reviews
 from driftline.db import tables as db_tables
 from driftline.db.connection import Connection
+from driftline.report import weights
 from driftline.report.content import Content, CostRow, Finding, Measured
 from driftline.report.findings import findings
 
@@ -26,7 +27,7 @@ def content(connection: Connection, table: int, gates: Gates) -> Content:
     Raises:
         BadInput: there is no such table.
     """
-    about = db_tables.get(connection, table)
+    about, lineage = db_tables.get(connection, table), db_tables.lineage(connection, table)
     measured = db_measurements.about(connection, about.cluster_set, about.model_version)
     newest: dict[str, Any] = {m.kind: m.result for m in measured if m.kind != "quality"}
     costs = tuple(_cost(row) for row in db_reports.costs(connection, about.cluster_set))
@@ -42,7 +43,10 @@ def content(connection: Connection, table: int, gates: Gates) -> Content:
         window=Window(about.window_start, about.window_end),
         written_at=max([about.created_at, *(m.created_at for m in measured)]),
         channels=tuple(about.channels),
-        computed=db_tables.lineage(connection, table)["computed"],
+        computed=lineage["computed"],
+        answers_from=lineage["answers"],
+        weights=lineage["weights"],
+        likeliest=lineage["likeliest"],
         test_window=Window(about.window_end, about.nominal),
         min_exact_match_rate=gates.min_exact_match_rate,
         qualities=qualities,
@@ -56,7 +60,7 @@ def content(connection: Connection, table: int, gates: Gates) -> Content:
         min_exact_match_rate=gates.min_exact_match_rate,
         **newest,
     )
-    return replace(made, findings=(*_withdrawn(connection, table), *said))
+    return replace(made, findings=(*_withdrawn(connection, table), *weights.said(table, lineage["weights"]), *said))
 
 
 def _withdrawn(connection: Connection, table: int) -> list[Finding]:

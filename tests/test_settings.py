@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from driftline.commands.context import load_settings
-from driftline.contracts import Gates, Training
+from driftline.contracts import Gates, Training, Windows
 from driftline.settings import Settings
 
 
@@ -90,3 +90,13 @@ def test_a_file_in_home_is_read_only_where_the_working_directory_has_none(folder
     assert Settings().channel == "of home"
     write(folder, "drain = 5")
     assert (Settings().channel, Settings().drain.total_seconds()) == ("default", 5)
+
+
+def test_a_blend_has_days_that_fit_it_and_an_engine_that_gives_scores() -> None:
+    plain = Settings()
+    assert (plain.rag_refresh.answers, plain.rag_refresh.windows) == ("llm", Windows(28, 7))
+    blend = Settings(rag_refresh={"answers": "blend"}, fine_tune={"answers": "counts"})
+    assert blend.rag_refresh.windows == Windows(28, 7, 5)
+    assert blend.fine_tune.windows == Windows(90, 28, 14)
+    with pytest.raises(ValueError, match=r'rag_refresh\.answers "blend" needs scores'):
+        Settings(rag_refresh={"answers": "blend"}, generation={"engine": "vllm"})

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from driftline.report import weights
 from driftline.report.words import computed, count, duration, kind, percent
 
 DASH = "–"
@@ -85,6 +86,6 @@ def _or_dash(shown: Callable[[Any], str]) -> Callable[[Any], str]:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     **{"when": when, "day": day, "ago": ago, "left": left, "gate": gate, "decided": decided, "known_by": known_by},
-    **{"signed": signed, "points": points, "kind": kind, "titled": titled, "computed": computed},
+    **{"signed": signed, "points": points, "kind": kind, "titled": titled, "computed": computed, "weights": weights.rows},
     **{"percent": _or_dash(percent), "count": _or_dash(count), "duration": _or_dash(duration)},
 }

@@ -10,8 +10,10 @@ from temporalio.common import RawValue, SearchAttributeKey
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from driftline.contracts import (
+    AnswerPairs,
     Evaluate,
     Evaluation,
+    FineTuneInput,
     Gates,
     Generation,
     Kind,
@@ -21,6 +23,7 @@ from driftline.contracts import (
     Outcome,
     PromptsRef,
     Publish,
+    RagRefreshInput,
     Retrieval,
     RunIds,
     RunOutcome,
@@ -41,12 +44,15 @@ from driftline.workflows.long_run import LongRun
 from driftline.workflows.review import Review, review_id
 
 with workflow.unsafe.imports_passed_through():
+    from driftline.activities.blend import BlendActivities
+    from driftline.activities.clusters import ClusterActivities
     from driftline.activities.evaluation import EvaluationActivities
     from driftline.activities.measurements import MeasurementActivities
     from driftline.activities.publication import PublicationActivities
     from driftline.activities.reports import ReportActivities
     from driftline.activities.reviews import ReviewActivities
     from driftline.activities.tables import TableActivities
+    from driftline.interests.windows import fitting, split
 
 _scheduled = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
 
@@ -109,17 +115,56 @@ class CandidateWorkflow(LongRun):
         prompts: PromptsRef,
         generation: Generation,
         retrieval: Retrieval | None = None,
+        blended: AnswerPairs | None = None,
     ) -> TableRef:
-        """Bulk inference over every ordered pair, stored as a version."""
+        """Bulk inference over every ordered pair, stored as a version; `blended`: after the counts had their say."""
         self.kind = kind
         self.enter("mapping")
-        mapping = await self.answer(model, prompts, generation)
-        self.enter("storing")
+        mapping = await self.answer(model, prompts, generation.scored() if blended else generation)
         request = StoreTable(kind, nominal, counts, model.version, prompts, mapping, generation, self.run_ids(), retrieval)
+        if blended:
+            return await self._blend(
+                replace(request, generation=generation.scored()), replace(blended, mapping=mapping, model=model.version)
+            )
+        return await self._store(request)
+
+    async def make_table_of_counts(self, kind: Kind, nominal: datetime, counted: AnswerPairs) -> TableRef:
+        """The counting model's answer to every ordered pair, stored as a version: no LLM is asked."""
+        self.kind = kind
+        return await self._blend(StoreTable(kind, nominal, counted.counts, None, None, None, None, self.run_ids()), counted)
+
+    async def answer_from_counts(self, kind: Kind, request: FineTuneInput | RagRefreshInput, nominal: datetime) -> RunOutcome:
+        """The whole run of a table of counts: no model, no prompts, no LLM."""
+        windows = split(nominal, request.windows)
+        cluster_set = await workflow.execute_activity_method(
+            ClusterActivities.resolve_cluster_set, request.cluster_set, **policies.record
+        )
+        while True:
+            known, test, validation, counts = await self.count(
+                *(request.source, request.sequences, request.counting, cluster_set.version),
+                *(windows.train, windows.test, *fitting(windows)),
+            )
+            counted = AnswerPairs("counts", counts.version, known.version, validation.version)
+            table = await self.make_table_of_counts(kind, nominal, counted)
+            await self.measure(
+                table, test.version, request.source, request.sequences, windows.history, windows.test, request.gates
+            )
+            outcome = await self.settle(table, None, test.version, request.gates, request.channel)
+            if outcome is not None:
+                await workflow.wait_condition(workflow.all_handlers_finished)
+                return outcome
+            self.enter("counting")
+
+    async def _blend(self, request: StoreTable, asked: AnswerPairs) -> TableRef:
+        self.enter("answering")
+        answered = await workflow.execute_activity_method(BlendActivities.answer_pairs, asked, **policies.compute)
+        return await self._store(replace(request, counts=asked.counts, answered=answered, fitted=asked))
+
+    async def _store(self, request: StoreTable) -> TableRef:
+        self.enter("storing")
         table = await workflow.execute_activity_method(TableActivities.store_table, request, **policies.store)
         workflow.upsert_search_attributes([TABLE.value_set(table.version)])
-        versions = {"table": table.version, "model": model.version, "counts": counts, "cluster_set": model.cluster_set}
-        workflow.logger.info("table stored", extra=versions)
+        workflow.logger.info("table stored", extra={"table": table.version, "model": request.model, "counts": request.counts})
         return table
 
     async def measure(
@@ -146,8 +191,11 @@ class CandidateWorkflow(LongRun):
                 raise
             workflow.logger.warning("table %s has no report: %s", table.version, error.cause)
 
-    async def settle(self, table: TableRef, model: ModelRef, test_counts: int, gates: Gates, channel: str) -> RunOutcome | None:
+    async def settle(
+        self, table: TableRef, model: ModelRef | None, test_counts: int, gates: Gates, channel: str
+    ) -> RunOutcome | None:
         """Judge, review and publish the candidate. None: an engineer asked for another attempt."""
+        made_by = model.version if model else None
         self.enter("evaluating", table=table.version)
         evaluation = await workflow.execute_activity_method(
             EvaluationActivities.evaluate, Evaluate(table.version, test_counts, gates), **policies.compute
@@ -169,12 +217,12 @@ class CandidateWorkflow(LongRun):
             if decision != "approve":
                 outcome: Outcome = "aborted" if decision == "abort" else decision
                 self.enter(outcome)
-                return RunOutcome(outcome, table.version, model.version, attempt)
+                return RunOutcome(outcome, table.version, made_by, attempt)
         self.enter("publishing")
         request = Publish(table.version, channel, self.run_ids(), review.review_id if review else None)
         published = await workflow.execute_activity_method(PublicationActivities.publish, request, **policies.record)
         self.enter(published.outcome)
-        return RunOutcome(published.outcome, table.version, model.version, attempt)
+        return RunOutcome(published.outcome, table.version, made_by, attempt)
 
     def _supersedes(self, gates: Gates) -> bool:
         return gates.supersede == "always" or (gates.supersede == "refreshes" and self.kind == "rag")

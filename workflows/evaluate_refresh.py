@@ -6,15 +6,26 @@ from driftline.contracts import Arm, EvaluateInput, EvaluateOutcome, MeasureHits
 from driftline.workflows.backtest import Backtest, window_before
 
 with workflow.unsafe.imports_passed_through():
-    from driftline.interests.metrics.arms import FREQUENT_FIXED, FREQUENT_RENEWED, NO_RAG, POPULAR, RAG_FIXED, RAG_RENEWED
+    from driftline.interests.metrics.arms import (
+        COUNTED_FIXED,
+        COUNTED_RENEWED,
+        FREQUENT_FIXED,
+        FREQUENT_RENEWED,
+        NO_RAG,
+        POPULAR,
+        RAG_FIXED,
+        RAG_RENEWED,
+    )
     from driftline.interests.windows import dates
 
 COMPARED = (
+    (RAG_RENEWED, COUNTED_RENEWED),
     (RAG_RENEWED, FREQUENT_RENEWED),
     (RAG_RENEWED, POPULAR),
     (RAG_RENEWED, RAG_FIXED),
     (RAG_RENEWED, NO_RAG),
     (RAG_FIXED, NO_RAG),
+    (NO_RAG, COUNTED_FIXED),
     (NO_RAG, FREQUENT_FIXED),
     (FREQUENT_RENEWED, FREQUENT_FIXED),
 )
@@ -38,6 +49,8 @@ class EvaluateRefresh(Backtest):
             Arm(RAG_FIXED, "llm", first, tuple(mappings[:1])),
             Arm(RAG_RENEWED, "llm", every, tuple(mappings)),
             Arm(POPULAR, "popular", every, counts=tuple(counts)),
+            Arm(COUNTED_FIXED, "counts", first, counts=tuple(counts[:1])),
+            Arm(COUNTED_RENEWED, "counts", every, counts=tuple(counts)),
             Arm(FREQUENT_FIXED, "frequent", first, counts=tuple(counts[:1])),
             Arm(FREQUENT_RENEWED, "frequent", every, counts=tuple(counts)),
         )

@@ -4,7 +4,16 @@ from dataclasses import replace
 
 from temporalio import workflow
 
-from driftline.contracts import CurateSamples, CurateValidation, FineTuneInput, RenderPrompts, RunOutcome, Train, ValidationRef
+from driftline.contracts import (
+    AnswerPairs,
+    CurateSamples,
+    CurateValidation,
+    FineTuneInput,
+    RenderPrompts,
+    RunOutcome,
+    Train,
+    ValidationRef,
+)
 from driftline.workflows import policies
 from driftline.workflows.candidate import CandidateWorkflow, nominal_time
 
@@ -13,7 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from driftline.activities.prompts import PromptActivities
     from driftline.activities.samples import SampleActivities
     from driftline.activities.training import TrainingActivities
-    from driftline.interests.windows import split
+    from driftline.interests.windows import fitting, split
 
 
 @workflow.defn
@@ -23,15 +32,24 @@ class FineTune(CandidateWorkflow):
         nominal = nominal_time(request.nominal)
         windows = split(nominal, request.windows)
         self.enter("counting", nominal=nominal)
+        # Histories from before counts had a say have "llm" in their input, and so the same steps as then.
+        if request.answers == "counts":
+            return await self.answer_from_counts("fine_tune", request, nominal)
         cluster_set = await workflow.execute_activity_method(
             ClusterActivities.resolve_cluster_set, request.cluster_set, **policies.record
         )
 
         # Histories from before there was a validation window have none in their input, and so the same steps as then.
         spans = [windows.train, windows.test] + ([windows.validation] if windows.validation else [])
+        if request.answers == "blend":
+            spans = [windows.train, windows.test, *fitting(windows)]
         counts, test_counts, *validation_counts = await self.count(
             request.source, request.sequences, request.counting, cluster_set.version, *spans
         )
+        blended = None
+        if request.answers == "blend":
+            validation_window, history = validation_counts
+            blended = AnswerPairs("blend", history.version, counts.version, validation_window.version)
         prompts = await workflow.execute_activity_method(
             PromptActivities.render_prompts, RenderPrompts(cluster_set.version), **policies.compute
         )
@@ -51,7 +69,9 @@ class FineTune(CandidateWorkflow):
             recipe = replace(request.training, seed=request.training.seed + attempt - 1)
             train = Train(samples, recipe, curated, self.run_ids(), request.generation.engine, validation)
             model = await workflow.execute_activity_method(TrainingActivities.train, train, **policies.train)
-            table = await self.make_table("fine_tune", nominal, counts.version, model, prompts, request.generation)
+            table = await self.make_table(
+                "fine_tune", nominal, counts.version, model, prompts, request.generation, blended=blended
+            )
             await self.measure(
                 table, test_counts.version, request.source, request.sequences, windows.history, windows.test, request.gates
             )

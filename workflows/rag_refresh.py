@@ -1,15 +1,16 @@
-"""The fast update: the newest approved model answers every pair again, told what users did most recently (paper §2.3)."""
+"""The fast update: the newest approved model answers every pair again, told what users did most recently (paper §2.3). Or counts
+do, or both together."""
 
 from temporalio import workflow
 
-from driftline.contracts import FindModel, RagRefreshInput, RenderPrompts, RunOutcome
+from driftline.contracts import AnswerPairs, FindModel, RagRefreshInput, RenderPrompts, RunOutcome
 from driftline.workflows import policies
 from driftline.workflows.candidate import CandidateWorkflow, nominal_time
 
 with workflow.unsafe.imports_passed_through():
     from driftline.activities.models import ModelActivities
     from driftline.activities.prompts import PromptActivities
-    from driftline.interests.windows import before, split
+    from driftline.interests.windows import before, fitting, split
 
 
 @workflow.defn
@@ -19,19 +20,27 @@ class RagRefresh(CandidateWorkflow):
         nominal = nominal_time(request.nominal)
         windows = split(nominal, request.windows)
         self.enter("counting", nominal=nominal)
+        # Histories from before counts had a say have "llm" in their input, and so the same steps as then.
+        if request.answers == "counts":
+            return await self.answer_from_counts("rag", request, nominal)
         model = await workflow.execute_activity_method(
             ModelActivities.newest_approved, FindModel(nominal, request.cluster_set), **policies.record
         )
 
-        spans = [windows.train, windows.test] + ([before(windows.train)] if request.retrieval.similarity == "trend" else [])
+        trend = [before(windows.train)] if request.retrieval.similarity == "trend" else []
+        fit = fitting(windows) if request.answers == "blend" else ()
         while True:
-            counts, test_counts, *previous = await self.count(
-                request.source, request.sequences, request.counting, model.cluster_set, *spans
+            counts, test_counts, *more = await self.count(
+                *(request.source, request.sequences, request.counting, model.cluster_set),
+                *(windows.train, windows.test, *trend, *fit),
             )
             self.enter("retrieving")
-            asked = RenderPrompts(model.cluster_set, request.retrieval, counts.version, previous[0].version if previous else None)
+            asked = RenderPrompts(model.cluster_set, request.retrieval, counts.version, more[0].version if trend else None)
             prompts = await workflow.execute_activity_method(PromptActivities.render_prompts, asked, **policies.compute)
-            table = await self.make_table("rag", nominal, counts.version, model, prompts, request.generation, request.retrieval)
+            blended = AnswerPairs("blend", more[-1].version, counts.version, more[-2].version) if fit else None
+            table = await self.make_table(
+                "rag", nominal, counts.version, model, prompts, request.generation, request.retrieval, blended
+            )
             await self.measure(
                 table, test_counts.version, request.source, request.sequences, windows.history, windows.test, request.gates
             )

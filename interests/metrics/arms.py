@@ -10,6 +10,10 @@ RAG_FIXED = "RAG of day 1, fixed"
 RAG_RENEWED = "RAG renewed"
 POPULAR = "most popular successor"
 FREQUENT = "most frequent successor of the pair"
+COUNTED = "counting model"
+COUNTED_FIXED = "counting model of day 1"
+COUNTED_RENEWED = "counting model renewed"
+LLM_ALONE = "LLM alone"
 FREQUENT_FIXED = "frequency table of day 1"
 FREQUENT_RENEWED = "frequency table renewed"
 
@@ -20,6 +24,10 @@ _ids = {
     RAG_RENEWED: "rag_renewed",
     POPULAR: "popular",
     FREQUENT: "frequent",
+    COUNTED: "counted",
+    COUNTED_FIXED: "counted_fixed",
+    COUNTED_RENEWED: "counted_renewed",
+    LLM_ALONE: "llm",
     FREQUENT_FIXED: "frequent_fixed",
     FREQUENT_RENEWED: "frequent_renewed",
 }

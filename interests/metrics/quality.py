@@ -66,7 +66,7 @@ def quality(
 
     Args:
         table, kind, nominal: which table this is.
-        mapping: c1, c2, c_next: int32, exact: bool; complete.
+        mapping: c1, c2, c_next: int32, exact: bool (not there: no LLM was asked); complete.
         hits: of the table and of baselines that knew the same window, on the test window.
         compared_with, before: version and mapping of the table before this one, of the same clusters; None where there is none.
 
@@ -81,7 +81,7 @@ def quality(
         kind=kind,
         nominal=nominal,
         clusters=n_clusters,
-        exact_match_rate=exact_match_rate(mapping).value,
+        exact_match_rate=exact_match_rate(mapping).value if "exact" in mapping.column_names else None,
         recalls=tuple(Recall(arm.name, arm.recall) for arm in hits.arms if arm.recall),
         chance=chance(n_clusters),
         test_triples=hits.triples,

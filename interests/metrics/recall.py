@@ -39,7 +39,7 @@ def evaluate(mapping: pa.Table, counts: pa.Table, test_counts: pa.Table, n_clust
     """Everything the gates judge a candidate by.
 
     Args:
-        mapping: c1, c2, c_next: int32, exact: bool; complete.
+        mapping: c1, c2, c_next: int32, exact: bool (not there: no LLM was asked); complete.
         counts: c1, c2, c_next: int32, n: int64; the window that the candidate was trained on or retrieved from. The baselines
             know this window, too.
         test_counts: the same of the test window.
@@ -50,7 +50,7 @@ def evaluate(mapping: pa.Table, counts: pa.Table, test_counts: pa.Table, n_clust
     found = recall(mapping, test_counts, n_clusters)
     known = counts.num_rows > 0
     return Evaluation(
-        exact_match_rate=exact_match_rate(mapping).value or 0.0,
+        exact_match_rate=(exact_match_rate(mapping).value or 0.0) if "exact" in mapping.column_names else None,
         recall=found.value,
         recall_low=found.low(confidence),
         recall_chance=chance(n_clusters),

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from driftline.contracts import Computed, Retrieval, Verdict
+from driftline.contracts import AnswerPairs, Computed, Generation, Retrieval, Verdict
 from driftline.db import channels, evaluations, models, reviews, tables
 from driftline.interests.triples import pairs
 from tests.db import world
@@ -153,6 +153,7 @@ def test_answers_of_another_kind_of_machine_are_another_table(conn: Connection) 
 
     def stored(computed: Computed | None) -> int:
         asked = world.request(model, counted, day=9)
+        assert asked.mapping
         return tables.add(conn, replace(asked, mapping=replace(asked.mapping, computed=computed)), world.mapping()).version
 
     machines = [
@@ -266,3 +267,69 @@ def test_days_that_chose_a_checkpoint_are_not_held_out_from_its_model(conn: Conn
     until = models.trained_until(conn, plain)
     assert models.newest_trained_before(conn, until, cluster_set) == models.get(conn, plain)
     assert models.newest_trained_before(conn, models.trained_until(conn, validated), cluster_set) == models.get(conn, validated)
+
+
+def test_a_table_of_counts_needs_no_model(conn: Connection) -> None:
+    """Stored, judged, published, looked up and traced without one."""
+    version = world.add_table_of_counts(conn)
+    world.evaluate_counts(conn, version)
+    found = tables.get(conn, version)
+    assert (found.model_version, found.exact_match_rate, found.approved) == (None, None, True)
+    assert tables.answers(conn, version).column_names == ["c1", "c2", "c_next"]
+    assert tables.llm_answers(conn, version) is None
+    channels.publish(conn, version, "default", "test")
+    answer = tables.lookup(conn, 0, 1)
+    assert (answer.decoding, answer.answers, answer.version) == (None, "counts", version)
+    assert answer.score == pytest.approx(-0.5)
+    lineage = tables.lineage(conn, version)
+    assert (lineage["answers"], lineage["base_model"], lineage["generation"], lineage["prompts_hash"]) == ("counts", *[None] * 3)
+    assert lineage["weights"] == {"strength": {"value": 10.0, "low": None, "high": None}}
+    assert lineage["fitted_window_end"] > lineage["fitted_window_start"]
+    assert tables.inexact(conn, version, 5) == []
+    assert conn.execute(text("SELECT c_next, version, decoding FROM next_cluster(0, 1)")).one() == (answer.c_next, version, None)
+    assert conn.execute(text("SELECT count(*) FROM current_transition")).scalar_one() == 12
+
+
+def test_a_blend_keeps_what_its_llm_says_alone(conn: Connection) -> None:
+    version = world.add_blend(conn)
+    found = tables.get(conn, version)
+    assert found.exact_match_rate == pytest.approx(11 / 12)
+    alone = tables.llm_answers(conn, version)
+    assert alone is not None
+    assert alone["c_next"].to_pylist() == world.mapping()["c_next"].to_pylist()
+    assert tables.answers(conn, version)["c_next"].to_pylist() == world.mapping(shift=1)["c_next"].to_pylist()
+    (missed,) = tables.inexact(conn, version, 5)  # what is not exact is the LLM's answer
+    assert missed.c_next == alone["c_next"][0].as_py()
+    world.evaluate(conn, version)
+    channels.publish(conn, version, "default", "test")
+    row = conn.execute(text("SELECT answers, score, llm_next, decoding FROM next_answer(0, 1)")).one()
+    assert row == ("blend", pytest.approx(-0.5), alone["c_next"][0].as_py(), "constrained")
+    weights = conn.execute(text("SELECT name, value, low, high FROM table_weight WHERE version = :v"), {"v": version}).all()
+    assert weights == [("llm", 0.4, 0.3, 0.5)]
+    assert conn.execute(text("SELECT count(*) FROM current_answer WHERE llm_next IS NOT NULL")).scalar_one() == 12
+
+
+def test_what_a_table_is_made_of_and_was_fitted_on_is_in_its_key(conn: Connection) -> None:
+    cluster_set = world.add_clusters(conn)
+    counted, later, latest = (world.add_counts(conn, cluster_set, day=day) for day in (0, 100, 110))
+    model = world.add_model(conn, cluster_set, counted)
+    asked = world.request(model, counted)
+    blend = replace(asked, answered=world.ANSWERED, fitted=AnswerPairs("blend", counted, counted, later))
+    other = replace(blend, fitted=AnswerPairs("blend", counted, counted, latest))
+    scored = replace(asked, generation=Generation(scores=16))
+    versions = {tables.add(conn, one, world.mapping()).version for one in (asked, blend, other, scored)}
+    assert len(versions) == 4
+
+
+def test_a_model_is_left_out_by_counts_only(conn: Connection) -> None:
+    with pytest.raises(IntegrityError, match="transition_table_model_check"):
+        tables.add(conn, replace(world.request(0, world.add_counts(conn, world.add_clusters(conn))), model=None), world.mapping())
+
+
+def test_the_newest_approved_model_is_that_of_a_table_that_has_one(conn: Connection) -> None:
+    llm = world.add_good_table(conn)
+    counted = world.add_table_of_counts(conn, day=30)
+    world.evaluate_counts(conn, counted)
+    newest = models.newest_approved(conn)
+    assert newest is not None
+    assert newest.version == tables.get(conn, llm).model_version

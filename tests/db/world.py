@@ -1,5 +1,6 @@
 """A small world to test in: four interests, a model, and tables over its twelve ordered pairs."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any
@@ -8,8 +9,11 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from driftline.contracts import (
+    AnsweredRef,
+    AnswerPairs,
     Computed,
     Evaluation,
+    Fitted,
     Generation,
     Kind,
     MappingRef,
@@ -110,6 +114,37 @@ def add_table(
     counted = add_counts(conn, cluster_set, day=day)
     model = add_model(conn, cluster_set, counted)
     return tables.add(conn, request(model, counted, day=day, kind=kind), mapping(shift, pairs)).version
+
+
+ANSWERED = AnsweredRef("file:///answers", "answers", len(PAIRS), {"llm": Fitted(0.4, 0.3, 0.5)})
+
+
+def add_table_of_counts(conn: Connection, *, day: int = 0) -> int:
+    cluster_set = add_clusters(conn)
+    counted, later = add_counts(conn, cluster_set, day=day), add_counts(conn, cluster_set, day=day + 90)
+    made = AnsweredRef("file:///answers", "answers", len(PAIRS), {"strength": Fitted(10.0)})
+    asked = replace(request(0, counted, day=day, kind="rag"), model=None, prompts=None, mapping=None, generation=None)
+    asked = replace(asked, answered=made, fitted=AnswerPairs("counts", counted, counted, later))
+    return tables.add(conn, asked, mapping().select(["c1", "c2", "c_next"]).append_column("score", scores())).version
+
+
+def add_blend(conn: Connection) -> int:
+    """Everywhere from cluster 0 it answers otherwise than its LLM."""
+    cluster_set = add_clusters(conn)
+    counted, later = add_counts(conn, cluster_set), add_counts(conn, cluster_set, day=90)
+    asked = request(add_model(conn, cluster_set, counted), counted)
+    asked = replace(asked, answered=ANSWERED, fitted=AnswerPairs("blend", counted, counted, later))
+    answers = mapping(shift=1).append_column("score", scores()).append_column("llm_next", mapping()["c_next"])
+    return tables.add(conn, asked, answers).version
+
+
+def scores() -> pa.Array:
+    return pa.array([-0.5] * len(PAIRS), pa.float32())
+
+
+def evaluate_counts(conn: Connection, table: int) -> None:
+    test = add_counts(conn, tables.get(conn, table).cluster_set, day=200)
+    evaluations.add(conn, table, test, replace(evaluation(), exact_match_rate=None))
 
 
 def evaluation(*failed: str) -> Evaluation:

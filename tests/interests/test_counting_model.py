@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from scipy.special import logsumexp
 
-from driftline.interests.counting_model import Strengths, counting_model, fit_strengths
+from driftline.interests.counting_model import Strengths, counted, counting_model, fit_strengths
+from driftline.interests.metrics import most_frequent, recall
 from driftline.interests.triples import pairs
 from tests.interests.drawn import World
 from tests.interests.tables import Counts, counts_of, table
@@ -68,3 +69,30 @@ def test_nothing_to_count_is_refused() -> None:
         counting_model(none, 3, Strengths(1, 1))
     with pytest.raises(ValueError, match="validation window"):
         fit_strengths(some, none, 3)
+
+
+@pytest.mark.parametrize("n", [400, 4000, 40_000])
+def test_without_later_days_strengths_are_found_by_leaving_out_one_triple_in_turn(n: int) -> None:
+    """The likelihood of days to come is within 1 % of what those days themselves would have chosen."""
+    world = World(10, seed=5)
+    counts, test = world.draw(n), world.draw(20_000)
+    every = np.arange(90)
+
+    def likelihood(strengths: Strengths) -> float:
+        log_p = counting_model(counts, 10, strengths).log_p(every)
+        there = world.dense(test) > 0
+        return float((world.dense(test)[there] * log_p[there]).sum())
+
+    chosen, best = fit_strengths(counts, None, 10), fit_strengths(counts, test, 10)
+    assert likelihood(best) * 1.01 < likelihood(chosen) <= likelihood(best)
+
+
+def test_the_baseline_beats_plain_frequency_where_pairs_are_thin() -> None:
+    world = World(12, seed=6)
+    counts, test = world.draw(400), world.draw(20_000)
+    found = counted(counts, 12)
+    assert found.column_names == ["c1", "c2", "c_next", "score"]
+    ours, plain = recall(found, test, 12).value, recall(most_frequent(counts, 12), test, 12).value
+    assert ours is not None
+    assert plain is not None
+    assert ours > 1.05 * plain

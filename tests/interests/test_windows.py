@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftline.contracts import Measures, Window, Windows
-from driftline.interests.windows import before, consecutive, dates, split
+from driftline.interests.windows import before, consecutive, dates, fitting, split
 
 
 def day(text: str) -> datetime:
@@ -20,6 +20,9 @@ def test_by_hand() -> None:
     assert windows.train == Window(day("2017-03-05"), day("2017-05-20"))
     assert windows.history == Window(day("2017-03-05"), day("2017-06-03"))
     assert before(windows.test) == Window(day("2017-05-06"), day("2017-06-03"))
+    assert fitting(windows) == (windows.validation, windows.history)
+    with pytest.raises(ValueError, match="set validation_days"):
+        fitting(split(datetime(2017, 7, 1, tzinfo=UTC), Windows(days=90, test_days=28)))
 
 
 @given(

@@ -180,6 +180,26 @@ async def validated_fine_tune(environment: WorkflowEnvironment, name: str) -> Ha
         return await ended(await start(environment.client, "FineTune", replace(FINE_TUNE, windows=Windows(90, 28, 14)), name))
 
 
+async def counted_refresh(environment: WorkflowEnvironment, name: str) -> Handle:
+    """Counts alone: no model."""
+    asked = replace(REFRESH, windows=Windows(28, 7, 7), answers="counts")
+    async with running(environment, Steps()):
+        return await ended(await start(environment.client, "RagRefresh", asked, name))
+
+
+async def blended_refresh(environment: WorkflowEnvironment, name: str) -> Handle:
+    """Counts and an LLM with scores, with the window before for the trend."""
+    asked = replace(REFRESH, windows=Windows(28, 7, 7), answers="blend")
+    async with running(environment, Steps()):
+        return await ended(await start(environment.client, "RagRefresh", asked, name))
+
+
+async def blended_fine_tune(environment: WorkflowEnvironment, name: str) -> Handle:
+    asked = replace(FINE_TUNE, windows=Windows(90, 28, 14), answers="blend")
+    async with running(environment, Steps()):
+        return await ended(await start(environment.client, "FineTune", asked, name))
+
+
 async def measured_rag_refresh(environment: WorkflowEnvironment, name: str) -> Handle:
     return await rag_refresh(environment, name)
 
@@ -230,6 +250,7 @@ STORIES: dict[str, Callable[[WorkflowEnvironment, str], Coroutine[Any, Any, Hand
     for story in (
         *(fine_tune, rag_refresh, rerun_then_approve, refresh_aborted, expired, build_clusters),
         *(measured_fine_tune, measured_rag_refresh, validated_fine_tune),
+        *(counted_refresh, blended_refresh, blended_fine_tune),
         *(doors, reset_then_approve, decided_in_postgres, superseded, revoked),
         *(evaluate_drift, evaluate_refresh, evaluate_answers, evaluate_retrieval),
     )

@@ -59,8 +59,8 @@ def test_an_interval_above_0_beats() -> None:
     ("over_counting", "over_fixed", "over_none", "level", "said"),
     [
         (BETTER, BETTER, BETTER, "good", "This speaks for switching the refresh on"),
-        (WORSE, BETTER, BETTER, "bad", "It does not beat a plain frequency table renewed as often, which needs no LLM."),
-        (SAME, BETTER, BETTER, "neutral", "It does not beat a plain frequency table renewed as often, which needs no LLM."),
+        (WORSE, BETTER, BETTER, "bad", "It does not beat the plain frequency table renewed as often, which needs no LLM."),
+        (SAME, BETTER, BETTER, "neutral", "It does not beat the plain frequency table renewed as often, which needs no LLM."),
         (BETTER, SAME, BETTER, "bad", "Nothing here speaks for repeating the refresh"),
         (BETTER, BETTER, SAME, "bad", "but not the fixed mapping without RAG"),
         (BETTER, SAME, WORSE, "bad", "Nothing here speaks for switching the refresh on"),

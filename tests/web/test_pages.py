@@ -1,13 +1,21 @@
 """Every page, on a real database: what it shows, and that others' text stays text."""
 
 import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from driftline.contracts import RunIds
+from driftline.embedded import tokens
+from driftline.operations.context import Context
+from driftline.settings import Settings
 from driftline.web.app import GUARDED
+from tests.web import world
 from tests.web.conftest import REVIEW
 
 PAGES = (
@@ -126,3 +134,21 @@ def test_the_files_of_the_page_are_served_and_every_page_is_tried_here(owner: Te
     tried = {re.sub(r"\?.*", "", place) for place in PAGES}
     shown = {route.path for route in GUARDED if isinstance(route, Route) and "GET" in (route.methods or ())} - {"/runs/events"}
     assert len(shown) == len(tried)
+
+
+def test_a_table_of_counts_has_every_page_but_no_model(
+    site: Callable[..., AbstractContextManager[TestClient]], make_database: Callable[[], str], tmp_path: Path
+) -> None:
+    url = make_database()
+    context = Context(Settings(postgres_url=url, temporal_address="127.0.0.1:1"))
+    with context.engine.begin() as connection:
+        table = world.fill_with_counts(connection, RunIds("counts-1", "run-1"), "c0c0c0c0c0c0")
+    context.engine.dispose()
+    with site(url) as client:
+        client.get("/login", params={"token": tokens.issue(tmp_path)})
+        pages = {place: client.get(place) for place in ("/", "/reviews/c0c0c0c0c0c0", "/tables", f"/tables/{table}")}
+    assert {place: page.status_code for place, page in pages.items()} == dict.fromkeys(pages, 200)
+    review = text(pages["/reviews/c0c0c0c0c0c0"].text)
+    assert "No LLM was asked" in review
+    assert "Training of model" not in review
+    assert "12.500" in text(pages[f"/tables/{table}"].text)

@@ -1,6 +1,6 @@
 """A shop with something to decide: tables over twelve interests, one served, one that a gate has stopped."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any
@@ -10,8 +10,11 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from driftline.contracts import (
+    AnsweredRef,
+    AnswerPairs,
     Cost,
     Evaluation,
+    Fitted,
     Gates,
     Generation,
     Kind,
@@ -134,3 +137,20 @@ def fill(conn: Connection, run: RunIds, names: tuple[str, ...] = NAMES, review: 
     until = datetime.now(UTC) + timedelta(days=6, hours=3)
     reviews.open(conn, OpenReview(review, candidate, stopped, run, until, "default"))
     return candidate
+
+
+def fill_with_counts(conn: Connection, run: RunIds, review: str) -> int:
+    """A candidate that counts answered: no model, no exact-match rate."""
+    shop, size = open_shop(conn), len(NAMES)
+    pairs = list(permutations(range(size), 2))
+    answer = [next(c for c in range(size) if c not in pair) for pair in pairs]
+    made = AnsweredRef("file:///a", "answers", len(pairs), {"strength": Fitted(12.5), "single": Fitted(40.0)})
+    request = StoreTable("rag", START + timedelta(days=120), shop.counts, None, None, None, None, run)
+    request = replace(request, answered=made, fitted=AnswerPairs("counts", shop.counts, shop.counts, shop.test_counts))
+    columns = {"c1": [c1 for c1, _ in pairs], "c2": [c2 for _, c2 in pairs], "c_next": answer}
+    mapping = pa.table({name: pa.array(column, pa.int32()) for name, column in columns.items()})
+    table = tables.add(conn, request, mapping.append_column("score", pa.array([-1.0] * len(pairs), pa.float32()))).version
+    stopped = judge(replace(judged(recall=0.05), exact_match_rate=None), Gates())
+    evaluations.add(conn, table, shop.test_counts, stopped)
+    reviews.open(conn, OpenReview(review, table, stopped, run, datetime.now(UTC) + timedelta(days=6), "default"))
+    return table

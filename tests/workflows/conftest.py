@@ -17,6 +17,8 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from driftline.contracts import (
+    AnsweredRef,
+    AnswerPairs,
     BadInput,
     ClosedReview,
     ClusterSetRef,
@@ -29,6 +31,7 @@ from driftline.contracts import (
     ExpireReview,
     FindModel,
     FindReview,
+    Fitted,
     GenerateMapping,
     ListSuccessors,
     MappingRef,
@@ -196,6 +199,11 @@ class Steps:
         async def generate_mapping(request: GenerateMapping) -> MappingRef:
             note("generate_mapping", request)
             return MappingRef(f"file:///m{len(self.of('generate_mapping'))}", "m", 552, 540)
+
+        @activity.defn
+        async def answer_pairs(request: AnswerPairs) -> AnsweredRef:
+            note("answer_pairs", request)
+            return AnsweredRef("file:///n", "n", 552, {"strength": Fitted(10.0), "single": Fitted(3.0)})
 
         @activity.defn
         async def store_table(request: StoreTable) -> TableRef:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from uuid import uuid4
 
 import pytest
-from temporalio.client import WorkflowHandle
+from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
 from driftline.contracts import (
@@ -182,3 +182,79 @@ async def test_the_evidence_is_about_the_days_that_judge_the_candidate(time_skip
     assert (asked.table, asked.test_counts) == (11, steps.of("evaluate")[0].test_counts)
     assert (asked.test_window.start, asked.test_window.end) == (day("2017-10-30"), day("2017-11-27"))
     assert asked.window.end == asked.test_window.start
+
+
+REFRESH = RagRefreshInput(Source(), Windows(28, 7, 7), nominal=NOMINAL)
+KNOWN, VALIDATION, ALL = (day("2017-10-23"), day("2017-11-13")), (day("2017-11-13"), day("2017-11-20")), day("2017-11-20")
+
+
+async def test_a_table_of_counts_asks_no_model(time_skipping: WorkflowEnvironment) -> None:
+    steps = Steps()
+    async with running(time_skipping, steps):
+        outcome = await (await start(time_skipping, replace(REFRESH, answers="counts"))).result()
+    assert (outcome.outcome, outcome.table, outcome.model) == ("published", 11, None)
+    assert steps.names() == [
+        "resolve_cluster_set",
+        *["count_triples"] * 4,
+        "answer_pairs",
+        "store_table",
+        "measure_quality",
+        "write_report",
+        "evaluate",
+        "supersede",
+        "publish",
+    ]
+    (asked,), (stored,) = steps.of("answer_pairs"), steps.of("store_table")
+    windows = [(r.window.start, r.window.end) for r in steps.of("count_triples")]
+    assert windows[asked.known - 1] == KNOWN
+    assert windows[asked.validation - 1] == VALIDATION
+    assert windows[asked.counts - 1] == (KNOWN[0], ALL)
+    assert (stored.kind, stored.counts, stored.model, stored.prompts, stored.mapping) == ("rag", asked.counts, None, None, None)
+    assert (stored.fitted, stored.answered.hash, stored.answers) == (asked, "n", "counts")
+
+
+async def test_a_fine_tune_of_counts_trains_nothing(time_skipping: WorkflowEnvironment) -> None:
+    steps = Steps()
+    async with running(time_skipping, steps):
+        await (await start(time_skipping, replace(FINE_TUNE, windows=Windows(90, 28, 14), answers="counts"))).result()
+    assert not {"train", "generate_mapping", "render_prompts"} & set(steps.names())
+    assert steps.of("store_table")[0].kind == "fine_tune"
+
+
+@pytest.mark.parametrize("similarity", ["frequency", "trend"])
+async def test_a_blend_is_fitted_on_days_that_neither_has_seen(time_skipping: WorkflowEnvironment, similarity: Any) -> None:
+    steps = Steps()
+    asked_for = replace(REFRESH, answers="blend", retrieval=Retrieval(similarity=similarity))
+    async with running(time_skipping, steps):
+        outcome = await (await start(time_skipping, asked_for)).result()
+    assert (outcome.outcome, outcome.model) == ("published", 7)
+    (prompts,), (mapped,), (asked,), (stored,) = (
+        steps.of(name) for name in ("render_prompts", "generate_mapping", "answer_pairs", "store_table")
+    )
+    windows = [(r.window.start, r.window.end) for r in steps.of("count_triples")]
+    assert windows[prompts.counts - 1] == windows[asked.known - 1] == KNOWN
+    assert windows[asked.validation - 1] == VALIDATION
+    assert windows[asked.counts - 1] == (KNOWN[0], ALL)
+    assert mapped.generation.scores == 16
+    assert asked.mapping == stored.mapping
+    assert (stored.answers, stored.model, stored.counts, stored.generation.scores) == ("blend", 7, asked.counts, 16)
+
+
+async def test_a_fine_tune_can_end_in_a_blend(time_skipping: WorkflowEnvironment) -> None:
+    steps = Steps()
+    async with running(time_skipping, steps):
+        await (await start(time_skipping, replace(FINE_TUNE, windows=Windows(90, 28, 14), answers="blend"))).result()
+    (train,), (held_out,), (asked,) = (steps.of(name) for name in ("train", "curate_validation", "answer_pairs"))
+    windows = [(r.window.start, r.window.end) for r in steps.of("count_triples")]
+    assert asked.validation == held_out.counts
+    assert asked.known == train.curated.counts
+    assert windows[asked.counts - 1] == (windows[asked.known - 1][0], windows[asked.validation - 1][1])
+
+
+@pytest.mark.parametrize("answers", ["blend", "counts"])
+async def test_without_a_validation_window_nothing_is_fitted(time_skipping: WorkflowEnvironment, answers: Any) -> None:
+    steps = Steps()
+    async with running(time_skipping, steps):
+        with pytest.raises(WorkflowFailureError) as failed:
+            await (await start(time_skipping, replace(REFRESH, windows=Windows(28, 7), answers=answers))).result()
+    assert "validation_days" in str(failed.value.cause)

@@ -76,7 +76,7 @@ def _page(request: Request, case: Case, status: int = 200, refused: str = "", re
         gained=[b for b in compared.balances if b.net > 0][:BALANCES] if compared else [],
         lost=[b for b in compared.balances if b.net < 0][:BALANCES] if compared else [],
         baselines=baselines(case.review.evidence),
-        training=training(case.model.metrics),
+        training=training(case.model.metrics) if case.model else None,
         refused=refused,
         reason=reason,
         temporal_ui=context(request).addressed.temporal_ui,
@@ -103,9 +103,11 @@ def judged(evidence: dict[str, Any], failed: list[str], gates: Gates) -> list[Ju
     """Every gate, the failed ones first.
 
     The thresholds are those of these settings; where the run was judged by another one, only its own sentence is shown.
+    Counts have no exact-match rate.
     """
+    exact = evidence["exact_match_rate"]
     asked: dict[str, tuple[float | None, float | None]] = {
-        "exact_match_rate": (evidence["exact_match_rate"], gates.min_exact_match_rate),
+        **({"exact_match_rate": (exact, gates.min_exact_match_rate)} if exact is not None else {}),
         "recall": (evidence["recall"], gates.min_recall),
         "recall_above_chance": (evidence["recall_low"], evidence["recall_chance"]),
     }
