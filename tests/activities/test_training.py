@@ -1,9 +1,34 @@
-"""What makes a model version another one."""
+"""What makes a model version another one, and that the same is trained once."""
 
+import asyncio
+import shutil
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from driftline.activities.training import _recipe
-from driftline.contracts import CurateSamples, Retrieval, RunIds, Samples, SamplesRef, Train, Training, ValidationRef
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from driftline.activities import training
+from driftline.activities.child import run_child
+from driftline.activities.training import TrainingActivities, _recipe
+from driftline.contracts import (
+    BadInput,
+    CurateSamples,
+    ModelRef,
+    Retrieval,
+    RunIds,
+    Samples,
+    SamplesRef,
+    Train,
+    Training,
+    ValidationRef,
+)
+from driftline.db import models as db_models
+from driftline.settings import Settings
+from tests.activities.chain import RUN, Chain
+from tests.end_to_end.shop import VOCABULARY
+from tests.tiny import make_tiny_llm
 
 
 def test_the_number_of_processes_and_of_checkpoints_makes_no_other_version() -> None:
@@ -18,3 +43,48 @@ def test_the_number_of_processes_and_of_checkpoints_makes_no_other_version() -> 
     assert _recipe(replace(asked, training=Training(rank=8))) != _recipe(asked)
     assert "processes" not in _recipe(asked)
     assert _recipe(replace(asked, training=Training(precision="float32"))) != _recipe(asked)
+
+
+def test_the_same_samples_and_recipe_are_the_same_model(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real child trains a small LLM once; whoever asks again gets what it made, and a lost adapter is made again."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    chain = Chain(postgres_url, tmp_path)
+    recipe = Training(base_model=str(make_tiny_llm(tmp_path / "llm", words=VOCABULARY, vocabulary=600)), steps=4, rank=4, alpha=8)
+    chain.resources.allowed.add(Settings(source=chain.source, training=recipe))
+    curated = CurateSamples(chain.counted().version, Samples(pairs_per_label=4), Retrieval())
+    request = Train(chain.curated(), recipe, curated, RUN)
+
+    async def trained(asked: Train) -> ModelRef:
+        found: ModelRef = await ActivityEnvironment().run(TrainingActivities(chain.resources).train, asked)
+        return found
+
+    first = asyncio.run(trained(request))
+    adapter = chain.resources.artifacts.find(first.adapter_uri, first.adapter_hash)
+    assert (adapter / "adapter_model.safetensors").exists()
+    assert not list((chain.resources.home / "work").iterdir()), "the checkpoints are gone once the version is on record"
+    with chain.engine.connect() as connection:
+        made = db_models.describe(connection, first.version)
+    assert len(made.metrics["losses"]) > 0
+
+    children: list[str] = []
+
+    async def counted_child(module: str, *arguments: Any) -> None:
+        children.append(module)
+        await run_child(module, *arguments)
+
+    monkeypatch.setattr(training, "run_child", counted_child)
+    assert asyncio.run(trained(replace(request, run=RunIds("another", "run")))) == first
+    assert children == []
+    shutil.rmtree(adapter)
+    again = asyncio.run(trained(request))
+    assert (again.version, again.adapter_hash, children) == (first.version, first.adapter_hash, ["driftline.engines.train"])
+
+
+def test_a_model_that_nobody_here_has_named_is_not_trained(postgres_url: str, tmp_path: Path) -> None:
+    chain = Chain(postgres_url, tmp_path)
+    curated = CurateSamples(chain.counted().version, Samples(), Retrieval())
+    request = Train(chain.curated(), Training(base_model="acme/unknown"), curated, RUN)
+    with pytest.raises(BadInput, match="this model"):
+        asyncio.run(ActivityEnvironment().run(TrainingActivities(chain.resources).train, request))
