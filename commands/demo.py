@@ -133,7 +133,7 @@ def _review(context: Context, name: str, yes: bool) -> int:
     """Show the evidence and pass on the user's verdict."""
     evidence = reviews.evidence(context, wait_for(_waiting_review(context, name)))
     review.draw(evidence)
-    if not yes and not sys.stdin.isatty():
+    if not yes and not at_a_terminal():
         console.print("no terminal to ask for a verdict on: decide with `driftline review`, or run the demo with --yes")
         raise typer.Exit(WAITING)
     decision: Any = "approve" if yes else Prompt.ask("your verdict", choices=["approve", "rerun", "abort"], console=console)
@@ -141,6 +141,10 @@ def _review(context: Context, name: str, yes: bool) -> int:
     reply = wait_for(review.submit(context, evidence.review, decision, login(), reason))
     console.print(reply.message, highlight=False, markup=False)
     return wait_for(_follow(context, name))
+
+
+def at_a_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 async def _waiting_review(context: Context, name: str) -> str:
