@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from click.testing import Result
 from typer.testing import CliRunner
 
 from driftline import cli
@@ -21,7 +20,7 @@ CHANGED: dict[str, Any] = {
     "gates": {"min_exact_match_rate": 0.99},
     "measures": {"lags": [1], "top_k": 2, "held_out_days": 2},
 }
-Driftline = Callable[..., Result]
+Driftline = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
