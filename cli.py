@@ -10,7 +10,7 @@ from rich.markup import escape
 from sqlalchemy.exc import OperationalError
 from temporalio.exceptions import TemporalError
 
-from driftline.commands import clusters, demo, doctor, evaluate, run, schedule, source, stack, tables
+from driftline.commands import clusters, demo, doctor, evaluate, run, schedule, serve, source, stack, tables
 from driftline.commands import report as reports
 from driftline.commands import review as reviews
 from driftline.commands import web as webs
@@ -40,6 +40,7 @@ app.add_typer(reviews.app, name="review")
 app.add_typer(tables.app, name="tables")
 app.command()(tables.lookup)
 app.add_typer(webs.app, name="web")
+app.command()(serve.serve)
 
 
 def main() -> None:

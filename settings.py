@@ -4,6 +4,7 @@ Nested values are reached with two underscores, e.g. `DRIFTLINE_TRAINING__STEPS=
 `driftline.toml` in there (the demo leaves one) is read where the working directory has none.
 """
 
+import dataclasses
 import os
 import re
 import tomllib
@@ -133,6 +134,29 @@ class Web:
     """Signs the logins; read from the environment only. Empty: a new one at each start, so that everybody logs in again."""
 
 
+@dataclass(frozen=True, config=STRICT)
+class Serving:
+    """`driftline serve`: look-ups by HTTP."""
+
+    host: str = "127.0.0.1"
+    """Where it listens."""
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8480
+    """0 takes a free one."""
+    processes: Annotated[int, Field(ge=1, le=256)] = 2
+    """About one per core."""
+    channels: dict[str, Annotated[float, Field(ge=0)]] = dataclasses.field(default_factory=dict)
+    """Channels and their weights, e.g. `{default = 0.9, treatment = 0.1}`: a request that names a user and no channel gets one by
+    a hash of the user. Empty: always `channel`."""
+    salt: str = "driftline"
+    """Goes into that hash. Another salt is another split of the users."""
+    poll: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(seconds=3)
+    """Time between two looks for a publication, should its notification be lost."""
+
+    def __post_init__(self) -> None:
+        if self.channels and not any(self.channels.values()):
+            raise ValueError("serving.channels: at least one weight has to be above 0")
+
+
 SECRETS = {"web": ("client_secret", "session_secret")}
 """Settings that no file may hold."""
 
@@ -191,6 +215,7 @@ class Settings(BaseSettings):
     measures: Measures = Measures()
     schedule: Schedule = Schedule()
     web: Web = Web()
+    serving: Serving = Serving()
 
     def temporal(self) -> dict[str, Any]:
         """Arguments of Temporal's `Client.connect`."""

@@ -1,23 +1,16 @@
 """Answers in the memory of the serving process, which follow their channel: for requests that cannot wait for SQL."""
 
-import logging
-import threading
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from multiprocessing.connection import wait
+from datetime import datetime
+from functools import partial
 from operator import index
-from socket import socketpair
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 import psycopg
 from numpy.typing import ArrayLike, NDArray
 
-from driftline.db.channels import NOTIFICATION
-from driftline.db.connection import connect
+from driftline.db.follow import Follower, listen
 
-PATIENCE = 10  # seconds for an address that does not answer, and for a network that swallows everything
-RETRY_SECONDS = 0.5
 CURRENT = """
     SELECT t.version, s.clusters FROM channel c
     JOIN transition_table t ON t.version = c.table_version JOIN cluster_set s ON s.version = t.cluster_set WHERE c.name = %s
@@ -51,18 +44,15 @@ class Snapshot:
         """
         if poll_seconds <= 0:
             raise ValueError(f"poll_seconds is {poll_seconds}: set it to a positive number")
-        self._url = connect(url).url.set(drivername="postgresql").render_as_string(hide_password=False)
-        self._channel, self._poll_seconds = channel, poll_seconds
-        conn = self._connect()
+        self._channel = channel
+        open_ = partial(listen, url, "driftline snapshot")
+        conn = open_()
         try:
             self._table = self._current(conn, None)
         except BaseException:
             conn.close()
             raise
-        self._confirmed, self._lost, self._closing = datetime.now(UTC), False, False
-        self._bell, self._ringer = socketpair()
-        self._thread = threading.Thread(target=self._follow, args=(conn,), name=f"driftline-{channel}", daemon=True)
-        self._thread.start()
+        self._follower = Follower(f"channel {channel}", open_, self._refresh, poll_seconds=poll_seconds, conn=conn)
 
     def __call__(self, c1: int, c2: int) -> int:
         """The novel cluster to explore after c1 and then c2. Raises ValueError: these are not two different cluster ids."""
@@ -94,15 +84,11 @@ class Snapshot:
     @property
     def stale_since(self) -> datetime | None:
         """When Postgres last confirmed the version, if it is out of reach now or silent for three polls; else None."""
-        confirmed = self._confirmed
-        late = datetime.now(UTC) - confirmed > timedelta(seconds=3 * self._poll_seconds)
-        return confirmed if self._lost or late else None
+        return self._follower.stale_since
 
     def close(self) -> None:
         """End the thread and its connection; look-ups go on with the version they have."""
-        self._closing = True
-        self._ringer.close()
-        self._thread.join(PATIENCE)
+        self._follower.close()
 
     def __enter__(self) -> Self:
         return self
@@ -110,30 +96,8 @@ class Snapshot:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _follow(self, conn: psycopg.Connection) -> None:
-        while not self._closing:
-            try:
-                conn = self._connect() if conn.closed else conn
-                self._table = self._current(conn, self._table)
-                self._confirmed, self._lost = datetime.now(UTC), False
-                # A notification that came along with the answer is not in the socket any more.
-                if not list(conn.notifies(timeout=0)):
-                    wait([conn.fileno(), self._bell], self._poll_seconds)
-            except Exception as error:  # whatever it is, serving goes on, and `stale_since` tells
-                if not self._lost:
-                    logging.getLogger(__name__).warning("channel %s cannot be followed: %s", self._channel, error)
-                self._lost = True
-                conn.close()
-                wait([self._bell], min(RETRY_SECONDS, self._poll_seconds))
-        conn.close()
-        self._bell.close()
-
-    def _connect(self) -> psycopg.Connection:
-        limits: dict[str, Any] = {"connect_timeout": PATIENCE, "tcp_user_timeout": PATIENCE * 1000}
-        conn = psycopg.connect(self._url, autocommit=True, fallback_application_name="driftline snapshot", **limits)
-        with suppress(psycopg.errors.ReadOnlySqlTransaction):  # a standby cannot listen: there the poll has to do
-            conn.execute(f"LISTEN {NOTIFICATION}")
-        return conn
+    def _refresh(self, conn: psycopg.Connection) -> None:
+        self._table = self._current(conn, self._table)
 
     def _current(self, conn: psycopg.Connection, held: _Table | None) -> _Table:
         row = conn.execute(CURRENT, [self._channel]).fetchone()
@@ -142,11 +106,21 @@ class Snapshot:
         version, clusters = row
         if held and held.version == version:
             return held
-        data = b"".join(block for (block,) in conn.execute(ANSWERS, [version], binary=True))
-        answers: Answers = np.frombuffer(data, ">i4").astype(np.int16 if clusters <= 32767 else np.int32)
-        if len(answers) != clusters * (clusters - 1):
-            raise RuntimeError(f"table {version} answers {len(answers)} pairs of {clusters} clusters: it is not complete")
+        answers = read_answers(conn, version, clusters)
         return _Table(version, clusters, answers)
+
+
+def read_answers(conn: psycopg.Connection, version: int, clusters: int) -> Answers:
+    """The answers of a table by number of the pair: int16, or int32 where ids need it.
+
+    Raises:
+        RuntimeError: it is not complete.
+    """
+    data = b"".join(block for (block,) in conn.execute(ANSWERS, [version], binary=True))
+    answers: Answers = np.frombuffer(data, ">i4").astype(np.int16 if clusters <= 32767 else np.int32)
+    if len(answers) != clusters * (clusters - 1):
+        raise RuntimeError(f"table {version} answers {len(answers)} pairs of {clusters} clusters: it is not complete")
+    return answers
 
 
 def _no_pair(c1: int, c2: int, table: _Table) -> ValueError:

@@ -26,13 +26,13 @@ def test_every_role_has_one_worker() -> None:
 
 def test_roles_that_do_not_compute_have_an_image_without_torch() -> None:
     targets = {name: service["build"]["target"] for name, service in OURS.items()}
-    assert {name for name, target in targets.items() if target == "light"} == {"set-up", "worker-workflows", "worker-db"}
+    assert {name for name, target in targets.items() if target == "light"} == {"serve", "set-up", "worker-workflows", "worker-db"}
     for name, service in OURS.items():
         assert service["image"].endswith("-light") == (targets[name] == "light")
     stages = re.findall(r"^FROM \S+ AS (\w+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert stages == ["light", "full"]
     light, full = re.findall(r"^RUN pip install .*-e '\.\[(.*)\]'", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    assert (light, full) == ("report", "report,weights")
+    assert (light, full) == ("report,serve", "report,serve,weights")
 
 
 def test_driftline_commands_and_their_options_exist() -> None:
@@ -62,7 +62,7 @@ def test_settings_accept_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_ports_are_published_on_loopback_only() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert len(ports) == 3
+    assert len(ports) == 4
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
@@ -90,8 +90,15 @@ def test_waits_are_for_services_that_have_what_is_waited_for() -> None:
 
 def test_health_check_asks_the_metrics_port() -> None:
     for service in OURS.values():
-        if "healthcheck" in service:
+        if "DRIFTLINE_METRICS_PORT" in service["environment"] and "healthcheck" in service:
             assert f":{service['environment']['DRIFTLINE_METRICS_PORT']}/metrics" in service["healthcheck"]["test"][-1]
+
+
+def test_serving_may_only_read_and_is_asked_at_its_own_port() -> None:
+    serve = OURS["serve"]
+    assert serve["environment"]["DRIFTLINE_POSTGRES_URL"].endswith("?options=-c%20role%3Ddriftline_reader")
+    assert f":{Settings().serving.port}/healthz" in serve["healthcheck"]["test"][-1]
+    assert f"127.0.0.1:{Settings().serving.port}:{Settings().serving.port}" in serve["ports"]
 
 
 def test_image_has_every_module_of_the_project() -> None:

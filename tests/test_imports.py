@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "transformers", "peft", "vllm", "sentence_transformers", "accelerate", "driftline.engines")
-ROOMS = ("activities", "commands", "db", "interests", "operations", "report", "sources", "workflows")
+ROOMS = ("activities", "commands", "db", "interests", "operations", "report", "serving", "sources", "workflows")
 LOADED = "import sys; print([name for name in {heavy} if name in sys.modules])"
 
 
@@ -32,6 +32,12 @@ def test_an_entry_point_alone_leaves_the_heavy_libraries_out(entry: str) -> None
 def test_an_entry_point_leaves_the_libraries_of_extras_out(entry: str) -> None:
     """A machine that counts by DuckDB need not have them."""
     assert heavy_after(f"import driftline.{entry}", ("pyspark", "sqlglot")) == "[]"
+
+
+def test_a_server_of_lookups_starts_with_little() -> None:
+    """Each of its processes has what is imported here in its memory."""
+    unwanted = (*HEAVY, "duckdb", "temporalio", "matplotlib", "typer", "pandas", "scipy")
+    assert heavy_after("import driftline.serving.__main__, driftline.serving.app", unwanted) == "[]"
 
 
 def test_every_module_above_the_engines_leaves_the_heavy_libraries_out() -> None:

@@ -1,0 +1,108 @@
+"""What serving reads of Postgres: where each channel points, a table with what to back off to, and the items of its set."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg import Connection as Connection
+
+from driftline.db.lookup import read_answers
+from driftline.interests.back_off import Ids, Ranking, ids_of, rank
+
+POINTERS = """
+    SELECT c.name AS channel, t.version, t.key, t.kind, t.nominal, p.at AS published, c.publication, k.dedup,
+        t.counts_version AS counts, t.cluster_set, s.key AS cluster_set_key, s.clusters
+    FROM channel c
+    JOIN publication p ON p.id = c.publication
+    JOIN transition_table t ON t.version = c.table_version
+    JOIN counts k ON k.version = t.counts_version
+    JOIN cluster_set s ON s.version = t.cluster_set
+    ORDER BY c.name
+"""
+# Summed and packed by the server: a log of years has millions of triples.
+FOLLOWED = """
+    SELECT c2, string_agg(int4send(c_next) || int8send(n), '') FROM (
+        SELECT c2, c_next, sum(n)::int8 AS n FROM transition_count WHERE version = %s GROUP BY c2, c_next
+    ) AS followed GROUP BY c2
+"""
+# The first eight bytes of an item's SHA-256: `hashed` is the same in Python.
+ITEMS = """
+    SELECT cluster, string_agg(substr(sha256(convert_to(item, 'UTF8')), 1, 8), '')
+    FROM cluster_item WHERE cluster_set = %s GROUP BY cluster
+"""
+NAMES = "SELECT name, traffic FROM cluster WHERE cluster_set = %s ORDER BY cluster"
+
+Hashes = NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """What a channel points at. The keys name contents: a version is a number of one database only."""
+
+    channel: str
+    version: int
+    key: str
+    kind: str
+    nominal: datetime
+    published: datetime
+    """When the channel was moved there."""
+    publication: int
+    dedup: str
+    """How the table's sequences were made."""
+    counts: int
+    cluster_set: int
+    cluster_set_key: str
+    clusters: int
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A table as it is served; all of it follows from its key."""
+
+    answers: Ids
+    """By number of the pair."""
+    ranking: Ranking
+    """Of the counts that the table was made from."""
+
+
+@dataclass(frozen=True)
+class Interests:
+    """A cluster set as it is served; all of it follows from its key."""
+
+    names: tuple[str, ...]
+    hashes: Hashes
+    """Of the items, ascending; see `db.serving.hashed`."""
+    clusters: Ids
+    """Of the same items."""
+
+
+def pointers(conn: Connection) -> list[Pointer]:
+    """Every channel that something is published on."""
+    found = conn.execute(POINTERS)
+    names = [column.name for column in found.description or ()]
+    return [Pointer(**dict(zip(names, row, strict=True))) for row in found]
+
+
+def read_table(conn: Connection, pointer: Pointer) -> Answers:
+    """Raises RuntimeError: the table is not complete."""
+    answers = read_answers(conn, pointer.version, pointer.clusters)
+    blocks = list(conn.execute(FOLLOWED, [pointer.counts], binary=True))
+    rows = [np.frombuffer(block, [("c_next", ">i4"), ("n", ">i8")]) for _, block in blocks]
+    c2 = np.repeat(np.array([c2 for c2, _ in blocks], np.int64), [len(some) for some in rows])
+    all_rows = np.concatenate(rows) if rows else np.empty(0, [("c_next", ">i4"), ("n", ">i8")])
+    traffic = np.array([traffic for _, traffic in conn.execute(NAMES, [pointer.cluster_set])], np.int64)
+    return Answers(answers, rank(c2, all_rows["c_next"].astype(np.int64), all_rows["n"].astype(np.int64), traffic))
+
+
+def read_interests(conn: Connection, pointer: Pointer) -> Interests:
+    """Names and items of the table's cluster set. Two items of one hash in two clusters are both left out: never a wrong one."""
+    names = tuple(name for name, _ in conn.execute(NAMES, [pointer.cluster_set]))
+    blocks = list(conn.execute(ITEMS, [pointer.cluster_set], binary=True))
+    hashes = np.concatenate([np.empty(0, ">u8"), *(np.frombuffer(block, ">u8") for _, block in blocks)]).astype(np.uint64)
+    clusters = np.repeat(np.array([c for c, _ in blocks], ids_of(len(names))), [len(block) // 8 for _, block in blocks])
+    order = np.argsort(hashes, kind="stable")
+    hashes, clusters = hashes[order], clusters[order]
+    clash = np.flatnonzero((hashes[1:] == hashes[:-1]) & (clusters[1:] != clusters[:-1]))
+    kept = ~np.isin(hashes, hashes[clash])
+    return Interests(names, hashes[kept], clusters[kept])

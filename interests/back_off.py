@@ -1,0 +1,95 @@
+"""The next novel interests of a history: the table's answer, and by the window's counts what to say where it has none.
+
+Ties of counts go to the interest with more traffic, then to the lower id.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftline.interests.triples import Ints
+
+How = Literal["pair", "backed_off", "popular"]
+"""`pair`: the table's answer; `backed_off`: a successor of the newest interest; `popular`: a successor of any."""
+
+Ids = NDArray[np.signedinteger[Any]]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Interests by how often they came next in a window."""
+
+    starts: Ids
+    """[|C| + 1]: the successors of interest c are `successors[starts[c] : starts[c + 1]]`."""
+    successors: Ids
+    """Most frequent first; only those that the window has."""
+    popular: Ids
+    """[|C|]: every interest, the most frequent successor first."""
+
+
+def rank(c2: Ints, c_next: Ints, n: Ints, traffic: Ints) -> Ranking:
+    """How often c_next followed upon c2, whatever was before.
+
+    Args:
+        c2, c_next, n: a row for each (c2, c_next) that occurs, n > 0.
+        traffic: [|C|], positive events of each interest.
+    """
+    n_clusters, kind = len(traffic), ids_of(len(traffic))
+    order = np.lexsort((c_next, -traffic[c_next], -n, c2))
+    starts = np.searchsorted(c2[order], np.arange(n_clusters + 1)).astype(np.int32)
+    came_next = np.bincount(c_next, n, n_clusters)
+    popular = np.lexsort((np.arange(n_clusters), -traffic, -came_next))
+    return Ranking(starts, c_next[order].astype(kind), popular.astype(kind))
+
+
+def ids_of(n_clusters: int) -> type[np.signedinteger[Any]]:
+    """The type that holds the ids of so many clusters."""
+    return np.int16 if n_clusters <= 32767 else np.int32
+
+
+def sequence(history: Iterable[int], dedup: str) -> list[int]:
+    """A history as a sequence (design §3.1): `first` keeps where an interest first occurs, `adjacent` collapses repeats."""
+    if dedup == "first":
+        return list(dict.fromkeys(history))
+    kept: list[int] = []
+    for interest in history:
+        if not kept or kept[-1] != interest:
+            kept.append(interest)
+    return kept
+
+
+def next_interests(answers: Ids, ranking: Ranking, sequence: Sequence[int], top: int = 1) -> list[tuple[int, How]]:
+    """Up to `top` interests that the sequence does not contain, each with how it was found; the best first.
+
+    Where the sequence contains every interest, those that its last two are not: then nothing is novel, and the table's answer
+    stands. Fewer than `top` where fewer are left.
+
+    Args:
+        answers: the table's, by number of the pair (`triples.pairs`).
+        sequence: oldest first, all below |C|; any length, none among them.
+    """
+    had = set(sequence)
+    if len(had) == len(ranking.popular):
+        had = set(sequence[-2:])
+    found: dict[int, How] = {}
+    for interest, how in _candidates(answers, ranking, sequence):
+        if interest not in had and interest not in found:
+            found[interest] = how
+            if len(found) == top:
+                break
+    return list(found.items())
+
+
+def _candidates(answers: Ids, ranking: Ranking, sequence: Sequence[int]) -> Iterator[tuple[int, How]]:
+    if len(sequence) > 1:
+        c1, c2 = sequence[-2:]
+        yield int(answers[c1 * (len(ranking.popular) - 1) + c2 - (c2 > c1)]), "pair"
+    if sequence:
+        first, end = ranking.starts[sequence[-1] : sequence[-1] + 2]
+        for interest in ranking.successors[first:end]:
+            yield int(interest), "backed_off"
+    for interest in ranking.popular:
+        yield int(interest), "popular"

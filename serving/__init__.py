@@ -1,0 +1,1 @@
+"""HTTP look-ups (docs/serving.md): from a user's last items to the next novel interests. Needs neither torch nor Temporal."""
