@@ -28,7 +28,7 @@ def listen(url: str, application: str) -> psycopg.Connection:
     engine = connect(url)
     _, target = engine.dialect.create_connect_args(engine.url)  # not the URL as text: libpq takes its `+` for a plus
     limits: dict[str, Any] = {"connect_timeout": PATIENCE, "tcp_user_timeout": PATIENCE * 1000}
-    conn = psycopg.connect(autocommit=True, fallback_application_name=application, **(limits | target))
+    conn = psycopg.connect(autocommit=True, fallback_application_name=application, **{**limits, **target})
     with suppress(psycopg.errors.ReadOnlySqlTransaction):  # a standby cannot listen: there the poll has to do
         conn.execute(f"LISTEN {NOTIFICATION}")
     return conn
