@@ -26,6 +26,7 @@ from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from driftline import embedded, temporal_client
+from driftline.activities.assignments import AssignmentActivities
 from driftline.activities.blend import BlendActivities
 from driftline.activities.child import INSTALL
 from driftline.activities.clusters import ClusterActivities
@@ -46,6 +47,7 @@ from driftline.activities.training import TrainingActivities
 from driftline.db import connection as db_connection
 from driftline.settings import Settings
 from driftline.workflows import policies
+from driftline.workflows.assign_items import AssignItems
 from driftline.workflows.build_clusters import BuildClusters
 from driftline.workflows.evaluate_answers import EvaluateAnswers
 from driftline.workflows.evaluate_drift import EvaluateDrift
@@ -76,11 +78,14 @@ class Role:
 def roles(resources: Resources) -> dict[str, Role]:
     """Every role, by name. Training and bulk inference have one slot: each fills the machine."""
     clusters, reviews, models = ClusterActivities(resources), ReviewActivities(resources), ModelActivities(resources)
+    assignments = AssignmentActivities(resources)
     drift, measurements = DriftActivities(resources), MeasurementActivities(resources)
     cpu = [
         clusters.read_catalogue,
         clusters.embed_catalogue,
         clusters.build_cluster_set,
+        assignments.read_new_items,
+        assignments.assign_new_items,
         CountsActivities(resources).count_triples,
         SampleActivities(resources).curate_samples,
         SampleActivities(resources).curate_validation,
@@ -109,7 +114,7 @@ def roles(resources: Resources) -> dict[str, Role]:
     ]
     evaluations: list[type] = [EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval]
     return {
-        "workflows": Role(policies.WORKFLOWS, 100, workflows=[FineTune, RagRefresh, BuildClusters, *evaluations]),
+        "workflows": Role(policies.WORKFLOWS, 100, workflows=[FineTune, RagRefresh, BuildClusters, AssignItems, *evaluations]),
         "cpu": Role(policies.CPU, 2, activities=cpu),
         "db": Role(policies.DB, 8, activities=records),
         "train": Role(policies.TRAIN, 1, activities=[TrainingActivities(resources).train]),

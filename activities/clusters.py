@@ -25,8 +25,10 @@ from driftline.contracts import (
     EmbedJob,
     Source,
 )
+from driftline.db import assignments as db_assignments
 from driftline.db import clusters as db_clusters
 from driftline.interests import clusters, keywords
+from driftline.interests.centres import centres
 from driftline.sources.profile import catalogue
 
 
@@ -46,25 +48,20 @@ class ClusterActivities:
             if wanted is None:
                 raise BadInput("there is no cluster set yet: run `driftline clusters build` or `driftline clusters import` first")
             found = db_clusters.describe(connection, wanted)
-        return ClusterSetRef(found.version, found.clusters, found.items)
+            assigned = db_assignments.newest(connection, wanted)
+        return ClusterSetRef(found.version, found.clusters, found.items, assigned.version)
 
     @activity.defn
     @heartbeats("reading")
     def read_catalogue(self, source: Source) -> CatalogueRef:
         """Read the catalogue with its traffic; each distinct text stands for the items that share it."""
         self.resources.allowed.check_source(source)
-        with self.resources.artifacts.folder() as folder:
-            items = catalogue(source)
-            texts = items.group_by("text").aggregate([("traffic", "sum")]).rename_columns(["text", "traffic"]).sort_by("text")
-            pq.write_table(items, folder / "items.parquet")
-            pq.write_table(texts, folder / "texts.parquet")
-            uri, digest = self.resources.artifacts.store("catalogues", folder)
-        return CatalogueRef(uri, digest, items.num_rows, texts.num_rows)
+        return store_catalogue(self.resources, catalogue(source))
 
     @activity.defn
     async def embed_catalogue(self, request: EmbedCatalogue) -> EmbeddingsRef:
         """Embed each distinct item text once."""
-        self.resources.allowed.check_model(request.model)
+        await asyncio.to_thread(self._check_model, request)
         key = hashlib.sha256(f"{request.catalogue.hash}\0{request.model}".encode()).hexdigest()
         work = self.resources.work("embed", key[:16])
         out = work / "embeddings"
@@ -87,8 +84,35 @@ class ClusterActivities:
         of_text = clusters.build(embeddings, traffic, request.clusters)
         described = keywords.cluster_table(texts["text"].to_pylist(), of_text, traffic, request.clusters.keywords)
         assignment = items.join(pa.table({"text": texts["text"], "cluster": of_text}), "text").select(["item", "cluster"])
-        method = {"built": dataclasses.asdict(request.clusters), "catalogue": request.catalogue.hash}
+        middles = centres(embeddings, of_text, traffic, described.num_rows)
+        # How items are added later is no part of how the set was made.
+        knobs = {name: value for name, value in dataclasses.asdict(request.clusters).items() if name != "assign"}
+        method = {"built": knobs, "catalogue": request.catalogue.hash}
         if request.embeddings.computed is not None:
             method["embedded"] = dataclasses.asdict(request.embeddings.computed)
         with self.resources.engine.begin() as connection:
-            return db_clusters.add(connection, described, assignment, method)
+            made = db_clusters.add(connection, described, assignment, method)
+            db_assignments.add_centres(connection, made.version, *middles, request.clusters.embedding_model)
+            return made
+
+    def _check_model(self, request: EmbedCatalogue) -> None:
+        """
+        Raises:
+            BadInput: a model that nobody allowed, and that is not the one on record for the cluster set.
+        """
+        try:
+            self.resources.allowed.check_model(request.model)
+        except BadInput:
+            with self.resources.engine.connect() as connection:
+                if request.cluster_set is None or db_assignments.model(connection, request.cluster_set) != request.model:
+                    raise
+
+
+def store_catalogue(resources: Resources, items: pa.Table) -> CatalogueRef:
+    """Keep items (item, text, traffic) as an artifact, and beside them each distinct text with its traffic."""
+    with resources.artifacts.folder() as folder:
+        texts = items.group_by("text").aggregate([("traffic", "sum")]).rename_columns(["text", "traffic"]).sort_by("text")
+        pq.write_table(items, folder / "items.parquet")
+        pq.write_table(texts, folder / "texts.parquet")
+        uri, digest = resources.artifacts.store("catalogues", folder)
+    return CatalogueRef(uri, digest, items.num_rows, texts.num_rows)

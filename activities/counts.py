@@ -21,7 +21,7 @@ class CountsActivities:
     def count_triples(self, request: CountTriples) -> CountsRef:
         self.resources.allowed.check_source(request.source, request.counting)
         with self.resources.engine.connect() as connection:
-            assignment = db_clusters.items(connection, request.cluster_set)
+            assignment = db_clusters.items(connection, request.cluster_set, request.assignment)
         counted = count_triples(request.source, request.sequences, request.window, assignment, request.counting.engine)
         with self.resources.engine.begin() as connection:
             return db_counts.add(
@@ -34,4 +34,5 @@ class CountsActivities:
                 events=counted.events,
                 users=counted.users,
                 dropped=counted.dropped,
+                assignment=request.assignment,
             )

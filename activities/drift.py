@@ -28,7 +28,7 @@ class DriftActivities:
         self.resources.allowed.check_source(request.source)
         with self.resources.engine.connect() as connection:
             clusters = db_clusters.describe(connection, request.cluster_set).clusters
-            assignment = db_clusters.items(connection, request.cluster_set)
+            assignment = db_clusters.items(connection, request.cluster_set, request.assignment)
         sampled = sampled_successors(request.source, request.sequences, request.window, assignment, request.top_k, clusters)
         with self.resources.artifacts.folder() as folder:
             _write(sampled, folder)
@@ -122,7 +122,12 @@ def _inputs(request: MeasureDrift | MeasureStaleness, lists: tuple[SuccessorsRef
         "predicate": request.about.source.positive,
         "dedup": request.about.sequences.dedup,
         "windows": windows,
-    }
+    } | assigned(request.about.assignment)
+
+
+def assigned(assignment: int | None) -> dict[str, Any]:
+    """What a measurement says of the assignment it was made under. Nothing where there is none, as before there were any."""
+    return {} if assignment is None else {"assignment": assignment}
 
 
 def _only(request: MeasureDrift | MeasureStaleness, *names: str) -> dict[str, Any]:

@@ -26,7 +26,9 @@ class EvaluationActivities:
             mapping = db_tables.answers(connection, request.table)
             counts = db_counts.read(connection, table.counts_version)
             test_counts = db_counts.read(connection, request.test_counts)
+            unknown = db_counts.unknown_share(connection, table.counts_version, request.test_counts)
         measured = evaluate(mapping, counts, test_counts, table.clusters, request.gates.confidence)
+        measured = replace(measured, unknown_share=unknown)
         judged = replace(judge(measured, request.gates), review_required=request.gates.review == "always")
         with self.resources.engine.begin() as connection:
             return db_evaluations.add(connection, request.table, request.test_counts, judged)

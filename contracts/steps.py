@@ -40,6 +40,8 @@ from driftline.contracts.versions import (
 class EmbedCatalogue:
     catalogue: CatalogueRef
     model: str
+    cluster_set: int | None = None
+    """Whose centres are of this model, if it is for new items."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,30 @@ class BuildClusterSet:
 
 
 @dataclass(frozen=True)
+class FindNewItems:
+    source: Source
+    cluster_set: int
+    model: str
+    """What embeds them where the set has no centres yet and does not say what it was built with."""
+
+
+@dataclass(frozen=True)
+class AssignNewItems:
+    cluster_set: int
+    catalogue: CatalogueRef
+    embeddings: EmbeddingsRef
+    model: str
+
+
+@dataclass(frozen=True)
 class CountTriples:
     source: Source
     sequences: Sequences
     cluster_set: int
     window: Window
     counting: Counting = Field(default_factory=Counting)
+    assignment: int | None = None
+    """Of the cluster set; None: its own items only."""
 
 
 @dataclass(frozen=True)
@@ -203,6 +223,7 @@ class ListSuccessors:
     cluster_set: int
     window: Window
     top_k: int
+    assignment: int | None = None
 
 
 @dataclass(frozen=True)
@@ -260,6 +281,7 @@ class MeasureHits:
     run: RunIds
     missing: tuple[str, ...] = ()
     """What could not be compared, and why."""
+    assignment: int | None = None
 
 
 @dataclass(frozen=True)

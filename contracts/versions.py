@@ -206,6 +206,8 @@ class Evaluation:
     reasons: dict[str, str] = Field(default_factory=dict)
     review_required: bool = False
     """A person has to decide, also where every gate passed."""
+    unknown_share: float | None = None
+    """Of the positive events, those of items that no cluster has: the larger share of the table's own and the test window."""
 
 
 @dataclass(frozen=True)
@@ -232,3 +234,26 @@ class ClusterSetRef:
     version: int
     clusters: int
     items: int
+    assignment: int | None = None
+    """Its newest assignment; None: no item was added to it since it was made."""
+
+
+@dataclass(frozen=True)
+class AssignmentRef:
+    """The newest assignment of a cluster set; `version` is None where there is none, `items` is how many a run has added."""
+
+    cluster_set: int
+    version: int | None
+    items: int
+
+
+@dataclass(frozen=True)
+class NewItems:
+    """What is to be embedded so that items which are new to a cluster set find their cluster."""
+
+    newest: AssignmentRef
+    """So far."""
+    model: str
+    """The embedding model of the set's centres."""
+    catalogue: CatalogueRef | None = None
+    """None: no item is new."""

@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, union_all
 
 from driftline.contracts import BadInput, ClusterSetRef
 from driftline.db.keys import content_key, lock
 from driftline.db.load import copy_rows
-from driftline.db.schema import cluster, cluster_item, cluster_set
+from driftline.db.schema import assignment_item, cluster, cluster_item, cluster_set
 
 CLUSTERS = pa.schema(
     [
@@ -89,11 +89,18 @@ def get(conn: Connection, version: int) -> pa.Table:
     return pa.Table.from_pylist([dict(row) for row in rows], schema=CLUSTERS)
 
 
-def items(conn: Connection, version: int) -> pa.Table:
-    """The assignment of a set: item, cluster; sorted by item."""
-    query = select(cluster_item.c.item, cluster_item.c.cluster).where(cluster_item.c.cluster_set == version)
-    rows = conn.execute(query.order_by(cluster_item.c.item)).all()
-    return pa.table([[row.item for row in rows], [row.cluster for row in rows]], schema=ITEMS)
+def items(conn: Connection, version: int, assignment: int | None = None) -> pa.Table:
+    """Which item is in which cluster: item, cluster; every item once, sorted.
+
+    Args:
+        assignment: with the items that this version and those before it added to the set; None: its own only.
+    """
+    own = select(cluster_item.c.item, cluster_item.c.cluster).where(cluster_item.c.cluster_set == version)
+    added = select(assignment_item.c.item, assignment_item.c.cluster).where(
+        assignment_item.c.cluster_set == version, assignment_item.c.assignment <= (assignment or 0)
+    )
+    rows = conn.execute(own if assignment is None else union_all(own, added)).all()
+    return pa.table([[row.item for row in rows], [row.cluster for row in rows]], schema=ITEMS).sort_by("item")
 
 
 def describe(conn: Connection, version: int) -> ClusterSet:

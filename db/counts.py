@@ -31,6 +31,14 @@ class Counts:
     distinct_triples: int
     dropped: dict[str, int]
     created_at: datetime
+    assignment: int | None = None
+    """Which items the clusters had; None: those of the set itself."""
+
+    @property
+    def unknown_share(self) -> float | None:
+        """Of the positive events, those of items that no cluster has; None where there is no positive event."""
+        unknown = self.dropped.get("events_of_unknown_items", 0)
+        return unknown / (unknown + self.events) if unknown + self.events else None
 
 
 def add(
@@ -44,16 +52,19 @@ def add(
     events: int,
     users: int,
     dropped: dict[str, int],
+    assignment: int | None = None,
 ) -> CountsRef:
-    """Store counts, or find the version with the same cluster set, window, rules and rows.
+    """Store counts, or find the version with the same cluster set and assignment, window, rules and rows.
 
     Args:
         counts: c1, c2, c_next int32 and n int64; every triple once.
         events, users: how many the window holds.
         dropped: what was left out, by reason.
+        assignment: which items the clusters had; None: those of the set itself.
     """
     counts = counts.select(COUNTS.names).cast(COUNTS).sort_by([(name, "ascending") for name in COUNTS.names[:3]])
-    key = content_key(cluster_set, window.start, window.end, dedup, predicate, counts)
+    newer = () if assignment is None else (assignment,)  # keys of before there were assignments stay as they are
+    key = content_key(cluster_set, window.start, window.end, dedup, predicate, counts, *newer)
     lock(conn, f"counts:{key}")
     found = conn.execute(select(records).where(records.c.key == key)).one_or_none()
     if found is not None:
@@ -70,6 +81,7 @@ def add(
         "triples": pc.sum(counts["n"]).as_py() or 0,
         "distinct_triples": counts.num_rows,
         "dropped": dropped,
+        "assignment": assignment,
     }
     added = conn.execute(insert(records).values(row).returning(records)).one()
     versions = pa.array([added.version] * counts.num_rows, pa.int64())
@@ -99,7 +111,18 @@ def describe(conn: Connection, version: int) -> Counts:
         distinct_triples=row.distinct_triples,
         dropped=row.dropped,
         created_at=row.created_at,
+        assignment=row.assignment,
     )
+
+
+def unknown_share(conn: Connection, *versions: int) -> float | None:
+    """The largest share, of several windows, of positive events whose item no cluster has; None where none has an event.
+
+    Raises:
+        BadInput: there is no such version.
+    """
+    shares = [describe(conn, version).unknown_share for version in versions]
+    return max((share for share in shares if share is not None), default=None)
 
 
 def read(conn: Connection, version: int) -> pa.Table:

@@ -24,7 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
     func,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REAL
 
 metadata = MetaData(
     naming_convention={
@@ -92,11 +92,50 @@ cluster_item = Table(
     comment="Which cluster an item belongs to",
 )
 
+cluster_centre = Table(
+    "cluster_centre",
+    metadata,
+    _reference("cluster_set", "cluster_set.version", "Version of the set"),
+    Column("cluster", Integer, nullable=False, comment="Id within the set"),
+    Column("centre", ARRAY(REAL), nullable=False, comment="Mean embedding of its items, weighted by traffic, of length 1"),
+    Column("model", Text, nullable=False, comment="The embedding model"),
+    PrimaryKeyConstraint("cluster_set", "cluster"),
+    ForeignKeyConstraint(["cluster_set", "cluster"], ["cluster.cluster_set", "cluster.cluster"]),
+    comment="The middle of each cluster, to which new items are compared; a cluster whose items have no text has none",
+)
+
+assignment = Table(
+    "assignment",
+    metadata,
+    _version(),
+    _key("the assignment before, the items and the method"),
+    _reference("cluster_set", "cluster_set.version", "The set that items were added to"),
+    Column("items", BigInteger, nullable=False, comment="Items that this version added"),
+    Column("method", JSONB, nullable=False, comment="Embedding model, catalogue, and what it was computed with"),
+    _created(),
+    Index(None, "cluster_set", "version"),
+    comment="A version of which items a cluster set has: its own, and those of all its assignments up to this one",
+)
+
+assignment_item = Table(
+    "assignment_item",
+    metadata,
+    _reference("cluster_set", "cluster_set.version", "Version of the set"),
+    Column("item", Text, nullable=False, comment="Item id of the log; new to the set"),
+    Column("cluster", Integer, nullable=False, comment="The cluster with the nearest centre"),
+    _reference("assignment", "assignment.version", "The version that added it"),
+    Column("similarity", REAL, nullable=False, comment="Cosine of its text's embedding and that centre"),
+    PrimaryKeyConstraint("cluster_set", "item"),
+    ForeignKeyConstraint(["cluster_set", "cluster"], ["cluster.cluster_set", "cluster.cluster"]),
+    Index(None, "assignment"),
+    comment="Items that came after their cluster set",
+)
+
 counts = Table(
     "counts",
     metadata,
     _version(),
-    _key("cluster set, window, de-duplication, predicate and rows"),
+    _key("cluster set, assignment, window, de-duplication, predicate and rows"),
     _reference("cluster_set", "cluster_set.version", "Cluster set the triples are written in"),
     Column("window_start", INSTANT, nullable=False, comment="First instant of the window"),
     Column("window_end", INSTANT, nullable=False, comment="First instant after the window"),
@@ -108,6 +147,7 @@ counts = Table(
     Column("distinct_triples", BigInteger, nullable=False, comment="Rows in transition_count"),
     Column("dropped", JSONB, nullable=False, comment="What was left out, by reason"),
     _created(),
+    _reference("assignment", "assignment.version", "Which items its clusters had; null: the set's own", nullable=True),
     CheckConstraint("window_start < window_end", name="window"),
     CheckConstraint("dedup IN ('first', 'adjacent')", name="dedup"),
     comment="A counts version: how often each triple occurred in a window",
@@ -229,6 +269,7 @@ evaluation = Table(
         server_default="false",
         comment="A person has to decide, also where every gate passed",
     ),
+    Column("unknown_share", Double, comment="Share of the positive events that are of items in no cluster: the larger window's"),
     UniqueConstraint("id", "table_version"),
     Index(None, "table_version", "id"),
     comment="What the gates judged a candidate by; a table's newest row counts",

@@ -64,6 +64,15 @@ class TransitionTable:
     workflow_id: str
     run_id: str
     created_at: datetime
+    assignment: int | None = None
+    """Which items its clusters had; None: those of the cluster set itself."""
+    unknown_share: float | None = None
+    """Of the positive events, those of items that no cluster has; `None` until evaluated."""
+
+
+OVERVIEW = """
+    SELECT o.*, a.assignment, a.unknown_share FROM table_overview o JOIN table_assignment a ON a.version = o.version
+"""
 
 
 @dataclass(frozen=True)
@@ -170,7 +179,7 @@ def add(conn: Connection, request: StoreTable, mapping: pa.Table) -> TableRef:
 
 def list_tables(conn: Connection) -> list[TransitionTable]:
     """Every transition table, oldest first."""
-    return [TransitionTable(**row) for row in conn.execute(text("SELECT * FROM table_overview ORDER BY version")).mappings()]
+    return [TransitionTable(**row) for row in conn.execute(text(f"{OVERVIEW} ORDER BY o.version")).mappings()]
 
 
 def newest(conn: Connection) -> int:
@@ -183,7 +192,7 @@ def newest(conn: Connection) -> int:
 
 def get(conn: Connection, version: int) -> TransitionTable:
     """Raises BadInput: there is no such table."""
-    query = text("SELECT * FROM table_overview WHERE version = :version")
+    query = text(f"{OVERVIEW} WHERE o.version = :version")
     row = conn.execute(query, {"version": version}).mappings().one_or_none()
     if row is None:
         raise BadInput(f"no transition table {version}: see `driftline tables list`")
@@ -257,13 +266,14 @@ def before(conn: Connection, version: int) -> int | None:
 
 
 def lineage(conn: Connection, version: int) -> dict[str, Any]:
-    """Everything a table was made of and everyone who had a say: the row of `table_lineage`, with JSON values inside, whether the
-    table is approved, and every verdict about it, oldest first.
+    """Everything a table was made of and everyone who had a say: the rows of `table_lineage` and `table_assignment`, with JSON
+    values inside, whether the table is approved, and every verdict about it, oldest first.
 
     Raises:
         BadInput: there is no such table.
     """
-    found = conn.execute(text("SELECT * FROM table_lineage WHERE version = :version"), {"version": version}).mappings()
+    query = "SELECT * FROM table_lineage l JOIN table_assignment a USING (version) WHERE version = :version"
+    found = conn.execute(text(query), {"version": version}).mappings()
     verdicts = "SELECT to_jsonb(v) - 'table_version' FROM verdict v WHERE table_version = :version ORDER BY id"
     said = conn.execute(text(verdicts), {"version": version}).scalars().all()
     return {"approved": get(conn, version).approved, **found.one(), "verdicts": list(said)}

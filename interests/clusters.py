@@ -48,7 +48,7 @@ def build(embeddings: NDArray[np.float32], traffic: NDArray[np.int64], knobs: co
             f"which is {list(knobs.fan_out)}, or set source.text to a more detailed text"
         )
     with on_all_cores() as chunks:
-        tree = _Tree(embeddings, traffic, _weights(traffic, n_clusters), knobs.slack, knobs.seed, chunks)
+        tree = _Tree(embeddings, traffic, weights(traffic, n_clusters), knobs.slack, knobs.seed, chunks)
         nodes, below = [tree.canonical()], n_clusters
         for children in knobs.fan_out:
             below //= children
@@ -92,13 +92,13 @@ class _Tree:
         return [rows[part] for part in members]
 
 
-def _weights(traffic: NDArray[np.int64], n_clusters: int) -> NDArray[np.float64]:
+def weights(traffic: NDArray[np.int64], n_clusters: int) -> NDArray[np.float64]:
     """Traffic in units of the share that a cluster has once every heavier text has a share of its own; heavier texts weigh 1.
 
     With fewer texts with traffic than clusters there is nothing to balance by, and every text weighs the same.
     """
     if np.count_nonzero(traffic) < n_clusters:
-        return np.full(len(traffic), n_clusters / len(traffic))
+        return np.full(len(traffic), n_clusters / max(len(traffic), 1))
     descending = np.sort(traffic)[::-1]
     rest = traffic.sum() - np.concatenate([[0], np.cumsum(descending[: n_clusters - 1])])
     share = rest / np.arange(n_clusters, 0, -1)

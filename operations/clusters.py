@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 from temporalio.client import WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 
-from driftline.contracts import BuildClustersInput, ClusterSetRef
+from driftline.contracts import AssignItemsInput, AssignmentRef, BadInput, BuildClustersInput, ClusterSetRef
+from driftline.db import assignments as db_assignments
 from driftline.db import clusters as db_clusters
 from driftline.db.clusters import ClusterSet
 from driftline.interests.imported import imported_table
@@ -30,6 +31,48 @@ async def build(context: Context, workflow_id: str = "build-clusters") -> Workfl
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         result_type=ClusterSetRef,
     )
+
+
+async def assign(context: Context, version: int | None = None) -> WorkflowHandle[Any, AssignmentRef]:
+    """Start putting the catalogue's new items into the clusters of a set. A run for the same set that is under way is joined.
+
+    Args:
+        version: of the set; None: the newest.
+
+    Raises:
+        BadInput: there is no such set, or no catalogue.
+    """
+    about, _ = get(context, version)
+    if not context.settings.source.items.strip():
+        raise BadInput("source.items is not set: the texts of an item catalogue say which interest an item belongs to")
+    context.allow()
+    client = await context.temporal()
+    return await client.start_workflow(
+        "AssignItems",
+        AssignItemsInput(context.settings.source, about.version, context.settings.clusters),
+        id=f"assign-items-{about.version}",
+        task_queue=policies.WORKFLOWS,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        result_type=AssignmentRef,
+    )
+
+
+def newest_assignment(context: Context, cluster_set: int) -> AssignmentRef:
+    """The newest assignment of a set, with how many items all of them have added."""
+    with context.engine.connect() as connection:
+        return db_assignments.newest(connection, cluster_set)
+
+
+def added(context: Context, assignment: int) -> pa.Table:
+    """How many items an assignment added to each cluster: cluster, items, similarity (their mean); sorted by cluster.
+
+    Raises:
+        BadInput: there is no such assignment.
+    """
+    with context.engine.connect() as connection:
+        items = db_assignments.added(connection, assignment)
+    counted = items.group_by("cluster").aggregate([("item", "count"), ("similarity", "mean")]).sort_by("cluster")
+    return counted.rename_columns(["cluster", "items", "similarity"])
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ POLL_SECONDS = 1.0
 
 
 SHOWN = (
-    *("FineTune", "RagRefresh", "BuildClusters"),
+    *("FineTune", "RagRefresh", "BuildClusters", "AssignItems"),
     *("EvaluateDrift", "EvaluateRefresh", "EvaluateAnswers", "EvaluateRetrieval"),
 )
 """Workflows that `newest` lists."""
@@ -47,6 +47,7 @@ def fine_tune_input(settings: Settings) -> FineTuneInput:
         generation=settings.generation,
         gates=settings.gates,
         channel=settings.channel,
+        clusters=settings.clusters,
     )
 
 
@@ -62,6 +63,7 @@ def rag_refresh_input(settings: Settings) -> RagRefreshInput:
         generation=settings.generation,
         gates=settings.gates,
         channel=settings.channel,
+        clusters=settings.clusters,
     )
 
 

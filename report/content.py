@@ -15,6 +15,7 @@ from driftline.interests.metrics.staleness import Staleness
 Level = Literal["good", "neutral", "bad"]
 MIN_EXACT_MATCH_RATE = 0.90
 """The paper's gate (§2.2)."""
+MAX_UNKNOWN_SHARE = 0.20
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class Content:
     """That serve this table now."""
     test_window: Window | None = None
     min_exact_match_rate: float = MIN_EXACT_MATCH_RATE
+    max_unknown_share: float = MAX_UNKNOWN_SHARE
     drift: Drift | None = None
     staleness: Staleness | None = None
     refresh: HitRates | None = None

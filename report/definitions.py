@@ -216,6 +216,11 @@ QUALITY: Terms = (
     ),
     ("ever answered, top answer", "Distinct clusters among the answers; share of pairs that get the most frequent one."),
     (
+        "no cluster",
+        "Share of the positive events that are of items in no cluster: of the table's window or of the test window, whichever "
+        "is larger.",
+    ),
+    (
         "hit rate, novelty",
         "On the test window: the prediction appears later in the user's sequence; the user had not shown it before (§3.1). "
         "95 % bootstrap intervals over users.",

@@ -19,10 +19,10 @@ from driftline.report.comparisons import (
     retrieving,
     verdict,
 )
-from driftline.report.content import MIN_EXACT_MATCH_RATE, CostRow
+from driftline.report.content import MAX_UNKNOWN_SHARE, MIN_EXACT_MATCH_RATE, CostRow
 from driftline.report.content import Finding as Finding
 from driftline.report.exploring import exploring
-from driftline.report.sentences import answering, costing, exact, moving, spread, stale, stands_still
+from driftline.report.sentences import answering, costing, exact, moving, spread, stale, stands_still, unknown
 from driftline.report.words import lacking, listed
 
 
@@ -36,6 +36,7 @@ def findings(
     retrieval: HitRates | None = None,
     cost: CostRow | None = None,
     min_exact_match_rate: float = MIN_EXACT_MATCH_RATE,
+    max_unknown_share: float = MAX_UNKNOWN_SHARE,
 ) -> tuple[Finding, ...]:
     """The summary of a report.
 
@@ -59,6 +60,7 @@ def findings(
     found += retrieving(retrieval, alone=refresh is None) if retrieval else []
     found += [spread(quality)] if quality else []
     found += [exact(quality, min_exact_match_rate)] if quality and quality.exact_match_rate is not None else []
+    found += unknown(quality, max_unknown_share) if quality else []
     found += costing(cost) if cost else []
     return (*found, *_unmeasured(quality, drift, refresh, answers, retrieval))
 

@@ -129,6 +129,17 @@ def exact(quality: Quality, gate: float) -> Finding:
     return Finding("good" if passes else "bad", f"Exact-match rate of table {quality.table}: {said}.")
 
 
+def unknown(quality: Quality, gate: float) -> list[Finding]:
+    """How much of the log is lost because no cluster has its items, against its gate."""
+    share = quality.unknown_share
+    if share is None:
+        return []
+    passes = share <= gate
+    said = f"{percent(share)} of the events are of items that no cluster has, {'not above' if passes else 'above'} the gate"
+    mend = "" if passes else ": `driftline clusters assign` puts new items into the nearest one"
+    return [Finding("neutral" if passes else "bad", f"Table {quality.table}: {said} of {percent(gate)}{mend}.")]
+
+
 def costing(cost: CostRow) -> list[Finding]:
     """What the table cost, how quickly it came, and how much it changed."""
     spent = []

@@ -49,6 +49,7 @@ def content(connection: Connection, table: int, gates: Gates) -> Content:
         likeliest=lineage["likeliest"],
         test_window=Window(about.window_end, about.nominal),
         min_exact_match_rate=gates.min_exact_match_rate,
+        max_unknown_share=gates.max_unknown_share,
         qualities=qualities,
         costs=costs,
         sources=tuple(Measured(m.kind, m.version, m.inputs) for m in measured),
@@ -58,6 +59,7 @@ def content(connection: Connection, table: int, gates: Gates) -> Content:
         quality=next((quality for quality in qualities if quality.table == table), None),
         cost=next((cost for cost in costs if cost.table == table), None),
         min_exact_match_rate=gates.min_exact_match_rate,
+        max_unknown_share=gates.max_unknown_share,
         **newest,
     )
     return replace(made, findings=(*_withdrawn(connection, table), *weights.said(table, lineage["weights"]), *said))

@@ -169,7 +169,7 @@ def _quality_grids(content: Content) -> list[Grid]:
     tables = content.qualities
     marked = next((at for at, found in enumerate(tables) if found.table == content.table), None)
     folded = len(tables) > OPEN
-    named = ("table", "kind", "nominal")
+    named, compared = ("table", "kind", "nominal"), ("no cluster", "changed", "against table")
     return [
         Grid(
             "Exact match and test-set recall",
@@ -181,7 +181,7 @@ def _quality_grids(content: Content) -> list[Grid]:
         ),
         Grid(
             "Coverage",
-            (*named, "effective clusters", "|C|", "entropy H, bits", "ever answered", "top answer", "changed", "against table"),
+            (*named, "effective clusters", "|C|", "entropy H, bits", "ever answered", "top answer", *compared),
             tuple(map(_coverage, tables)),
             NAMED,
             marked,
@@ -226,6 +226,7 @@ def _coverage(found: Quality) -> tuple[Cell, ...]:
         cell(found.entropy, decimal),
         cell(found.coverage),
         cell(found.top_share, percent),
+        cell(found.unknown_share, percent, "not recorded"),
         cell(found.changed, percent, "no table before"),
         cell(found.compared_with, str, "no table before"),
     )

@@ -70,6 +70,20 @@ def describe_source(source: Source, items: bool = True, window: Window | None = 
         yield Opened(con, log, catalogue, missing)
 
 
+@contextmanager
+def open_items(source: Source) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The views of the catalogue alone; the log is not looked at.
+
+    Raises:
+        BadInput: As `open_source`; or there is no catalogue.
+    """
+    if not source.items.strip():
+        raise BadInput("source.items is not set: the texts of an item catalogue say which interest an item belongs to")
+    with connect(source.setup) as con:
+        _define_items(con, source)
+        yield con
+
+
 def span(source: Source) -> tuple[datetime, datetime]:
     """Times of the first and the last event, UTC. Reads one column."""
     with connect(source.setup) as con:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from driftline.contracts import BadInput, Source
 from driftline.sources.identity import WORDS
-from driftline.sources.log import IMPOSSIBLE, describe_source, open_source
+from driftline.sources.log import IMPOSSIBLE, describe_source, open_items, open_source
 from driftline.sources.missing import HEAVY
 from driftline.sources.reading import Reading
 from driftline.sources.session import arrow, explained, literal
@@ -223,6 +223,16 @@ def catalogue(source: Source) -> pa.Table:
     if not table.num_rows:
         raise BadInput(f"source.items = {source.items!r}: no item has text; check source.catalogue_item and source.text")
     return table
+
+
+def texts(source: Source) -> pa.Table:
+    """Items that have text: item (str), text (str), sorted by item. The log is not read.
+
+    Raises:
+        BadInput: There is no catalogue, or a setting of `source` does not fit it.
+    """
+    with open_items(source) as con, explained("source"):
+        return arrow(con, "SELECT item, text FROM driftline_items ORDER BY item")
 
 
 def traffic(source: Source) -> pa.Table:

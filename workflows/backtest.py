@@ -20,6 +20,7 @@ from driftline.workflows import policies
 from driftline.workflows.long_run import LongRun
 
 with workflow.unsafe.imports_passed_through():
+    from driftline.activities.clusters import ClusterActivities
     from driftline.activities.measurements import MeasurementActivities
     from driftline.activities.models import ModelActivities
     from driftline.activities.prompts import PromptActivities
@@ -29,11 +30,19 @@ with workflow.unsafe.imports_passed_through():
 class Backtest(LongRun):
     def __init__(self) -> None:
         self._counted: dict[Window, int] = {}
+        self.assignment: int | None = None
+        """Of the model's cluster set: the newest when the run began."""
 
     async def find_model(self, request: EvaluateInput) -> ModelRef:
         """The asked model, or the newest approved one, that has learned from nothing in the period."""
         asked = FindModel(request.period.start, request.cluster_set, request.model)
-        return await workflow.execute_activity_method(ModelActivities.trained_before, asked, **policies.record)
+        model = await workflow.execute_activity_method(ModelActivities.trained_before, asked, **policies.record)
+        if workflow.patched("newest-assignment"):
+            cluster_set = await workflow.execute_activity_method(
+                ClusterActivities.resolve_cluster_set, model.cluster_set, **policies.record
+            )
+            self.assignment = cluster_set.assignment
+        return model
 
     async def count_before(self, request: EvaluateInput, model: ModelRef, date: datetime) -> int:
         """The version of the counts that a retrieval of this date reads."""
@@ -56,7 +65,8 @@ class Backtest(LongRun):
     async def _count(self, request: EvaluateInput, model: ModelRef, window: Window) -> int:
         """Each window once."""
         if window not in self._counted:
-            (counts,) = await self.count(request.source, request.sequences, request.counting, model.cluster_set, window)
+            asked = (request.source, request.sequences, request.counting, model.cluster_set, window)
+            (counts,) = await self.count(*asked, assignment=self.assignment)
             self._counted[window] = counts.version
         return self._counted[window]
 

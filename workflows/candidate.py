@@ -139,10 +139,12 @@ class CandidateWorkflow(LongRun):
         cluster_set = await workflow.execute_activity_method(
             ClusterActivities.resolve_cluster_set, request.cluster_set, **policies.record
         )
+        cluster_set = await self.assigned(request.source, request.clusters, cluster_set)
         while True:
             known, test, validation, counts = await self.count(
                 *(request.source, request.sequences, request.counting, cluster_set.version),
                 *(windows.train, windows.test, *fitting(windows)),
+                assignment=cluster_set.assignment,
             )
             counted = AnswerPairs("counts", counts.version, known.version, validation.version)
             table = await self.make_table_of_counts(kind, nominal, counted)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from temporalio import workflow
 
 from driftline.contracts import (
+    ClusterSetRef,
     EvaluateInput,
     EvaluateOutcome,
     ListSuccessors,
@@ -35,27 +36,27 @@ class EvaluateDrift(LongRun):
         )
         measures, end = request.measures, request.period.end
         windows = consecutive(request.log_start, end, measures)
-        lists = await self._list(request, cluster_set.version, windows, measures.top_k)
+        lists = await self._list(request, cluster_set, windows, measures.top_k)
         length = timedelta(days=request.windows.days)
         retrieved_at = max(request.log_start + length, end - timedelta(days=max(measures.stale_days)))
         days = [0, *(day for day in measures.stale_days if retrieved_at + timedelta(days=day) <= end)]
         ends = [retrieved_at + timedelta(days=day) for day in days]
         sliding = tuple(Window(end - length, end) for end in ends)
-        retrieved, *later = await self._list(request, cluster_set.version, sliding, max(measures.stale_top_k))
+        retrieved, *later = await self._list(request, cluster_set, sliding, max(measures.stale_top_k))
 
         self.enter("measuring")
         newest = windows[-1] if windows else request.period
-        about = self._about(request, cluster_set.version, newest, measures.top_k)
+        about = self._about(request, cluster_set, newest, measures.top_k)
         asked = MeasureDrift(cluster_set.version, lists, about, measures, self.run_ids())
         drift = await workflow.execute_activity_method(DriftActivities.measure_drift, asked, **policies.compute)
-        about = self._about(request, cluster_set.version, sliding[0], max(measures.stale_top_k))
+        about = self._about(request, cluster_set, sliding[0], max(measures.stale_top_k))
         stale = MeasureStaleness(cluster_set.version, retrieved, tuple(later), about, measures, self.run_ids())
         staleness = await workflow.execute_activity_method(DriftActivities.measure_staleness, stale, **policies.compute)
         self.enter("measured")
         return EvaluateOutcome((drift, staleness))
 
     async def _list(
-        self, request: EvaluateInput, cluster_set: int, windows: tuple[Window, ...], top_k: int
+        self, request: EvaluateInput, cluster_set: ClusterSetRef, windows: tuple[Window, ...], top_k: int
     ) -> tuple[SuccessorsRef, ...]:
         """The top successors of each window; a few at a time, so that other runs get their turn on the task queue."""
         turn = asyncio.Semaphore(AT_A_TIME)
@@ -67,5 +68,5 @@ class EvaluateDrift(LongRun):
 
         return tuple(await asyncio.gather(*map(listed, windows)))
 
-    def _about(self, request: EvaluateInput, cluster_set: int, window: Window, top_k: int) -> ListSuccessors:
-        return ListSuccessors(request.source, request.sequences, cluster_set, window, top_k)
+    def _about(self, request: EvaluateInput, cluster_set: ClusterSetRef, window: Window, top_k: int) -> ListSuccessors:
+        return ListSuccessors(request.source, request.sequences, cluster_set.version, window, top_k, cluster_set.assignment)

@@ -67,6 +67,7 @@ class EvaluateRefresh(Backtest):
                 retrieval=request.retrieval,
                 every=request.measures.every,
                 run=self.run_ids(),
+                assignment=self.assignment,
             )
         )
         return EvaluateOutcome((measured,), model.version)

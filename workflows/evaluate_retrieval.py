@@ -42,6 +42,7 @@ class EvaluateRetrieval(Backtest):
                 retrieval=request.retrieval,
                 every=request.measures.every,
                 run=self.run_ids(),
+                assignment=self.assignment,
                 missing=missing,
             )
         )

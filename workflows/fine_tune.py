@@ -38,13 +38,19 @@ class FineTune(CandidateWorkflow):
         cluster_set = await workflow.execute_activity_method(
             ClusterActivities.resolve_cluster_set, request.cluster_set, **policies.record
         )
+        cluster_set = await self.assigned(request.source, request.clusters, cluster_set)
 
         # Histories from before there was a validation window have none in their input, and so the same steps as then.
         spans = [windows.train, windows.test] + ([windows.validation] if windows.validation else [])
         if request.answers == "blend":
             spans = [windows.train, windows.test, *fitting(windows)]
         counts, test_counts, *validation_counts = await self.count(
-            request.source, request.sequences, request.counting, cluster_set.version, *spans
+            request.source,
+            request.sequences,
+            request.counting,
+            cluster_set.version,
+            *spans,
+            assignment=cluster_set.assignment,
         )
         blended = None
         if request.answers == "blend":

@@ -1,11 +1,14 @@
 """What every long run shares: it says where it is, counts windows, and lets the LLM answer."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from temporalio import workflow
 
 from driftline.contracts import (
+    Clusters,
+    ClusterSetRef,
     Counting,
     CountsRef,
     CountTriples,
@@ -21,6 +24,7 @@ from driftline.contracts import (
     Window,
 )
 from driftline.workflows import policies
+from driftline.workflows.assign_items import assign
 from driftline.workflows.attributes import STAGE
 
 with workflow.unsafe.imports_passed_through():
@@ -34,11 +38,24 @@ class LongRun:
         workflow.upsert_search_attributes([STAGE.value_set(stage)])
         workflow.logger.info("stage %s", stage, extra={"stage": stage, **facts})
 
+    async def assigned(self, source: Source, clusters: Clusters, cluster_set: ClusterSetRef) -> ClusterSetRef:
+        """The set with its newest assignment, which has the catalogue's new items where `clusters.assign` says so."""
+        if clusters.assign == "off" or not workflow.patched("assign-items"):
+            return cluster_set
+        self.enter("assigning")
+        return replace(cluster_set, assignment=(await assign(source, clusters, cluster_set.version)).version)
+
     async def count(
-        self, source: Source, sequences: Sequences, counting: Counting, cluster_set: int, *windows: Window
+        self,
+        source: Source,
+        sequences: Sequences,
+        counting: Counting,
+        cluster_set: int,
+        *windows: Window,
+        assignment: int | None = None,
     ) -> list[CountsRef]:
         """Count the triples of each window, side by side."""
-        asked = [CountTriples(source, sequences, cluster_set, window, counting) for window in windows]
+        asked = [CountTriples(source, sequences, cluster_set, window, counting, assignment) for window in windows]
         steps = [workflow.execute_activity_method(CountsActivities.count_triples, a, **policies.compute) for a in asked]
         return await asyncio.gather(*steps)
 

@@ -8,6 +8,7 @@ from driftline.workflows import policies
 from driftline.workflows.candidate import CandidateWorkflow, nominal_time
 
 with workflow.unsafe.imports_passed_through():
+    from driftline.activities.clusters import ClusterActivities
     from driftline.activities.models import ModelActivities
     from driftline.activities.prompts import PromptActivities
     from driftline.interests.windows import before, fitting, split
@@ -26,6 +27,12 @@ class RagRefresh(CandidateWorkflow):
         model = await workflow.execute_activity_method(
             ModelActivities.newest_approved, FindModel(nominal, request.cluster_set), **policies.record
         )
+        assignment = None
+        if workflow.patched("newest-assignment"):
+            cluster_set = await workflow.execute_activity_method(
+                ClusterActivities.resolve_cluster_set, model.cluster_set, **policies.record
+            )
+            assignment = (await self.assigned(request.source, request.clusters, cluster_set)).assignment
 
         trend = [before(windows.train)] if request.retrieval.similarity == "trend" else []
         fit = fitting(windows) if request.answers == "blend" else ()
@@ -33,6 +40,7 @@ class RagRefresh(CandidateWorkflow):
             counts, test_counts, *more = await self.count(
                 *(request.source, request.sequences, request.counting, model.cluster_set),
                 *(windows.train, windows.test, *trend, *fit),
+                assignment=assignment,
             )
             self.enter("retrieving")
             asked = RenderPrompts(model.cluster_set, request.retrieval, counts.version, more[0].version if trend else None)

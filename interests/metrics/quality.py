@@ -49,6 +49,8 @@ class Quality:
     """The table before this one."""
     changed: float | None
     """Share of pairs whose answer differs from that table's."""
+    unknown_share: float | None = None
+    """Of the positive events, those of items that no cluster has: the larger share of the table's own and the test window."""
 
 
 def quality(
@@ -61,6 +63,7 @@ def quality(
     hits: HitRates,
     compared_with: int | None = None,
     before: pa.Table | None = None,
+    unknown_share: float | None = None,
 ) -> Quality:
     """Everything that is on record about the answers of one table.
 
@@ -69,6 +72,7 @@ def quality(
         mapping: c1, c2, c_next: int32, exact: bool (not there: no LLM was asked); complete.
         hits: of the table and of baselines that knew the same window, on the test window.
         compared_with, before: version and mapping of the table before this one, of the same clusters; None where there is none.
+        unknown_share: of the events, those of items that no cluster has.
 
     Raises:
         BadInput: fewer than 3 clusters, an incomplete mapping, or only one of `compared_with` and `before`.
@@ -92,6 +96,7 @@ def quality(
         hits=hits,
         compared_with=compared_with,
         changed=None if before is None else changed(mapping, before, n_clusters),
+        unknown_share=unknown_share,
     )
 
 

@@ -33,6 +33,7 @@ def test_a_run_that_brings_its_own_log_is_refused(stack: Stack, cluster_set: Any
             ("FineTune", {"windows": WINDOWS, "nominal": "2024-04-01T00:00:00Z"}),
             ("RagRefresh", {"windows": WINDOWS, "nominal": "2024-04-01T00:00:00Z", "cluster_set": cluster_set["version"]}),
             ("BuildClusters", {}),
+            ("AssignItems", {}),
         ):
             said = start(stack, f"stranger-{workflow}-{number}", workflow, {"source": source, **more})
             assert "refused" in said or "no approved model" in said, said

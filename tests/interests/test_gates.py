@@ -29,6 +29,16 @@ def test_thresholds_themselves_pass() -> None:
     )
 
 
+def test_a_log_of_which_the_clusters_know_too_little() -> None:
+    assert judge(replace(GOOD, unknown_share=0.2), Gates()).failed_gates == ()
+    judged = judge(replace(GOOD, unknown_share=0.3), Gates())
+    assert judged.reasons == {
+        "unknown_share": "30.00% of the events are of items that no cluster has, more than the 20.00% allowed: "
+        "`driftline clusters assign` puts new items into the nearest one"
+    }
+    assert judge(replace(GOOD, unknown_share=0.3), Gates(max_unknown_share=0.3)).failed_gates == ()
+
+
 def test_several_gates_fail_together() -> None:
     judged = judge(replace(GOOD, exact_match_rate=0.0, recall=0.0, recall_low=0.0), Gates())
 

@@ -19,10 +19,12 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from driftline.contracts import (
+    AssignItemsInput,
     BuildClusterSet,
     BuildClustersInput,
     CatalogueRef,
     ClosedReview,
+    Clusters,
     ClusterSetRef,
     EmbedCatalogue,
     EmbeddingsRef,
@@ -204,6 +206,32 @@ async def measured_rag_refresh(environment: WorkflowEnvironment, name: str) -> H
     return await rag_refresh(environment, name)
 
 
+async def assign_items(environment: WorkflowEnvironment, name: str) -> Handle:
+    """By the command."""
+    async with running(environment, Steps(new_items=3)):
+        return await ended(await start(environment.client, "AssignItems", AssignItemsInput(SOURCE), name))
+
+
+async def assigned_fine_tune(environment: WorkflowEnvironment, name: str) -> Handle:
+    """New items first, then as `validated_fine_tune`."""
+    request = replace(FINE_TUNE, windows=Windows(90, 28, 14), clusters=Clusters(assign="auto"))
+    async with running(environment, Steps(new_items=3)):
+        return await ended(await start(environment.client, "FineTune", request, name))
+
+
+async def assigned_rag_refresh(environment: WorkflowEnvironment, name: str) -> Handle:
+    """With the newest assignment, and no item that is new."""
+    async with running(environment, Steps(assignment=2)):
+        request = replace(REFRESH, clusters=Clusters(assign="auto"))
+        return await ended(await start(environment.client, "RagRefresh", request, name))
+
+
+async def assigned_refresh(environment: WorkflowEnvironment, name: str) -> Handle:
+    """A measurement under the newest assignment."""
+    async with running(environment, Steps(assignment=2)):
+        return await ended(await start(environment.client, "EvaluateRefresh", EVALUATE, name))
+
+
 async def evaluate_drift(environment: WorkflowEnvironment, name: str) -> Handle:
     return await evaluated(environment, "EvaluateDrift", name)
 
@@ -251,6 +279,7 @@ STORIES: dict[str, Callable[[WorkflowEnvironment, str], Coroutine[Any, Any, Hand
         *(fine_tune, rag_refresh, rerun_then_approve, refresh_aborted, expired, build_clusters),
         *(measured_fine_tune, measured_rag_refresh, validated_fine_tune),
         *(counted_refresh, blended_refresh, blended_fine_tune),
+        *(assign_items, assigned_fine_tune, assigned_rag_refresh, assigned_refresh),
         *(doors, reset_then_approve, decided_in_postgres, superseded, revoked),
         *(evaluate_drift, evaluate_refresh, evaluate_answers, evaluate_retrieval),
     )

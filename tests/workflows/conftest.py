@@ -19,17 +19,23 @@ from temporalio.worker import Worker
 from driftline.contracts import (
     AnsweredRef,
     AnswerPairs,
+    AssignmentRef,
+    AssignNewItems,
     BadInput,
+    CatalogueRef,
     ClosedReview,
     ClusterSetRef,
     CountsRef,
     CountTriples,
     CurateSamples,
     CurateValidation,
+    EmbedCatalogue,
+    EmbeddingsRef,
     Evaluate,
     Evaluation,
     ExpireReview,
     FindModel,
+    FindNewItems,
     FindReview,
     Fitted,
     GenerateMapping,
@@ -42,6 +48,7 @@ from driftline.contracts import (
     MeasureQuality,
     MeasureStaleness,
     ModelRef,
+    NewItems,
     OpenReview,
     PromptsRef,
     Publish,
@@ -61,6 +68,7 @@ from driftline.contracts import (
 from driftline.embedded import temporal
 from driftline.operations.stack import add_search_attributes
 from driftline.workflows import policies
+from driftline.workflows.assign_items import AssignItems
 from driftline.workflows.evaluate_answers import EvaluateAnswers
 from driftline.workflows.evaluate_drift import EvaluateDrift
 from driftline.workflows.evaluate_refresh import EvaluateRefresh
@@ -68,7 +76,7 @@ from driftline.workflows.evaluate_retrieval import EvaluateRetrieval
 from driftline.workflows.fine_tune import FineTune
 from driftline.workflows.rag_refresh import RagRefresh
 
-WORKFLOWS = [FineTune, RagRefresh, EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval]
+WORKFLOWS = [FineTune, RagRefresh, AssignItems, EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval]
 
 GOOD = Evaluation(
     exact_match_rate=0.97,
@@ -105,6 +113,9 @@ class Steps:
     refuse_verdict: Exception | None = None
     hold_publication: asyncio.Event | None = None
     publication: Literal["published", "superseded", "revoked"] = "published"
+    assignment: int | None = None
+    """The newest of the cluster set."""
+    new_items: int = 0
     closed: ClosedReview | None = None
     """What Postgres has on the review."""
 
@@ -121,7 +132,23 @@ class Steps:
         @activity.defn
         async def resolve_cluster_set(version: int | None) -> ClusterSetRef:
             note("resolve_cluster_set", version)
-            return ClusterSetRef(version or 1, 24, 100)
+            return ClusterSetRef(version or 1, 24, 100, self.assignment)
+
+        @activity.defn
+        async def read_new_items(request: FindNewItems) -> NewItems:
+            note("read_new_items", request)
+            found = CatalogueRef("file:///c", "c", self.new_items, self.new_items)
+            return NewItems(AssignmentRef(request.cluster_set, self.assignment, 0), "minilm", found if self.new_items else None)
+
+        @activity.defn
+        async def embed_catalogue(request: EmbedCatalogue) -> EmbeddingsRef:
+            note("embed_catalogue", request)
+            return EmbeddingsRef("file:///e", "e")
+
+        @activity.defn
+        async def assign_new_items(request: AssignNewItems) -> AssignmentRef:
+            note("assign_new_items", request)
+            return AssignmentRef(request.cluster_set, (self.assignment or 0) + 1, self.new_items)
 
         @activity.defn
         async def count_triples(request: CountTriples) -> CountsRef:

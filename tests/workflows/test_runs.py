@@ -12,6 +12,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from driftline.contracts import (
     ClosedReview,
+    Clusters,
     Counting,
     FineTuneInput,
     Gates,
@@ -127,6 +128,35 @@ async def test_every_window_is_counted_by_the_engine_that_the_run_was_asked_for(
     async with running(time_skipping, steps):
         await (await start(time_skipping, request_)).result()
     assert [step.counting.engine for step in steps.of("count_triples")] == ["spark", "spark"]
+
+
+REFRESH = RagRefreshInput(Source(), Windows(28, 7), nominal=NOMINAL)
+
+
+@pytest.mark.parametrize("request_", [FINE_TUNE, REFRESH])
+async def test_every_window_is_counted_under_the_newest_assignment(
+    time_skipping: WorkflowEnvironment, request_: FineTuneInput | RagRefreshInput
+) -> None:
+    steps = Steps(assignment=5, new_items=9)
+    async with running(time_skipping, steps):
+        await (await start(time_skipping, request_)).result()
+    assert [step.assignment for step in steps.of("count_triples")] == [5, 5]
+    assert "read_new_items" not in steps.names()
+
+
+@pytest.mark.parametrize("new_items", [0, 9])
+@pytest.mark.parametrize("request_", [FINE_TUNE, REFRESH])
+async def test_new_items_are_assigned_first_where_the_settings_say_so(
+    time_skipping: WorkflowEnvironment, request_: FineTuneInput | RagRefreshInput, new_items: int
+) -> None:
+    steps = Steps(assignment=5, new_items=new_items)
+    async with running(time_skipping, steps):
+        await (await start(time_skipping, replace(request_, clusters=Clusters(assign="auto")))).result()
+    assert [step.assignment for step in steps.of("count_triples")] == [6 if new_items else 5] * 2
+    (asked,) = steps.of("read_new_items")
+    assert asked.cluster_set == (1 if request_ is FINE_TUNE else 3)
+    embedded = [step.cluster_set for step in steps.of("embed_catalogue")]
+    assert embedded == ([asked.cluster_set] if new_items else [])
 
 
 async def test_review_always_stops_a_good_candidate(time_skipping: WorkflowEnvironment) -> None:
