@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from driftline.contracts import AssignmentRef, Window
 from driftline.db import assignments, clusters, counts, evaluations, tables
+from driftline.db.keys import content_key
 from tests.db import world
 
 WINDOW = Window(world.START, world.START + timedelta(days=1))
@@ -95,7 +96,7 @@ def test_counts_are_of_one_assignment_and_keys_of_before_are_kept(conn: Connecti
     assert without != with_it == counted(conn, cluster_set, assigned)
     assert (counts.describe(conn, without).assignment, counts.describe(conn, with_it).assignment) == (None, assigned)
     window = (WINDOW.start, WINDOW.end)
-    former = counts.content_key(cluster_set, *window, "first", "true", counts.read(conn, without))
+    former = content_key(cluster_set, *window, "first", "true", counts.read(conn, without))
     key = conn.execute(text("SELECT key FROM counts WHERE version = :v"), {"v": without}).scalar_one()
     assert key == former
 
