@@ -52,7 +52,12 @@ def left(until: datetime) -> str:
 
 
 def gate(name: str) -> str:
-    return {"exact_match_rate": "Exact match", "recall": "Recall", "recall_above_chance": "Recall above chance"}.get(name, name)
+    return {
+        "exact_match_rate": "Exact match",
+        "recall": "Recall",
+        "recall_above_chance": "Recall above chance",
+        "unknown_share": "Events of no interest’s items",
+    }.get(name, name)
 
 
 def decided(decision: str | None) -> str:

@@ -110,6 +110,7 @@ def judged(evidence: dict[str, Any], failed: list[str], gates: Gates) -> list[Ju
         **({"exact_match_rate": (exact, gates.min_exact_match_rate)} if exact is not None else {}),
         "recall": (evidence["recall"], gates.min_recall),
         "recall_above_chance": (evidence["recall_low"], evidence["recall_chance"]),
+        "unknown_share": (evidence.get("unknown_share"), None),
     }
     rows = []
     for name in dict.fromkeys((*failed, *asked)):
