@@ -9,11 +9,15 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from driftline import embedded
 from driftline.db.connection import migrate
 
 TEMPLATE = "migrated"
+
+settings.register_profile("driftline", deadline=None)  # another machine may be slower
+settings.load_profile("driftline")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
