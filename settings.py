@@ -27,6 +27,7 @@ from driftline.contracts import (
     Gates,
     Generation,
     Measures,
+    Notify,
     Retrieval,
     Samples,
     Sequences,
@@ -216,6 +217,7 @@ class Settings(BaseSettings):
     schedule: Schedule = Schedule()
     web: Web = Web()
     serving: Serving = Serving()
+    notify: Notify = Notify()
 
     def temporal(self) -> dict[str, Any]:
         """Arguments of Temporal's `Client.connect`."""

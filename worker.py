@@ -1,4 +1,4 @@
-"""Starts a worker: `python worker.py --role all|workflows|cpu|db|train|generate`.
+"""Starts a worker: `python worker.py --role all|workflows|cpu|db|notify|train|generate`.
 
 A role says which task queues are polled. SIGTERM or SIGINT drains: no new work is taken, a training or mapping checkpoints and is
 handed back, and the process exits with 0.
@@ -36,6 +36,7 @@ from driftline.activities.evaluation import EvaluationActivities
 from driftline.activities.mapping import MappingActivities
 from driftline.activities.measurements import MeasurementActivities
 from driftline.activities.models import ModelActivities
+from driftline.activities.notifications import NotificationActivities
 from driftline.activities.prompts import PromptActivities
 from driftline.activities.publication import PublicationActivities
 from driftline.activities.reports import ReportActivities
@@ -54,13 +55,15 @@ from driftline.workflows.evaluate_drift import EvaluateDrift
 from driftline.workflows.evaluate_refresh import EvaluateRefresh
 from driftline.workflows.evaluate_retrieval import EvaluateRetrieval
 from driftline.workflows.fine_tune import FineTune
+from driftline.workflows.notifications import SendNotification
 from driftline.workflows.rag_refresh import RagRefresh
+from driftline.workflows.watch import Watch
 
 log = structlog.get_logger("worker")
 
 BUILD = metadata.version("driftline")
 """What `temporal worker deployment set-current-version --build-id` names."""
-ROLES = ("workflows", "cpu", "db", "train", "generate")
+ROLES = ("workflows", "cpu", "db", "notify", "train", "generate")
 COMPUTING = ("train", "generate")
 """Roles that do nothing without torch. `cpu` needs it only to embed a catalogue."""
 
@@ -80,6 +83,7 @@ def roles(resources: Resources) -> dict[str, Role]:
     clusters, reviews, models = ClusterActivities(resources), ReviewActivities(resources), ModelActivities(resources)
     assignments = AssignmentActivities(resources)
     drift, measurements = DriftActivities(resources), MeasurementActivities(resources)
+    notifications = NotificationActivities(resources)
     cpu = [
         clusters.read_catalogue,
         clusters.embed_catalogue,
@@ -111,12 +115,15 @@ def roles(resources: Resources) -> dict[str, Role]:
         reviews.expire_review,
         reviews.closed_review,
         reviews.supersede,
+        notifications.tell,
     ]
+    updates: list[type] = [FineTune, RagRefresh]
     evaluations: list[type] = [EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval]
     return {
-        "workflows": Role(policies.WORKFLOWS, 100, workflows=[FineTune, RagRefresh, BuildClusters, AssignItems, *evaluations]),
+        "workflows": Role(policies.WORKFLOWS, 100, workflows=[*updates, BuildClusters, AssignItems, *evaluations]),
         "cpu": Role(policies.CPU, 2, activities=cpu),
         "db": Role(policies.DB, 8, activities=records),
+        "notify": Role(policies.NOTIFY, 4, [SendNotification, Watch], [notifications.notify, notifications.look_out]),
         "train": Role(policies.TRAIN, 1, activities=[TrainingActivities(resources).train]),
         "generate": Role(policies.GENERATE, 1, activities=[MappingActivities(resources).generate_mapping]),
     }
@@ -160,7 +167,7 @@ async def serve(settings: Settings, names: list[str]) -> None:
     metrics = f"{settings.metrics_host}:{settings.metrics_port or free_port(settings.metrics_host)}"
     telemetry = TelemetryConfig(metrics=PrometheusConfig(bind_address=metrics))
     client = await temporal_client.connect(settings, Runtime(telemetry=telemetry))
-    resources = Resources(engine, settings.home.absolute(), settings.gates)
+    resources = Resources(engine, settings.home.absolute(), settings.gates, settings.notify, settings.web.url)
     made = workers(client, resources, names, settings.drain, settings.temporal_versioning)
     running = [asyncio.create_task(worker.run()) for worker in made]
     asked = asyncio.create_task(stop.wait())

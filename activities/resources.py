@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from driftline.activities.allowed import Allowed
 from driftline.activities.artifacts import Artifacts
-from driftline.contracts import Gates
+from driftline.contracts import Gates, Notify
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,15 @@ class Resources:
         engine: connections to Postgres.
         home: the state folder; workers that share runs must share it.
         gates: who may decide on a candidate, by the settings of this worker.
+        notify: whom to tell what, by the settings of this worker.
+        web_url: where browsers find the page; empty: where `driftline up` has started it, if it has.
     """
 
     engine: Engine
     home: Path
     gates: Gates = field(default_factory=Gates)
+    notify: Notify = field(default_factory=Notify)
+    web_url: str = ""
 
     @property
     def artifacts(self) -> Artifacts:

@@ -1,4 +1,4 @@
-"""`driftline schedule`: when the two updates start by themselves."""
+"""`driftline schedule`: when the two updates, and the watch over them, start by themselves."""
 
 from datetime import datetime
 from typing import Annotated
@@ -9,14 +9,14 @@ from driftline.commands.context import Set, load, wait_for
 from driftline.commands.output import Json, console, grid, print_json
 from driftline.operations import schedules
 
-app = typer.Typer(help="The monthly fine-tune and the RAG refresh every two days.", no_args_is_help=True)
+app = typer.Typer(help="The monthly fine-tune, the RAG refresh every two days, and the watch over both.", no_args_is_help=True)
 
-Name = Annotated[str | None, typer.Argument(help="`fine-tune` or `rag-refresh`; default: both.")]
+Name = Annotated[str | None, typer.Argument(help="`fine-tune`, `rag-refresh` or `watch`; default: the two updates.")]
 
 
 @app.command()
 def apply(settings: Set = None, json: Json = False) -> None:
-    """Create both schedules, or bring them up to the settings. Doing it twice changes nothing."""
+    """Create the schedules, or bring them up to the settings. Doing it twice changes nothing."""
     done = wait_for(schedules.apply(load(settings)))
     if json:
         print_json(done)
@@ -27,7 +27,7 @@ def apply(settings: Set = None, json: Json = False) -> None:
 
 @app.command("list")
 def list_(json: Json = False) -> None:
-    """Both schedules with their next starts."""
+    """The schedules with their next starts."""
     found = wait_for(schedules.list_schedules(load()))
     if json:
         print_json(found)
@@ -60,14 +60,15 @@ def backfill(
     """Make the runs whose nominal times lie in a past span, one after another: the versions a live run would have made."""
     if end < start:
         raise typer.BadParameter(f"--to {end:%Y-%m-%d} is before --from {start:%Y-%m-%d}")
-    _named(name)
+    if name not in schedules.UPDATES:
+        raise typer.BadParameter(f"{name!r} makes no versions: use `fine-tune` or `rag-refresh`")
     _say(wait_for(schedules.backfill(load(), name, start, end)), "backfilling")
 
 
 def _named(name: str | None) -> list[str]:
     if name is not None and name not in schedules.IDS:
-        raise typer.BadParameter(f"{name!r} is not a schedule: use `fine-tune` or `rag-refresh`")
-    return [name] if name else list(schedules.IDS)
+        raise typer.BadParameter(f"{name!r} is not a schedule: use `fine-tune`, `rag-refresh` or `watch`")
+    return [name] if name else list(schedules.UPDATES)
 
 
 def _say(done: list[str], what: str) -> None:

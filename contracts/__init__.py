@@ -3,6 +3,7 @@
 from driftline.contracts.errors import *
 from driftline.contracts.jobs import *
 from driftline.contracts.knobs import *
+from driftline.contracts.notifications import *
 from driftline.contracts.reviews import *
 from driftline.contracts.runs import *
 from driftline.contracts.steps import *

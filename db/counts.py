@@ -136,6 +136,12 @@ def read(conn: Connection, version: int) -> pa.Table:
     return read_integers(conn, query, [version], COUNTS)
 
 
+def since(conn: Connection, moment: datetime) -> list[Counts]:
+    """The records of versions counted since then, oldest first."""
+    query = select(records.c.version).where(records.c.created_at >= moment).order_by(records.c.version)
+    return [describe(conn, version) for version in conn.execute(query).scalars()]
+
+
 def _one(conn: Connection, version: int) -> Row[Any]:
     row = conn.execute(select(records).where(records.c.version == version)).one_or_none()
     if row is None:

@@ -97,6 +97,12 @@ def about(conn: Connection, cluster_set: int, model: int | None) -> list[Measure
     return sorted(found, key=lambda m: (m.kind, m.result.nominal if m.kind == "quality" else m.created_at, m.version))
 
 
+def since(conn: Connection, kind: MeasurementKind, moment: datetime) -> list[Measurement]:
+    """Those of a kind that were stored since then, oldest first."""
+    query = select(measurements).where(measurements.c.kind == kind, measurements.c.created_at >= moment)
+    return [_measurement(row) for row in conn.execute(query.order_by(measurements.c.version))]
+
+
 def _measurement(row: Row[Any]) -> Measurement:
     values = {name: value for name, value in row._mapping.items() if name != "key"}
     return Measurement(**values | {"result": load(row.kind, row.result)})

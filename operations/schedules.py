@@ -1,4 +1,4 @@
-"""When the two updates start by themselves: declared here, applied idempotently (design §4)."""
+"""When the two updates, and the watch over them, start by themselves: declared here, applied idempotently (design §4)."""
 
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
@@ -21,21 +21,25 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from driftline.contracts import WatchInput
 from driftline.operations.context import Context
 from driftline.operations.runs import fine_tune_input, rag_refresh_input
 from driftline.settings import Settings
 from driftline.workflows import policies
 from driftline.workflows.fine_tune import FineTune
 from driftline.workflows.rag_refresh import RagRefresh
+from driftline.workflows.watch import Watch
 
 FINE_TUNE = "driftline-fine-tune"
 RAG_REFRESH = "driftline-rag-refresh"
-IDS = {"fine-tune": FINE_TUNE, "rag-refresh": RAG_REFRESH}
+WATCH = "driftline-watch"
+UPDATES = {"fine-tune": FINE_TUNE, "rag-refresh": RAG_REFRESH}
+IDS = {**UPDATES, "watch": WATCH}
 """Ids in Temporal, by what the user calls them."""
 
 
 def declared(settings: Settings) -> dict[str, Schedule]:
-    """Both schedules, by id. All times are UTC; only a short outage is caught up.
+    """All schedules, by id. All times are UTC; only a short outage is caught up.
 
     A start is skipped while the run before is open, unless a newer candidate supersedes one that waits for review: it has to be
     made to do so.
@@ -59,6 +63,13 @@ def declared(settings: Settings) -> dict[str, Schedule]:
             spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=when.rag_refresh_every, offset=timedelta(hours=when.hour))]),
             policy=_policy(when.catchup, beside=supersede != "never"),
         ),
+        WATCH: Schedule(
+            action=ScheduleActionStartWorkflow(
+                Watch.run, WatchInput(tuple(UPDATES.values())), id=WATCH, task_queue=policies.NOTIFY
+            ),
+            spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=settings.notify.every)]),
+            policy=_policy(timedelta(minutes=1), beside=False),
+        ),
     }
 
 
@@ -68,7 +79,7 @@ def _policy(catchup: timedelta, beside: bool) -> SchedulePolicy:
 
 
 async def apply(context: Context) -> dict[str, str]:
-    """Create or update both schedules. Returns what happened to each; pausing by hand survives an update."""
+    """Create or update all schedules. Returns what happened to each; pausing by hand survives an update."""
     context.allow()
     client, done = await context.temporal(), {}
     for name, wanted in declared(context.settings).items():
@@ -102,7 +113,7 @@ class ScheduleState:
 
 
 async def list_schedules(context: Context) -> list[ScheduleState]:
-    """Those of the two schedules that are there."""
+    """Those of the schedules that are there."""
     client, states = await context.temporal(), []
     for name in IDS.values():
         try:

@@ -26,13 +26,16 @@ def test_every_role_has_one_worker() -> None:
 
 def test_roles_that_do_not_compute_have_an_image_without_torch() -> None:
     targets = {name: service["build"]["target"] for name, service in OURS.items()}
-    assert {name for name, target in targets.items() if target == "light"} == {"serve", "set-up", "worker-workflows", "worker-db"}
+    assert {name for name, target in targets.items() if target == "light"} == {
+        *("serve", "set-up"),
+        *("worker-workflows", "worker-db", "worker-notify"),
+    }
     for name, service in OURS.items():
         assert service["image"].endswith("-light") == (targets[name] == "light")
     stages = re.findall(r"^FROM \S+ AS (\w+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert stages == ["light", "full"]
     light, full = re.findall(r"^RUN pip install .*-e '\.\[(.*)\]'", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    assert (light, full) == ("report,serve", "report,serve,weights")
+    assert (light, full) == ("notify,report,serve", "report,serve,weights")
 
 
 def test_driftline_commands_and_their_options_exist() -> None:

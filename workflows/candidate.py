@@ -1,13 +1,14 @@
 """What both updates share: a candidate is mapped, stored, judged, reviewed if a gate stops it, and published."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RawValue, SearchAttributeKey
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 from driftline.contracts import (
     AnswerPairs,
@@ -19,6 +20,7 @@ from driftline.contracts import (
     Kind,
     MeasureQuality,
     ModelRef,
+    Notification,
     OpenReview,
     Outcome,
     PromptsRef,
@@ -36,11 +38,13 @@ from driftline.contracts import (
     VerdictReply,
     Window,
     WriteReport,
+    note,
     parse_verdict,
 )
 from driftline.workflows import policies
 from driftline.workflows.attributes import TABLE
 from driftline.workflows.long_run import LongRun
+from driftline.workflows.notifications import tell
 from driftline.workflows.review import Review, review_id
 
 with workflow.unsafe.imports_passed_through():
@@ -219,12 +223,30 @@ class CandidateWorkflow(LongRun):
             if decision != "approve":
                 outcome: Outcome = "aborted" if decision == "abort" else decision
                 self.enter(outcome)
+                await self._tell_end(outcome, table, channel, review)
                 return RunOutcome(outcome, table.version, made_by, attempt)
         self.enter("publishing")
         request = Publish(table.version, channel, self.run_ids(), review.review_id if review else None)
         published = await workflow.execute_activity_method(PublicationActivities.publish, request, **policies.record)
         self.enter(published.outcome)
+        await self._tell_end(published.outcome, table, channel, review)
         return RunOutcome(published.outcome, table.version, made_by, attempt)
+
+    @asynccontextmanager
+    async def tells_failure(self, channel: str) -> AsyncIterator[None]:
+        """Whoever cancels a run knows it already."""
+        try:
+            yield
+        except (FailureError, ValueError, OverflowError) as error:  # those that make a run fail: see worker.py
+            if not is_cancelled_exception(error):
+                run, why = self.run_ids(), str(getattr(error, "cause", None) or error)
+                await tell(Notification("run_failed", f"run_failed:{run.workflow_id}:{run.run_id}", run, channel, why=note(why)))
+            raise
+
+    async def _tell_end(self, outcome: Outcome, table: TableRef, channel: str, review: OpenReview | None) -> None:
+        run = RunIds(workflow.info().workflow_id, workflow.info().original_execution_run_id)
+        key = f"{outcome}:{run.workflow_id}:{run.run_id}:{self.status_now.attempt}"
+        await tell(Notification(outcome, key, run, channel, table.version, review.review_id if review else None))
 
     def _supersedes(self, gates: Gates) -> bool:
         return gates.supersede == "always" or (gates.supersede == "refreshes" and self.kind == "rag")

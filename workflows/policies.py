@@ -15,6 +15,7 @@ CPU = "driftline-cpu"
 DB = "driftline-db"
 TRAIN = "driftline-train"
 GENERATE = "driftline-generate"
+NOTIFY = "driftline-notify"
 
 _hopeless = ["BadInput", "NotPublishable", "DataError"]  # the last is Postgres refusing a value
 _retry = RetryPolicy(
@@ -81,3 +82,19 @@ generate = ActivityConfig(
     heartbeat_timeout=_alive,
     retry_policy=_retry,
 )
+
+tell = ActivityConfig(
+    task_queue=DB,
+    start_to_close_timeout=timedelta(seconds=15),
+    schedule_to_close_timeout=timedelta(minutes=1),
+    retry_policy=_retry,
+)
+"""Having people told: a run waits no longer than this for it."""
+
+notify = ActivityConfig(
+    task_queue=NOTIFY,
+    start_to_close_timeout=timedelta(minutes=1),
+    schedule_to_close_timeout=timedelta(days=1),
+    retry_policy=_retry,
+)
+"""Sending, and looking for what is to be sent. No run waits for it."""

@@ -18,6 +18,10 @@ with workflow.unsafe.imports_passed_through():
 class RagRefresh(CandidateWorkflow):
     @workflow.run
     async def run(self, request: RagRefreshInput) -> RunOutcome:
+        async with self.tells_failure(request.channel):
+            return await self._run(request)
+
+    async def _run(self, request: RagRefreshInput) -> RunOutcome:
         nominal = nominal_time(request.nominal)
         windows = split(nominal, request.windows)
         self.enter("counting", nominal=nominal)

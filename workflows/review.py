@@ -12,9 +12,11 @@ from temporalio.exceptions import ActivityError
 from driftline.contracts import (
     Closing,
     Evaluation,
+    Event,
     ExpireReview,
     FindReview,
     Gates,
+    Notification,
     OpenReview,
     RunIds,
     Verdict,
@@ -23,6 +25,7 @@ from driftline.contracts import (
     parse_verdict,
 )
 from driftline.workflows import policies, verdicts
+from driftline.workflows.notifications import tell
 
 with workflow.unsafe.imports_passed_through():
     from driftline.activities.reviews import ReviewActivities
@@ -107,14 +110,20 @@ class Review:
         self.waits = review
         self._decision = closed.decision if closed else None
         workflow.logger.warning("candidate waits for review", extra=_fields(review))
+        if self._decision is None:
+            await tell(_about(review, "review_opened"))
 
     async def decide(self, review: OpenReview, knobs: Gates) -> Closing:
         """Remind until the open review is decided or expires, and close it. An unanswered review publishes nothing."""
+        reminders = 0
         while self._decision is None and (left := review.expires_at - workflow.now()) > timedelta(0):
             try:
                 await workflow.wait_condition(lambda: self._decision is not None, timeout=min(left, knobs.remind_every))
             except TimeoutError:
                 workflow.logger.warning("candidate still waits for review", extra=_fields(review))
+                reminders += 1
+                if review.expires_at > workflow.now():
+                    await tell(_about(review, "review_reminder", f":{reminders}"))
         # A verdict that is being stored when the review expires was given in time.
         await workflow.wait_condition(lambda: self._decision is not None or self._taken is None)
         decision = self._decision
@@ -152,3 +161,8 @@ class Review:
 
 def _fields(review: OpenReview) -> dict[str, Any]:
     return {"review_id": review.review_id, "table": review.table, "failed_gates": list(review.evaluation.failed_gates)}
+
+
+def _about(review: OpenReview, event: Event, more: str = "") -> Notification:
+    key = f"{event}:{review.review_id}{more}"
+    return Notification(event, key, review.run, review.channel, review.table, review.review_id)

@@ -122,7 +122,7 @@ def test_a_run_that_cannot_succeed_fails_with_its_reason(stack: Stack, cluster_s
 
 
 def test_schedules_are_applied_paused_and_resumed(stack: Stack) -> None:
-    names = {"driftline-fine-tune", "driftline-rag-refresh"}
+    names = {"driftline-fine-tune", "driftline-rag-refresh", "driftline-watch"}
     assert stack.json("schedule", "apply") == dict.fromkeys(names, "created")
     stack("schedule", "pause", "rag-refresh", "--note", "stocktaking")
     assert stack.json("schedule", "apply") == dict.fromkeys(names, "updated")
@@ -131,6 +131,7 @@ def test_schedules_are_applied_paused_and_resumed(stack: Stack) -> None:
     assert [(listed[name]["paused"], listed[name]["note"]) for name in sorted(names)] == [
         (False, listed["driftline-fine-tune"]["note"]),
         (True, "stocktaking"),  # an update does not undo what somebody did by hand
+        (False, listed["driftline-watch"]["note"]),
     ]
     assert all(start.endswith("-01T03:00:00Z") for start in listed["driftline-fine-tune"]["next_starts"])
     stack("schedule", "resume")

@@ -31,7 +31,7 @@ async def context(dev_server: WorkflowEnvironment, tmp_path: Path) -> AsyncItera
 def test_a_start_is_skipped_only_where_nothing_supersedes(supersede: str, fine_tune: object, refresh: object) -> None:
     declared = schedules.declared(Settings(gates=Gates(supersede=supersede)))  # type: ignore[arg-type]
     overlaps = {name: schedule.policy.overlap for name, schedule in declared.items()}
-    assert overlaps == {schedules.FINE_TUNE: fine_tune, schedules.RAG_REFRESH: refresh}
+    assert overlaps == {schedules.FINE_TUNE: fine_tune, schedules.RAG_REFRESH: refresh, schedules.WATCH: SKIP}
 
 
 async def test_skipped_starts_are_counted(context: Context, dev_server: WorkflowEnvironment) -> None:
@@ -44,11 +44,12 @@ async def test_skipped_starts_are_counted(context: Context, dev_server: Workflow
         await asyncio.sleep(0.05)
     await handle.trigger(overlap=SKIP)
     for _ in range(100):
-        fine_tune, refresh = await schedules.list_schedules(context)
+        fine_tune, refresh, watch = await schedules.list_schedules(context)
         if fine_tune.skipped:
             break
         await asyncio.sleep(0.05)
     assert (fine_tune.skipped, fine_tune.missed, refresh.skipped) == (1, 0, 0)
+    assert watch.id == schedules.WATCH
     await dev_server.client.get_workflow_handle(fine_tune.running[0]).terminate()
 
 

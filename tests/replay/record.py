@@ -4,37 +4,44 @@ Only after a change that no run in flight has to survive: until then the old his
 """
 
 import asyncio
+import re
 import sys
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from temporalio import activity
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from driftline.contracts import (
     AssignItemsInput,
+    BadInput,
     BuildClusterSet,
     BuildClustersInput,
     CatalogueRef,
     ClosedReview,
     Clusters,
     ClusterSetRef,
+    Delivery,
     EmbedCatalogue,
     EmbeddingsRef,
     EvaluateInput,
+    FindModel,
     FineTuneInput,
     Gates,
+    ModelRef,
+    Notification,
     RagRefreshInput,
     Retrieval,
     Source,
     VerdictReply,
+    WatchInput,
     Window,
     Windows,
 )
@@ -56,11 +63,14 @@ EVALUATE = EvaluateInput(
 )
 SHORT = Gates(remind_every=timedelta(milliseconds=400), expire_after=timedelta(seconds=1))
 
+TRACE = r'"stackTrace": "(?:[^"\\]|\\.)*"'
+"""Of a failed activity: it names folders of this machine, and nothing replays it."""
+
 Handle = WorkflowHandle[Any, Any]
 
 
-async def start(client: Client, workflow: str, request: object, name: str) -> Handle:
-    return await client.start_workflow(workflow, request, id=name, task_queue=policies.WORKFLOWS)
+async def start(client: Client, workflow: str, request: object, name: str, queue: str = policies.WORKFLOWS) -> Handle:
+    return await client.start_workflow(workflow, request, id=name, task_queue=queue)
 
 
 async def fine_tune(environment: WorkflowEnvironment, name: str) -> Handle:
@@ -273,6 +283,46 @@ async def build_clusters(environment: WorkflowEnvironment, name: str) -> Handle:
         return await ended(await start(environment.client, "BuildClusters", BuildClustersInput(SOURCE), name))
 
 
+async def told(environment: WorkflowEnvironment, name: str) -> Handle:
+    """People were told that it waits, that it still waits, and that it is published."""
+    steps = Steps(evaluations=[BAD])
+    gates = Gates(remind_every=timedelta(milliseconds=400))
+    async with running(environment, steps):
+        handle = await start(environment.client, "FineTune", replace(FINE_TUNE, gates=gates), name)
+        waits = (await waiting(handle)).review_id
+        await until(handle, lambda _: len(steps.told) > 1)
+        await by_update(handle, verdict(waits))
+        return await ended(handle)
+
+
+async def told_failure(environment: WorkflowEnvironment, name: str) -> Handle:
+    """It could not succeed, and people were told why."""
+
+    @activity.defn
+    async def newest_approved(request: FindModel) -> ModelRef:
+        raise BadInput("no approved model")
+
+    async with running(environment, Steps(real=[newest_approved])):
+        handle = await start(environment.client, "RagRefresh", REFRESH, name)
+        with suppress(WorkflowFailureError):
+            await handle.result()
+        return handle
+
+
+async def send_notification(environment: WorkflowEnvironment, name: str) -> Handle:
+    """To a target that takes it."""
+    async with running(environment, Steps(targets=[[Delivery("ops", "sent", "sent")]])):
+        asked = Notification("table_old", "table_old:default:7:1", why="default serves table 7")
+        return await ended(await start(environment.client, "SendNotification", asked, name, policies.NOTIFY))
+
+
+async def watch(environment: WorkflowEnvironment, name: str) -> Handle:
+    """Something was overdue."""
+    async with running(environment, Steps(due=[Notification("table_old", "table_old:default:7:1")])):
+        asked = WatchInput(("driftline-rag-refresh",))
+        return await ended(await start(environment.client, "Watch", asked, name, policies.NOTIFY))
+
+
 STORIES: dict[str, Callable[[WorkflowEnvironment, str], Coroutine[Any, Any, Handle]]] = {
     story.__name__: story
     for story in (
@@ -280,6 +330,7 @@ STORIES: dict[str, Callable[[WorkflowEnvironment, str], Coroutine[Any, Any, Hand
         *(measured_fine_tune, measured_rag_refresh, validated_fine_tune),
         *(counted_refresh, blended_refresh, blended_fine_tune),
         *(assign_items, assigned_fine_tune, assigned_rag_refresh, assigned_refresh),
+        *(told, told_failure, send_notification, watch),
         *(doors, reset_then_approve, decided_in_postgres, superseded, revoked),
         *(evaluate_drift, evaluate_refresh, evaluate_answers, evaluate_retrieval),
     )
@@ -307,7 +358,7 @@ async def record(names: list[str]) -> None:
         for name in names:
             handle = await asyncio.wait_for(STORIES[name](environment, name.replace("_", "-")), 30)
             history = await handle.fetch_history()
-            (HISTORIES / f"{name}.json").write_text(history.to_json() + "\n")
+            (HISTORIES / f"{name}.json").write_text(re.sub(TRACE, '"stackTrace": ""', history.to_json()) + "\n")
             print(f"{name}: {len(history.events)} events")
 
 

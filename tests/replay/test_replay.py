@@ -13,7 +13,9 @@ from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from driftline.workflows.build_clusters import BuildClusters
-from tests.workflows.conftest import WORKFLOWS
+from tests.workflows.conftest import NOTIFYING, WORKFLOWS
+
+ALL = [*WORKFLOWS, *NOTIFYING, BuildClusters]
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 
@@ -21,7 +23,7 @@ HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 async def replay(text: str) -> None:
     """In the sandbox, with the converter of the workers, under its own id: a gate's name depends on it."""
     began = json.loads(text)["events"][0]["workflowExecutionStartedEventAttributes"]
-    replayer = Replayer(workflows=[*WORKFLOWS, BuildClusters], data_converter=pydantic_data_converter)
+    replayer = Replayer(workflows=ALL, data_converter=pydantic_data_converter)
     await replayer.replay_workflow(WorkflowHistory.from_json(began["workflowId"], text))
 
 
@@ -37,7 +39,7 @@ def test_what_is_recorded_is_worth_replaying() -> None:
         *("ACTIVITY_TASK_COMPLETED", "UPSERT_WORKFLOW_SEARCH_ATTRIBUTES", "WORKFLOW_EXECUTION_COMPLETED"),
     }
     workflows = {events(path)[0]["workflowExecutionStartedEventAttributes"]["workflowType"]["name"] for path in HISTORIES}
-    assert workflows == {workflow.__name__ for workflow in [*WORKFLOWS, BuildClusters]}
+    assert workflows == {workflow.__name__ for workflow in ALL}
 
 
 @pytest.mark.parametrize(("old", "new"), [('"name": "train"', '"name": "distil"'), ('"name": "evaluate"', '"name": "judge"')])
@@ -53,6 +55,7 @@ async def test_a_step_that_was_another_one_is_noticed(old: str, new: str) -> Non
 def test_a_history_names_nothing_of_the_machine_it_was_made_on(path: Path) -> None:
     text = path.read_text()
     assert "/tmp/" not in text
+    assert "site-packages" not in text, "a stack trace"
     assert "/home/" not in text
     assert socket.gethostname() not in text
     assert str(Path.home()) not in text

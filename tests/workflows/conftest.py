@@ -29,6 +29,7 @@ from driftline.contracts import (
     CountTriples,
     CurateSamples,
     CurateValidation,
+    Delivery,
     EmbedCatalogue,
     EmbeddingsRef,
     Evaluate,
@@ -49,6 +50,7 @@ from driftline.contracts import (
     MeasureStaleness,
     ModelRef,
     NewItems,
+    Notification,
     OpenReview,
     PromptsRef,
     Publish,
@@ -60,9 +62,11 @@ from driftline.contracts import (
     SuccessorsRef,
     Supersede,
     TableRef,
+    Tell,
     Train,
     ValidationRef,
     Verdict,
+    WatchInput,
     WriteReport,
 )
 from driftline.embedded import temporal
@@ -74,9 +78,12 @@ from driftline.workflows.evaluate_drift import EvaluateDrift
 from driftline.workflows.evaluate_refresh import EvaluateRefresh
 from driftline.workflows.evaluate_retrieval import EvaluateRetrieval
 from driftline.workflows.fine_tune import FineTune
+from driftline.workflows.notifications import SendNotification
 from driftline.workflows.rag_refresh import RagRefresh
+from driftline.workflows.watch import Watch
 
-WORKFLOWS = [FineTune, RagRefresh, AssignItems, EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval]
+WORKFLOWS: list[type] = [FineTune, RagRefresh, AssignItems, EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval]
+NOTIFYING: list[type] = [SendNotification, Watch]
 
 GOOD = Evaluation(
     exact_match_rate=0.97,
@@ -100,9 +107,15 @@ class Steps:
     Attributes:
         real: activities to run instead of those of the same name.
         tables: versions that `store_table` gives, one after another.
+        told: what people were told.
+        targets: what becomes of a notification, attempt by attempt; the last is repeated.
+        due: what the watch finds.
     """
 
     real: list[Any] = field(default_factory=list)
+    told: list[Notification] = field(default_factory=list)
+    targets: list[list[Delivery]] = field(default_factory=lambda: [[]])
+    due: list[Notification] = field(default_factory=list)
     tables: list[int] = field(default_factory=list)
 
     evaluations: list[Evaluation] = field(default_factory=lambda: [GOOD])
@@ -278,6 +291,19 @@ class Steps:
                 await self.hold_publication.wait()
             return Published(self.publication, request.channel, request.table)
 
+        @activity.defn
+        async def tell(request: Tell) -> None:
+            self.told.append(request.told)
+
+        @activity.defn
+        async def notify(told: Notification) -> list[Delivery]:
+            self.told.append(told)
+            return self.targets.pop(0) if len(self.targets) > 1 else self.targets[0]
+
+        @activity.defn
+        async def look_out(request: WatchInput) -> list[Notification]:
+            return self.due
+
         made = [step for step in locals().values() if hasattr(step, "__temporal_activity_definition")]
         replaced = {_name(step) for step in self.real}
         return [*self.real, *(step for step in made if _name(step) not in replaced)]
@@ -322,8 +348,15 @@ async def running(environment: WorkflowEnvironment, steps: Steps) -> AsyncIterat
                 workflow_failure_exception_types=[ValueError, OverflowError],  # as worker.py has it
             )
         )
-        for queue in (policies.CPU, policies.DB, policies.TRAIN, policies.GENERATE):
+        for queue in (policies.CPU, policies.DB, policies.TRAIN, policies.GENERATE, policies.NOTIFY):
+            workflows = NOTIFYING if queue == policies.NOTIFY else []
             await stack.enter_async_context(
-                Worker(environment.client, task_queue=queue, activities=steps.activities(), activity_executor=threads)
+                Worker(
+                    environment.client,
+                    task_queue=queue,
+                    workflows=workflows,
+                    activities=steps.activities(),
+                    activity_executor=threads,
+                )
             )
         yield environment
