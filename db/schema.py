@@ -329,6 +329,21 @@ verdict = Table(
     comment="What was decided about tables; of a person's verdicts about a table the newest decides",
 )
 
+consent = Table(
+    "consent",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True, comment="Order of consents"),
+    Column("gate_id", Text, ForeignKey("gate.gate_id"), nullable=False, comment="The review that somebody would approve"),
+    Column("reviewer", Text, nullable=False, comment="Who would"),
+    Column("known_by", Text, nullable=False, comment="How the name is known, as of a verdict"),
+    Column("shown", Text, nullable=False, comment="What they saw; it counts only while it is still so"),
+    Column("reason", Text, nullable=False, comment="Why"),
+    Column("given_at", INSTANT, nullable=False, server_default=func.now(), comment="When"),
+    UniqueConstraint("gate_id", "reviewer", "shown"),
+    CheckConstraint("reviewer <> ''", name="reviewer"),
+    comment="Approvals of a review that wait for those of a second person (web.two_persons)",
+)
+
 measurement = Table(
     "measurement",
     metadata,

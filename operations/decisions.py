@@ -2,18 +2,20 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from driftline.contracts import Decision, KnownBy, Verdict, VerdictReply, parse_verdict
+from driftline.contracts import REASON_LENGTH, Decision, KnownBy, Verdict, VerdictReply, barred, parse_verdict
 from driftline.db import channels as db_channels
+from driftline.db import consents as db_consents
 from driftline.db import models as db_models
 from driftline.db import reports as db_reports
 from driftline.db import reviews as db_reviews
 from driftline.db import tables as db_tables
 from driftline.db.channels import ServedTable
 from driftline.db.connection import Connection
+from driftline.db.consents import Consent
 from driftline.db.models import Model
 from driftline.db.reports import Report
 from driftline.db.reviews import Review, TableVerdict
@@ -60,6 +62,8 @@ class Case:
     lineage: Mapping[str, Any]
     period: tuple[Candidate, ...]
     shown: str
+    consents: tuple[Consent, ...]
+    """Of those who would approve what is shown, where that takes two people."""
 
     @property
     def recent(self) -> bool:
@@ -85,7 +89,8 @@ def case(context: Context, review_id: str) -> Case:
             model=db_models.describe(connection, table.model_version) if table.model_version else None,
             lineage=db_tables.lineage(connection, table.version),
             period=_period(connection, table),
-            shown=_shown(context, connection, review),
+            shown=(shown := _shown(context, connection, review)),
+            consents=tuple(given for given in db_consents.of(connection, review_id) if given.shown == shown),
         )
 
 
@@ -110,7 +115,13 @@ async def decide(
         return VerdictReply(False, f"nothing was done, because this changed since you looked: {changed}. Look again, then decide")
     if not given.reason and (what := needs_reason(review, given.decision)):
         return VerdictReply(False, NEEDS_REASON.format(what=what))
-    return await reviews.record(context, review, Verdict(review_id, given.decision, given.reviewer, given.reason, known_by))
+    given = replace(given, known_by=known_by)
+    if given.decision == "approve" and takes_two(context, review):
+        first = _first_of_two(context, given, shown)
+        if isinstance(first, VerdictReply):
+            return first
+        given = replace(given, reason=f"{given.reason} (first {first.reviewer}: {first.reason})"[:REASON_LENGTH])
+    return await reviews.record(context, review, given)
 
 
 def needs_reason(review: Review, decision: Decision) -> str:
@@ -118,6 +129,23 @@ def needs_reason(review: Review, decision: Decision) -> str:
     if decision == "abort":
         return "an abort"
     return "an approval against a gate" if decision == "approve" and review.failed_gates else ""
+
+
+def takes_two(context: Context, review: Review) -> bool:
+    """Whether one person cannot approve this alone."""
+    return context.settings.web.two_persons and bool(review.failed_gates)
+
+
+def _first_of_two(context: Context, given: Verdict, shown: str) -> Consent | VerdictReply:
+    """Whoever else would approve what is shown; else this person is the first, and is told so."""
+    if reason := barred(given.reviewer, given.known_by, context.settings.gates):
+        return VerdictReply(False, reason)
+    with context.engine.begin() as connection:
+        before = [c for c in db_consents.of(connection, given.review_id) if c.shown == shown and c.reviewer != given.reviewer]
+        if before:
+            return before[0]
+        db_consents.add(connection, given.review_id, given.reviewer, given.known_by, shown, given.reason)
+    return VerdictReply(True, "the first of two approvals; nothing is published until another reviewer approves, too")
 
 
 def different(shown: str, now: str) -> str:

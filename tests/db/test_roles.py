@@ -35,7 +35,7 @@ def refused(conn: Connection, role: str, statement: str) -> bool:
 
 APPEND_ONLY = (
     *("cluster_set", "cluster", "cluster_item", "counts", "model", "transition_table", "transition", "transition_count"),
-    *("evaluation", "verdict", "publication", "measurement", "report"),
+    *("evaluation", "verdict", "publication", "measurement", "report", "consent"),
 )
 
 

@@ -77,6 +77,7 @@ def _page(request: Request, case: Case, status: int = 200, refused: str = "", re
         lost=[b for b in compared.balances if b.net < 0][:BALANCES] if compared else [],
         baselines=baselines(case.review.evidence),
         training=training(case.model.metrics) if case.model else None,
+        takes_two=decisions.takes_two(context(request), case.review),
         refused=refused,
         reason=reason,
         temporal_ui=context(request).addressed.temporal_ui,
