@@ -21,6 +21,7 @@ from driftline.contracts import (
     QUERY,
     STRICT,
     AnswersFrom,
+    Children,
     Clusters,
     Counting,
     Days,
@@ -211,6 +212,7 @@ class Settings(BaseSettings):
     retrieval: Retrieval = Retrieval()
     generation: Generation = Generation()
     gates: Gates = Gates()
+    children: Children = Children()
     fine_tune: FineTuneWindows = FineTuneWindows()
     rag_refresh: RagRefreshWindows = RagRefreshWindows()
     measures: Measures = Measures()

@@ -167,7 +167,7 @@ async def serve(settings: Settings, names: list[str]) -> None:
     metrics = f"{settings.metrics_host}:{settings.metrics_port or free_port(settings.metrics_host)}"
     telemetry = TelemetryConfig(metrics=PrometheusConfig(bind_address=metrics))
     client = await temporal_client.connect(settings, Runtime(telemetry=telemetry))
-    resources = Resources(engine, settings.home.absolute(), settings.gates, settings.notify, settings.web.url)
+    resources = Resources(engine, settings.home.absolute(), settings.gates, settings.notify, settings.web.url, settings.children)
     made = workers(client, resources, names, settings.drain, settings.temporal_versioning)
     running = [asyncio.create_task(worker.run()) for worker in made]
     asked = asyncio.create_task(stop.wait())

@@ -22,13 +22,10 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 import driftline
-from driftline.contracts import Progress
-from driftline.contracts.children import BAD_INPUT, REFUSAL, STOPPED
+from driftline.contracts import Children, Progress
+from driftline.contracts.children import BAD_INPUT, CHECK_MEMORY, REFUSAL, STOPPED
 
 BEAT_EVERY = 5.0
-STALL_AFTER = 600.0
-CHECKPOINT_GRACE = 25.0
-"""Seconds a child has to checkpoint after SIGTERM before it is killed."""
 INSTALL = "`pip install 'driftline[engines]'`"
 LONGEST = 1 << 16
 """Bytes of a line that are looked at."""
@@ -37,7 +34,7 @@ _root = Path(str(driftline.__file__)).resolve().parent.parent
 _progress = TypeAdapter(Progress)
 
 
-async def run_child(module: str, job: Any, work: Path, home: Path, stall_after: float = STALL_AFTER) -> None:
+async def run_child(module: str, job: Any, work: Path, home: Path, children: Children) -> None:
     """Run `python -m module job.json` to its end, relaying its progress as heartbeats.
 
     Args:
@@ -45,7 +42,7 @@ async def run_child(module: str, job: Any, work: Path, home: Path, stall_after: 
         job: the job dataclass of that entry.
         work: folder of this job: job file, log and lock; the same after a retry.
         home: the state folder, for converted weights.
-        stall_after: seconds after which a child whose steps stop coming is killed.
+        children: when it counts as hung, how long it may checkpoint, and whether it asks for its memory first.
 
     Raises:
         ApplicationError: `BadInput` (not retried), `Preempted` (it checkpointed for a shutdown), `Stalled`, `ChildFailed`.
@@ -55,6 +52,7 @@ async def run_child(module: str, job: Any, work: Path, home: Path, stall_after: 
         raise ApplicationError(f"{module} needs torch on this worker: {INSTALL}", type="BadInput", non_retryable=True)
     job_file = work / "job.json"
     environment = os.environ | {"DRIFTLINE_HOME": str(home), "DRIFTLINE_PARENT_PID": str(os.getpid())}
+    environment[CHECK_MEMORY] = str(children.check_memory).lower()
     # Not the working directory, which may have a folder `engines` of its own.
     environment["PYTHONSAFEPATH"] = "1"
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_root), environment.get("PYTHONPATH")]))
@@ -70,7 +68,8 @@ async def run_child(module: str, job: Any, work: Path, home: Path, stall_after: 
             pass_fds=(lock,),
             start_new_session=True,
         )
-        watch = _Watch(module, stall_after)
+        watch = _Watch(module, children.stall_after.total_seconds())
+        grace = children.grace.total_seconds()
         readers = [
             asyncio.create_task(watch.read_progress(child.stdout)),
             asyncio.create_task(watch.read_log(child.stderr, work)),
@@ -80,12 +79,12 @@ async def run_child(module: str, job: Any, work: Path, home: Path, stall_after: 
         try:
             await asyncio.wait([ended, *guards], return_when=asyncio.FIRST_COMPLETED)
             if not ended.done():
-                await _stop(child, ended, checkpoint_first=not guards[0].done())
+                await _stop(child, ended, 0 if guards[0].done() else grace)
             await asyncio.gather(*readers)
             watch.raise_for(child.returncode, stalled=guards[0].done(), shutdown=guards[1].done())
         finally:
             if not ended.done():
-                await asyncio.shield(_stop(child, ended, checkpoint_first=True))
+                await asyncio.shield(_stop(child, ended, grace))
             for task in (*readers, *guards):
                 task.cancel()
 
@@ -155,11 +154,12 @@ async def _lines(stream: asyncio.StreamReader, log: BinaryIO | None = None) -> A
         yield rest.decode(errors="replace").rstrip()
 
 
-async def _stop(child: asyncio.subprocess.Process, ended: asyncio.Task[int], checkpoint_first: bool) -> None:
+async def _stop(child: asyncio.subprocess.Process, ended: asyncio.Task[int], grace: float) -> None:
+    """Asks it to checkpoint within `grace` seconds, if there are any, and kills it after them."""
     with contextlib.suppress(ProcessLookupError):
-        if checkpoint_first:
+        if grace:
             child.terminate()
-            await asyncio.wait([ended], timeout=CHECKPOINT_GRACE)
+            await asyncio.wait([ended], timeout=grace)
         if not ended.done():
             os.killpg(child.pid, signal.SIGKILL)
     await ended

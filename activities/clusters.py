@@ -68,7 +68,7 @@ class ClusterActivities:
         out.mkdir(exist_ok=True)
         texts = self.resources.artifacts.find(request.catalogue.uri, request.catalogue.hash) / "texts.parquet"
         job = EmbedJob(str(texts), request.model, str(out / "embeddings.npy"))
-        await run_child("driftline.engines.embed", job, work, self.resources.home)
+        await run_child("driftline.engines.embed", job, work, self.resources.home, self.resources.children)
         uri, digest = await asyncio.to_thread(self.resources.artifacts.store, "embeddings", out)
         shutil.rmtree(work)
         return EmbeddingsRef(uri, digest, computed.read(self.resources.artifacts.place(uri)))

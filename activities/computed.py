@@ -18,7 +18,7 @@ async def resolve(resources: Resources, engine: str, precision: str) -> Computed
     if (engine, precision) not in _known:
         with resources.artifacts.folder() as work:
             job = ResolveJob(engine, precision, str(work / FILE))
-            await run_child("driftline.engines.machine", job, work, resources.home)
+            await run_child("driftline.engines.machine", job, work, resources.home, resources.children)
             _known[engine, precision] = _computed.validate_json((work / FILE).read_bytes())
     return _known[engine, precision]
 

@@ -61,7 +61,7 @@ class MappingActivities:
                 computed=own,
             )
             try:
-                await run_child("driftline.engines.generate", job, work, self.resources.home)
+                await run_child("driftline.engines.generate", job, work, self.resources.home, self.resources.children)
             except ApplicationError:
                 computed.forget()  # the machine may have changed, which a child refuses
                 raise

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from driftline.activities.allowed import Allowed
 from driftline.activities.artifacts import Artifacts
-from driftline.contracts import Gates, Notify
+from driftline.contracts import Children, Gates, Notify
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Resources:
         gates: who may decide on a candidate, by the settings of this worker.
         notify: whom to tell what, by the settings of this worker.
         web_url: where browsers find the page; empty: where `driftline up` has started it, if it has.
+        children: how this worker keeps its child processes.
     """
 
     engine: Engine
@@ -26,6 +27,7 @@ class Resources:
     gates: Gates = field(default_factory=Gates)
     notify: Notify = field(default_factory=Notify)
     web_url: str = ""
+    children: Children = field(default_factory=Children)
 
     @property
     def artifacts(self) -> Artifacts:

@@ -19,6 +19,8 @@ from driftline.db import counts as db_counts
 from driftline.db import models as db_models
 
 _request = TypeAdapter(Train)
+SHAPELESS = ("processes", "checkpoint_every", "gradient_checkpointing")
+"""Knobs of a training that change no weight, or by rounding only."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class TrainingActivities:
             engine=request.engine,
             validation=str(validation) if validation else None,
         )
-        await run_child("driftline.engines.train", job, work, self.resources.home)
+        await run_child("driftline.engines.train", job, work, self.resources.home, self.resources.children)
         return await asyncio.to_thread(self._register, request, recipe, work, adapter)
 
     def _known(self, request: Train, recipe: dict[str, Any]) -> ModelRef | None:
@@ -86,9 +88,9 @@ class TrainingActivities:
 def _recipe(request: Train) -> dict[str, Any]:
     """Every knob that shaped the adapter, as it is kept in Postgres, and what it was validated on.
 
-    How many processes shared the work did not shape it, nor how often they kept a checkpoint.
+    How many processes shared the work did not shape it, nor how often they kept a checkpoint or what they computed twice.
     """
     asked = _request.dump_python(request, mode="json")
-    recipe = {name: value for name, value in asked["training"].items() if name not in ("processes", "checkpoint_every")}
+    recipe = {name: value for name, value in asked["training"].items() if name not in SHAPELESS}
     recipe |= {"samples": asked["curated"]["samples"], "retrieval": asked["curated"]["retrieval"]}
     return recipe | {"validation": request.validation.hash if request.validation else None}

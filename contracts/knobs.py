@@ -173,6 +173,9 @@ class Training:
     precision: Precision = "auto"
     """What the base model computes in; the adapter is kept in float32. `auto`: bfloat16 where the hardware multiplies in it, else
     float32. What it comes to is part of the model version's recipe."""
+    gradient_checkpointing: bool = False
+    """Keep only what goes into each layer for the way back, and compute the rest again: less memory, about a third more time.
+    It changes no weight."""
 
     @model_validator(mode="after")
     def _no_idle_process(self) -> "Training":
@@ -228,6 +231,18 @@ class Generation:
         if self.scores and self.engine == "vllm":
             raise ValueError('engine "vllm" gives no scores: set engine = "trie", or scores = 0')
         return self
+
+
+@dataclass(frozen=True, config=STRICT)
+class Children:
+    """How a worker keeps the processes that train, answer and embed. The worker's own settings count, not those of a run."""
+
+    stall_after: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(minutes=10)
+    """Time without progress after which a child counts as hung, is killed and started again. Loading a model is progress."""
+    grace: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(seconds=25)
+    """Time that a child has to keep a checkpoint after SIGTERM before it is killed. `drain` should be longer."""
+    check_memory: bool = True
+    """Refuse a job that by estimate needs more memory than this machine or its GPU has, before it starts."""
 
 
 @dataclass(frozen=True, config=STRICT)

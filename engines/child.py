@@ -11,9 +11,11 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +26,7 @@ from driftline.contracts.children import BAD_INPUT, REFUSAL, STOPPED
 from driftline.interests.cores import cores
 
 PR_SET_PDEATHSIG = 1
+SAY = 5.0  # seconds between two words while a model is loaded
 RANK = "DRIFTLINE_RANK"
 """The variable by which one of several processes that share a training knows which it is."""
 OF_ANOTHER_JOB = re.compile(
@@ -75,6 +78,27 @@ def began() -> tuple[float, float]:
 def report(stage: str, done: int, total: int, note: str = "") -> None:
     """Prints one `Progress` as a line of JSON."""
     print(json.dumps(dataclasses.asdict(Progress(stage, done, total, note))), flush=True)
+
+
+@contextmanager
+def loading(stage: str, done: int = 0, total: int = 0) -> Iterator[None]:
+    """Reports the CPU time of this process while the block runs: whoever loads gigabytes gets on, whoever waits for a dead disk
+    does not."""
+    over = threading.Event()
+
+    def say() -> None:
+        while True:
+            report(stage, done, total, f"loading, {time.process_time():.0f} CPU-s")
+            if over.wait(SAY):
+                return
+
+    thread = threading.Thread(target=say, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def main(job_type: type[Job], run: Callable[[Job], Any]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from driftline.contracts import BadInput, TrainJob
-from driftline.engines import child
+from driftline.engines import child, device
 
 POLL = 0.05
 
@@ -28,6 +28,10 @@ def launch(module: str) -> None:
         return
     processes = TypeAdapter(TrainJob).validate_json(Path(sys.argv[1]).read_bytes()).training.processes
     if processes > 1:
+        try:
+            device.hold(device.gpus(processes), "training")
+        except child.Stopped:
+            sys.exit(child.STOPPED)
         sys.exit(_exit_code(_start(module, processes)))
 
 

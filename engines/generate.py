@@ -24,7 +24,7 @@ import torch
 from peft import PeftModel
 
 from driftline.contracts import BadInput, Computed, GenerateJob
-from driftline.engines import machine, suits, weights
+from driftline.engines import device, machine, memory, suits, weights
 from driftline.engines.cost import Account
 from driftline.engines.engine import Answer, Engine
 from driftline.engines.files import atomic_file, atomic_folder, sha256
@@ -32,6 +32,7 @@ from driftline.engines.precision import precision
 from driftline.engines.prompts import ANSWER, Prompts, known_answers, longest, read_prompts
 from driftline.engines.tokens import Segments
 from driftline.engines.trie_engine import TrieEngine
+from driftline.interests.memory import of_mapping
 
 MAPPING = pa.schema(
     [
@@ -99,8 +100,9 @@ def _answer(missing: list[int], job: GenerateJob, prompts: Prompts, work: Path, 
     done = before = pairs - int(sum(map(np.sum, ask.values())))
     engine = None
     if done < pairs:
-        child.report("mapping", done, pairs, "loading")
-        engine = ENGINES[job.generation.engine](job, prompts)
+        device.take_turns("mapping")
+        with child.loading("mapping", done, pairs):
+            engine = ENGINES[job.generation.engine](job, prompts)
     began = said = time.monotonic()
     child.report("mapping", done, pairs)
     for c1 in missing:
@@ -123,11 +125,17 @@ def _answer(missing: list[int], job: GenerateJob, prompts: Prompts, work: Path, 
 
 def trie_engine(job: GenerateJob, prompts: Prompts) -> Engine:
     """This project's own: the model in this process, the adapter merged into it."""
-    model, tokenizer = weights.load_causal_lm(job.base_model)
+    tokenizer = weights.load_tokenizer(job.base_model)
+    low, rows = precision(job.generation.precision), longest(prompts, Segments(tokenizer))
+    shapes = memory.shapes(weights.base_model_path(job.base_model))
+    if shapes is not None:
+        need = of_mapping(shapes, low, job.generation.batch_size, rows)
+        memory.check(need, "lower generation.batch_size, or set generation.precision = 'bfloat16'")
+    model = weights.load_model(job.base_model)
     if job.adapter is not None:
         model = PeftModel.from_pretrained(model, job.adapter).merge_and_unload()
-    suits.check(model, longest(prompts, Segments(tokenizer)), inference=True)
-    model.to(getattr(torch, precision(job.generation.precision)))  # once the adapter is in, which may be small beside the weights
+    suits.check(model, rows, inference=True)
+    model.to(getattr(torch, low))  # once the adapter is in, which may be small beside the weights
     scores = job.generation.scores if _scored(job) else 0
     return TrieEngine(model, tokenizer, prompts.shared, prompts.labels, job.generation.batch_size, job.sampling, scores)
 

@@ -80,7 +80,7 @@ def _attend(module, query, key, value, attention_mask, prefix_tree: PrefixTree |
     taken = [heads.unflatten(0, rows.shape).transpose(1, 2) for heads in taken]  # [rows, heads, longest, width]
     if query.device.type != "cpu":
         mixed, _ = sdpa_attention_forward(module, *taken, None, **options)
-    elif rows.shape[1] > SHORT:
+    elif rows.shape[1] > SHORT or options.get("dropout"):
         mixed, _ = sdpa_attention_forward(module, *(heads.float() for heads in taken), None, **options)
     else:
         mixed = _plain(*taken, options["scaling"])

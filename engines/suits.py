@@ -56,6 +56,8 @@ def check(model: PreTrainedModel, longest: int, *, training: bool = False, infer
     model.eval()
     try:
         _check_numbers(model)
+        for _, refusal in uses:
+            _check_rotation(model, longest, refusal)
         for probe in _probes(model, longest):
             own = _attempt(_by_itself, model, probe, CANNOT_RUN)
             for logits, refusal in uses:
@@ -71,6 +73,19 @@ def _check_numbers(model: PreTrainedModel) -> None:
     for name, parameter in model.named_parameters():
         if not torch.stack(torch.aminmax(parameter)).isfinite().all():
             raise BadInput(f"the weights {name} are not all finite numbers: get the base model again, or train the adapter again")
+
+
+def _check_rotation(model: PreTrainedModel, longest: int, refusal: str) -> None:
+    """Some models turn the keys of a longer text by other angles, and go on with these: no two of their texts share a prefix
+    then, and what they say depends on what they were asked before, so that no probe shows it.
+    """
+    config = model.config.get_text_config()
+    told = getattr(config, "rope_parameters", None) or {}
+    for rope in [told, *(value for value in told.values() if isinstance(value, dict))]:
+        kind, seen = rope.get("rope_type") or "", rope.get("original_max_position_embeddings") or config.max_position_embeddings
+        if ("dynamic" in kind or kind == "longrope") and longest > seen:
+            reason = f"its rotary embedding ({kind}) changes beyond {seen} tokens and the longest prompt has {longest}"
+            raise BadInput(refusal.format(type(model).__name__, reason))
 
 
 def _attempt(logits: Logits, model: PreTrainedModel, probe: Probe, refusal: str) -> torch.Tensor:

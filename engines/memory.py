@@ -1,0 +1,48 @@
+"""Asked before a model is loaded: does the job fit into this machine's memory, or that of its GPU?"""
+
+import os
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+
+from driftline.contracts import BadInput
+from driftline.contracts.children import CHECK_MEMORY
+from driftline.interests import memory
+from driftline.interests.memory import GIB, Need, Shapes
+
+ANYWAY = "or set children.check_memory = false to try it"
+
+
+def shapes(model: Path | str) -> Shapes | None:
+    """Of a folder, or of a hub's model that is here already; None where its files do not say."""
+    try:
+        return memory.shapes(Path(model) if Path(model).is_dir() else Path(snapshot_download(str(model), local_files_only=True)))
+    except (OSError, ValueError):  # not here yet, or no safetensors
+        return None
+
+
+def check(need: Need, advice: str, there: tuple[int, int] | None = None) -> None:
+    """
+    Args:
+        advice: settings that make the job smaller.
+        there: bytes that there are, and that are free by now; None: of the GPU, or where there is none of the machine.
+
+    Raises:
+        BadInput: it can never fit.
+        RuntimeError: it does not fit beside what else is running, but may later.
+    """
+    if os.environ.get(CHECK_MEMORY) == "false":
+        return
+    total, free = there or _there_is()
+    if need.total > total:
+        raise BadInput(f"the job needs {need}, and there are {total / GIB:.1f} GiB: {advice}, {ANYWAY}")
+    if need.total > free:
+        raise RuntimeError(f"the job needs {need}, and only {free / GIB:.1f} of {total / GIB:.1f} GiB are free now")
+
+
+def _there_is() -> tuple[int, int]:
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        return total, free
+    return memory.there_is()

@@ -1,0 +1,136 @@
+"""How much memory a job needs, by estimate, and how much there is.
+
+The coefficients were measured on SmolLM2-135M (resident memory, batches of 8 and 32) and rounded up. An estimate is there to
+refuse what cannot fit, not to plan to the last byte.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+GIB = 1 << 30
+LIBRARIES = GIB // 2
+"""Of the process itself: torch and its kin."""
+ADAPTED = 20
+"""Bytes for each of the adapter's numbers: itself, its gradient, two moments of AdamW, the best so far; float32."""
+LOGIT = 12
+"""Bytes for each logit of a label token: itself, its softmax, its gradient."""
+KEPT = {"float32": 10, "bfloat16": 6}
+"""Bytes that a token keeps for the way back, for each number that goes into or out of a linear layer."""
+SIZE = {"float32": 4, "bfloat16": 2}
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """What the files of a model say of its tensors."""
+
+    parameters: int
+    linear: tuple[tuple[int, int], ...]
+    """Outputs and inputs of each matrix that is no embedding."""
+    vocabulary: int
+    hidden: int
+    layers: int
+
+    @property
+    def through(self) -> int:
+        """Numbers that go into and out of the linear layers, for each token."""
+        return sum(out + into for out, into in self.linear)
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes, at the job's worst moment."""
+
+    weights: int
+    work: int
+
+    @property
+    def total(self) -> int:
+        return LIBRARIES + self.weights + self.work
+
+    def __str__(self) -> str:
+        return f"about {self.total / GIB:.1f} GiB ({self.weights / GIB:.1f} of weights, {self.work / GIB:.1f} of its work)"
+
+
+def shapes(folder: Path) -> Shapes | None:
+    """Of a model's safetensors in a folder; None where there are none."""
+    found: dict[str, list[int]] = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        with file.open("rb") as opened:
+            header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
+        found |= {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
+    matrices = {name: (shape[0], shape[1]) for name, shape in found.items() if len(shape) == 2}
+    if not matrices:
+        return None
+    embeddings = [name for name in matrices if any(part in name for part in ("embed", "wte", "wpe", "lm_head"))]
+    vocabulary, hidden = max((matrices[name] for name in embeddings), default=max(matrices.values()))
+    numbers = {int(part) for name in found for part in name.split(".") if part.isdecimal()}
+    linear = tuple(matrices[name] for name in matrices if name not in embeddings)
+    return Shapes(sum(map(prod, found.values())), linear, vocabulary, hidden, max(numbers, default=0) + 1)
+
+
+def of_training(model: Shapes, precision: str, rank: int, tokens: int, labels: int, checkpointing: bool) -> Need:
+    """
+    Args:
+        tokens: that go through the model in a step; `labels` of them have a loss.
+        checkpointing: only what goes into a layer is kept, and one layer's inside at a time.
+    """
+    kept = KEPT[precision] * model.through
+    if checkpointing:
+        kept = kept // model.layers + SIZE[precision] * model.hidden * model.layers
+    work = tokens * kept + labels * model.vocabulary * LOGIT + ADAPTED * rank * model.through
+    return _beside_loading(model, precision, work)
+
+
+def of_mapping(model: Shapes, precision: str, batch: int, longest: int) -> Need:
+    """`batch` rows of `longest` tokens: keys and values of all layers, the inside of one, and a row's logits."""
+    kept = 2 * model.hidden * model.layers + 2 * model.through // model.layers
+    return _beside_loading(model, precision, batch * (longest * kept * SIZE[precision] + model.vocabulary * LOGIT))
+
+
+def of_embedding(model: Shapes, batch: int, longest: int) -> Need:
+    """Without a way back one layer's inside is there at a time."""
+    return Need(4 * model.parameters, batch * longest * 4 * 2 * model.through // model.layers)
+
+
+def _beside_loading(model: Shapes, precision: str, work: int) -> Need:
+    """The model is loaded and checked in float32, before it is cast and works."""
+    loading, weights = 4 * model.parameters, SIZE[precision] * model.parameters
+    return Need(loading, 0) if loading > weights + work else Need(weights, work)
+
+
+def there_is(system: Path = Path("/")) -> tuple[int, int]:
+    """Bytes of RAM that this process may have at most, and that are free by now, its cgroups' limits considered.
+
+    Args:
+        system: where `proc` and `sys` are.
+    """
+    told = dict(line.split(":") for line in (system / "proc/meminfo").read_text().splitlines())
+    total, free = (int(told[name].split()[0]) << 10 for name in ("MemTotal", "MemAvailable"))
+    for limit, used in _limits(system):
+        total, free = min(total, limit), min(free, limit - used)
+    return total, max(0, free)
+
+
+def _limits(system: Path) -> Iterator[tuple[int, int]]:
+    """Limit and use of this process's cgroup and of each one above it, of cgroups version 2 or 1."""
+    try:
+        lines = (system / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        top = system / ("sys/fs/cgroup/memory" if controllers else "sys/fs/cgroup")
+        names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if controllers else ("memory.max", "memory.current")
+        own = top / path.lstrip("/")
+        for group in (own, *own.parents):
+            if group.is_relative_to(top):
+                try:
+                    limit, used = (int((group / name).read_text()) for name in names)
+                except (OSError, ValueError):  # no file, or "max"
+                    continue
+                yield limit, used
