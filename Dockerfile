@@ -6,6 +6,7 @@ COPY settings.py temporal_client.py cli.py worker.py alembic.ini ./
 COPY activities activities
 COPY commands commands
 COPY contracts contracts
+COPY dashboards dashboards
 COPY db db
 COPY embedded embedded
 COPY engines engines

@@ -10,7 +10,7 @@ from rich.markup import escape
 from sqlalchemy.exc import OperationalError
 from temporalio.exceptions import TemporalError
 
-from driftline.commands import clusters, demo, doctor, evaluate, notify, run, schedule, serve, source, stack, tables
+from driftline.commands import clusters, dashboards, demo, doctor, evaluate, notify, run, schedule, serve, source, stack, tables
 from driftline.commands import report as reports
 from driftline.commands import review as reviews
 from driftline.commands import web as webs
@@ -36,6 +36,7 @@ app.add_typer(run.app, name="run")
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(notify.app, name="notify")
+app.add_typer(dashboards.app, name="dashboards")
 app.command()(reports.report)
 app.add_typer(reviews.app, name="review")
 app.add_typer(tables.app, name="tables")
