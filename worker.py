@@ -46,6 +46,7 @@ from driftline.activities.samples import SampleActivities
 from driftline.activities.tables import TableActivities
 from driftline.activities.training import TrainingActivities
 from driftline.db import connection as db_connection
+from driftline.operations import metrics as own_metrics
 from driftline.settings import Settings
 from driftline.workflows import policies
 from driftline.workflows.assign_items import AssignItems
@@ -166,17 +167,21 @@ async def serve(settings: Settings, names: list[str]) -> None:
     db_connection.require_schema(engine)
     metrics = f"{settings.metrics_host}:{settings.metrics_port or free_port(settings.metrics_host)}"
     telemetry = TelemetryConfig(metrics=PrometheusConfig(bind_address=metrics))
-    client = await temporal_client.connect(settings, Runtime(telemetry=telemetry))
+    runtime = Runtime(telemetry=telemetry)
+    client = await temporal_client.connect(settings, runtime)
     resources = Resources(engine, settings.home.absolute(), settings.gates, settings.notify, settings.web.url, settings.children)
     made = workers(client, resources, names, settings.drain, settings.temporal_versioning)
     running = [asyncio.create_task(worker.run()) for worker in made]
     asked = asyncio.create_task(stop.wait())
+    figures = asyncio.create_task(own_metrics.serve(runtime.metric_meter, engine, client)) if "notify" in names else None
     try:
         log.info("worker started", roles=names, temporal=settings.temporal_address, metrics=f"http://{metrics}/metrics")
         await asyncio.wait([asked, *running], return_when=asyncio.FIRST_COMPLETED)
         log.info("worker drains", seconds=settings.drain.total_seconds())
     finally:
         asked.cancel()
+        if figures:
+            figures.cancel()
         await asyncio.gather(*(worker.shutdown() for worker in made))
     await asyncio.gather(*running)
     log.info("worker stopped")

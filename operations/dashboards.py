@@ -183,5 +183,5 @@ def _client(url: str, token: str) -> Any:
     if where.scheme not in ("http", "https") or not where.hostname:
         raise BadInput("dashboards.url: an address such as `https://grafana.example.com`")
     path = where.path.strip("/")
-    about = {"host": where.hostname, "port": where.port, "protocol": where.scheme, "url_path_prefix": f"{path}/" if path else ""}
-    return GrafanaApi(token, **about, timeout=SECONDS)
+    prefix = f"{path}/" if path else ""
+    return GrafanaApi(token, where.hostname, where.port, prefix, where.scheme, timeout=SECONDS)

@@ -48,6 +48,7 @@ def filled(url: str) -> None:
         for day, kind in ((0, "fine_tune"), (2, "rag"), (4, "rag"), (6, "rag")):
             asked: StoreTable = world.request(model, counted, day=day, kind=kind)  # type: ignore[arg-type]
             cost = Cost(tokens=3402, cpu_seconds=23.0, gpu_seconds=0.0, wall_seconds=30.0, asked=10, reused=2)
+            assert asked.mapping
             mapping = replace(asked.mapping, cost=cost)
             made.append(db_tables.add(conn, replace(asked, mapping=mapping), world.mapping(day % 4 // 2)).version)
         for table in made:
@@ -108,7 +109,7 @@ def queries() -> Iterator[tuple[str, str, str]]:
         for panel in made.panels or []:
             for target in panel.targets:  # type: ignore[union-attr]
                 yield f"{made.title}: {panel.title}", target.format, target.sql  # type: ignore[union-attr]
-    for annotation in made.annotations.list_val or []:  # type: ignore[union-attr]
+    for annotation in made.annotations.list_val or []:
         yield f"annotation: {annotation.name}", "annotation", annotation.target.sql  # type: ignore[union-attr]
     for alert in ALERTS:
         yield f"alert: {alert.title}", "alert", alert.sql
