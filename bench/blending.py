@@ -4,6 +4,7 @@ python -m bench.blending [--per-pair 2] [--clusters 24] [--steps 60] [--at DATE]
 
 One log (the demo's, or files), one cluster set, one fine-tune. The counts of the training and the validation window are thinned
 to so many triples a pair, by chance: that is what the LLM learns from, what the counts know, and what fits strengths and weights.
+With `--fit whole` the whole validation window fits them: where pairs are rare because interests are many, it has many triples.
 The test window is whole and is read last. `--per-pair 0` thins nothing. What `--keep` has is only read, so that an interrupted
 run goes on; `--llm KEY` takes the LLM's answers of another run of the same clusters, so that other thinnings cost seconds, and
 `--llm none` compares what needs no LLM.
@@ -63,6 +64,7 @@ def _arguments() -> Namespace:
     parser.add_argument("--items", default="")
     parser.add_argument("--source", nargs="*", default=[], metavar="K=V", help="more settings of the log")
     parser.add_argument("--keep", type=Path, default=Path(".driftline/bench-blending"))
+    parser.add_argument("--fit", choices=("thinned", "whole"), default="thinned", help="validation window that fits the weights")
     parser.add_argument("--llm", default="", metavar="KEY", help="the answers of that run's LLM")
     return parser.parse_args()
 
@@ -83,7 +85,14 @@ class Experiment:
             home=keep,
         )
         chosen = self.settings.model_dump(mode="json", include={"source", "sequences", "clusters", "training", "samples"})
-        named = [chosen, asked.per_pair, f"{asked.at}", list(asked.days), asked.llm]
+        named = [
+            chosen,
+            asked.per_pair,
+            f"{asked.at}",
+            list(asked.days),
+            asked.llm,
+            *([asked.fit] if asked.fit == "whole" else []),
+        ]
         self.key = hashlib.sha256(json.dumps(named).encode()).hexdigest()[:12]
         self.work = keep / self.key
         self.work.mkdir(exist_ok=True)
@@ -107,7 +116,8 @@ class Experiment:
         share = min(1.0, self.asked.per_pair * n * (n - 1) / _triples(whole[0])) if self.asked.per_pair else 1.0
         known, validation = (thinned(counts, share, SEED + i) for i, counts in enumerate(whole))
         counts = added(known, validation)
-        strengths = fit_strengths(known, validation, n)
+        fits = whole[1] if self.asked.fit == "whole" else validation
+        strengths = fit_strengths(known, fits, n)
         model = counting_model(counts, n, strengths)
         arms = {
             COUNTED: answers(model.log_p, n),
@@ -118,7 +128,7 @@ class Experiment:
         if self.asked.llm != "none":
             mapping = self._llm(known, validation)
             scores = Scores.of(pq.read_table(mapping / "scores.parquet"), n)
-            weights = blend.fit(counting_model(known, n, strengths), scores, validation)
+            weights = blend.fit(counting_model(known, n, strengths), scores, fits)
             alone = pq.read_table(mapping / "mapping.parquet")
             arms = {BLEND: answers(blend.Blend(model, scores, weights).log_p, n), **arms, "LLM": alone}
             fitted = ("llm", "popularity", "backoff", "strength")
@@ -133,7 +143,7 @@ class Experiment:
             "clusters": n,
             "known": _triples(known),
             "per pair": round(_triples(known) / (n * (n - 1)), 2),
-            "validation": _triples(validation),
+            "fitted on": _triples(fits),
             "test": len(test["pair"]),
             "first": first,
             "recall": {name: dataclasses.asdict(self._recall(test, {name: found})) for name, found in arms.items()},

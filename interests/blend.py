@@ -5,7 +5,8 @@
 
 A Dirichlet posterior of the pair's own counts whose base measure is log-linear in the LLM, popularity π and back-off b
 (`interests.counting_model`). Samples are curated to be uniform over labels, so the LLM has lost popularity; its mean is taken out
-and β puts it back (logit adjustment). α says whether the LLM knows what counting does not: 0 if not.
+and β puts it back (logit adjustment). α says whether the LLM knows what counting does not: 0 if not. Where that cannot be told,
+because α's interval holds 0, the LLM has no say and the counting model answers.
 """
 
 from dataclasses import dataclass
@@ -94,7 +95,7 @@ def fit(model: CountingModel, scores: Scores, validation: pa.Table) -> Weights:
 
 @dataclass(frozen=True)
 class Blend:
-    """The probabilities of fitted weights, looked up by the pair's number."""
+    """The probabilities of fitted weights, looked up by the pair's number; the counting model's where α may be 0."""
 
     model: CountingModel
     scores: Scores
@@ -106,6 +107,8 @@ class Blend:
 
     def log_p(self, pairs: Ints) -> Floats:
         """log p(c), [pairs asked, |C|]; −inf for c1 and c2."""
+        if not self.weights.llm.differs:
+            return self.model.log_p(pairs)
         features, novel = _features(self.model, self.scores, pairs, self._mean)
         alpha, beta, gamma, m = self.weights.values
         return log_posterior(self.model.seen(pairs), _log_base(np.array([alpha, beta, gamma]), features, novel), m)

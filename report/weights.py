@@ -35,7 +35,7 @@ def said(table: int, weights: Mapping[str, Any] | None) -> list[Finding]:
     low, high = alpha.get("low"), alpha.get("high")
     about = f"α of table {table} is {fitted(alpha)}"
     if low is None or high is None or low <= 0 <= high:
-        return [Finding("neutral", f"Whether the LLM knows what counting does not cannot be told: {about}.")]
+        return [Finding("neutral", f"Whether the LLM knows what counting does not cannot be told, so counts answer: {about}.")]
     if high < 0:
         return [
             Finding("bad", f"The LLM knows nothing that counting does not, what it says speaks against its answers: {about}.")

@@ -19,7 +19,8 @@ SIZE = 12
 
 
 def exactly(alpha: float, beta: float, gamma: float, m: float) -> blend.Weights:
-    return blend.Weights(*(Estimate(value, None, None, 0) for value in (alpha, beta, gamma, m)))
+    """Known for sure, so that the LLM has its say."""
+    return blend.Weights(*(Estimate(value, 1.0, 1.0, 100) for value in (alpha, beta, gamma, m)))
 
 
 def test_probabilities_by_hand() -> None:
@@ -141,3 +142,12 @@ def test_no_validation_is_refused() -> None:
     model = counting_model(world.draw(100), SIZE, Strengths(20, 5))
     with pytest.raises(ValueError, match="validation window"):
         blend.fit(model, world.llm(1.0), table({}))
+
+
+def test_an_llm_that_cannot_be_told_to_know_anything_has_no_say() -> None:
+    world = World(SIZE, seed=3)
+    model, scores, every = counting_model(world.draw(500), SIZE, Strengths(20, 5)), world.llm(1.0), np.arange(SIZE * (SIZE - 1))
+    weights = exactly(0.5, 0.2, 0.7, 9)
+    unsure = replace(weights, llm=Estimate(0.5, -0.1, 1.1, 100))
+    assert Blend(model, scores, unsure).log_p(every) == pytest.approx(model.log_p(every))
+    assert Blend(model, scores, weights).log_p(every) != pytest.approx(model.log_p(every))
