@@ -50,7 +50,7 @@ from driftline.operations import metrics as own_metrics
 from driftline.settings import Settings
 from driftline.workflows import policies
 from driftline.workflows.assign_items import AssignItems
-from driftline.workflows.build_clusters import BuildClusters
+from driftline.workflows.build_clusters import BuildClusters, DescribeClusters
 from driftline.workflows.evaluate_answers import EvaluateAnswers
 from driftline.workflows.evaluate_drift import EvaluateDrift
 from driftline.workflows.evaluate_refresh import EvaluateRefresh
@@ -91,6 +91,7 @@ def roles(resources: Resources) -> dict[str, Role]:
         clusters.build_cluster_set,
         assignments.read_new_items,
         assignments.assign_new_items,
+        clusters.describe_cluster_set,
         CountsActivities(resources).count_triples,
         SampleActivities(resources).curate_samples,
         SampleActivities(resources).curate_validation,
@@ -118,10 +119,11 @@ def roles(resources: Resources) -> dict[str, Role]:
         reviews.supersede,
         notifications.tell,
     ]
+    sets: list[type] = [BuildClusters, DescribeClusters, AssignItems]
     updates: list[type] = [FineTune, RagRefresh]
     evaluations: list[type] = [EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval]
     return {
-        "workflows": Role(policies.WORKFLOWS, 100, workflows=[*updates, BuildClusters, AssignItems, *evaluations]),
+        "workflows": Role(policies.WORKFLOWS, 100, workflows=[*updates, *sets, *evaluations]),
         "cpu": Role(policies.CPU, 2, activities=cpu),
         "db": Role(policies.DB, 8, activities=records),
         "notify": Role(policies.NOTIFY, 4, [SendNotification, Watch], [notifications.notify, notifications.look_out]),

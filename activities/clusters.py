@@ -1,25 +1,27 @@
-"""Steps of a cluster set: find it, embed the catalogue, build the tree."""
+"""Steps of a cluster set: find it, embed the catalogue, build the tree, describe its clusters."""
 
 import asyncio
 import dataclasses
 import hashlib
 import shutil
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from temporalio import activity
 
-from driftline.activities import computed
+from driftline.activities import computed, naming
 from driftline.activities.child import run_child
-from driftline.activities.heartbeats import heartbeats
+from driftline.activities.heartbeats import beating, heartbeats
 from driftline.activities.resources import Resources
 from driftline.contracts import (
     BadInput,
     BuildClusterSet,
     CatalogueRef,
     ClusterSetRef,
+    DescribeClusterSet,
     EmbedCatalogue,
     EmbeddingsRef,
     EmbedJob,
@@ -27,8 +29,10 @@ from driftline.contracts import (
 )
 from driftline.db import assignments as db_assignments
 from driftline.db import clusters as db_clusters
+from driftline.db.clusters import ClusterSet, describing
 from driftline.interests import clusters, keywords
-from driftline.interests.centres import centres
+from driftline.interests.centres import Ids, Vectors, centres
+from driftline.interests.naming import CANDIDATES
 from driftline.sources.profile import catalogue
 
 
@@ -74,26 +78,63 @@ class ClusterActivities:
         return EmbeddingsRef(uri, digest, computed.read(self.resources.artifacts.place(uri)))
 
     @activity.defn
-    @heartbeats("clustering")
-    def build_cluster_set(self, request: BuildClusterSet) -> ClusterSetRef:
-        """Split the tree, name the interests, and store the set."""
-        folder = self.resources.artifacts.find(request.catalogue.uri, request.catalogue.hash)
-        items, texts = pq.read_table(folder / "items.parquet"), pq.read_table(folder / "texts.parquet")
-        embeddings = np.load(self.resources.artifacts.find(request.embeddings.uri, request.embeddings.hash) / "embeddings.npy")
-        traffic = texts["traffic"].to_numpy()
-        of_text = clusters.build(embeddings, traffic, request.clusters)
-        described = keywords.cluster_table(texts["text"].to_pylist(), of_text, traffic, request.clusters.keywords)
-        assignment = items.join(pa.table({"text": texts["text"], "cluster": of_text}), "text").select(["item", "cluster"])
-        middles = centres(embeddings, of_text, traffic, described.num_rows)
+    async def build_cluster_set(self, request: BuildClusterSet) -> ClusterSetRef:
+        """Split the tree, name the interests, and store the set with how much its names say."""
+        self.resources.allowed.check_model(request.clusters.embedding_model)
+        texts, table, assignment, middles = await beating("clustering", self._split, request)
+        chosen = naming.Naming(request.catalogue, request.embeddings, request.clusters, request.clusters.keywords)
+        named, said = await naming.name(self.resources, chosen, texts, table)
         # How items are added later is no part of how the set was made.
         knobs = {name: value for name, value in dataclasses.asdict(request.clusters).items() if name != "assign"}
-        method = {"built": knobs, "catalogue": request.catalogue.hash}
+        method: dict[str, Any] = {"built": knobs, "catalogue": request.catalogue.hash}
         if request.embeddings.computed is not None:
             method["embedded"] = dataclasses.asdict(request.embeddings.computed)
-        with self.resources.engine.begin() as connection:
-            made = db_clusters.add(connection, described, assignment, method)
-            db_assignments.add_centres(connection, made.version, *middles, request.clusters.embedding_model)
-            return made
+        return await asyncio.to_thread(naming.store, self.resources, named, assignment, method, said, chosen, middles)
+
+    @activity.defn
+    async def describe_cluster_set(self, request: DescribeClusterSet) -> ClusterSetRef:
+        """Other descriptions of the same clusters, as a new version that names the one before; `as_is` only measures."""
+        self.resources.allowed.check_model(request.clusters.embedding_model)
+        about, table, assignment, texts = await beating("reading", self._read, request)
+        count = request.clusters.keywords if request.how == "keywords" else 0
+        chosen = naming.Naming(request.catalogue, request.embeddings, request.clusters, count, request.cluster_set)
+        method = about.method
+        if request.how == "keywords":
+            table = await beating("naming", naming.candidates, table, texts, "built" in about.method)
+            method = describing(about, "keywords")
+        elif request.how == "llm":
+            self.resources.allowed.check_model(request.base_model)
+            table = await naming.written(self.resources, request.base_model, chosen, texts, table)
+            method = describing(about, request.base_model)
+        named, said = await naming.name(self.resources, chosen, texts, table)
+        return await asyncio.to_thread(naming.store, self.resources, named, assignment, method, said, chosen)
+
+    def _split(self, request: BuildClusterSet) -> tuple[pa.Table, pa.Table, pa.Table, tuple[Ids, Vectors]]:
+        """The texts (row, cluster, items), the clusters with their candidates, the assignment of items, and the centres."""
+        items, texts, embeddings = naming.read(self.resources, request.catalogue, request.embeddings)
+        traffic, count = texts["traffic"].to_numpy(), request.clusters.keywords
+        of_text = clusters.build(embeddings, traffic, request.clusters)
+        table = keywords.cluster_table(texts["text"].to_pylist(), of_text, traffic, count, CANDIDATES)
+        table = table.append_column("start", pa.array([count] * table.num_rows))
+        assigned = pa.table({"text": texts["text"], "row": np.arange(texts.num_rows), "cluster": of_text})
+        number = items.group_by("text").aggregate([([], "count_all")]).rename_columns(["text", "items"])
+        placed = assigned.join(number, "text").select(["row", "cluster", "items"]).sort_by("row")
+        middles = centres(embeddings, of_text, traffic, table.num_rows)
+        return placed, table, items.join(assigned, "text").select(["item", "cluster"]), middles
+
+    def _read(self, request: DescribeClusterSet) -> tuple[ClusterSet, pa.Table, pa.Table, pa.Table]:
+        """The set, its clusters, its items, and each text of each cluster: text, row, cluster, traffic, items."""
+        with self.resources.engine.connect() as connection:
+            about = db_clusters.describe(connection, request.cluster_set)
+            table, assignment = (of(connection, request.cluster_set) for of in (db_clusters.get, db_clusters.items))
+        items, texts, _ = naming.read(self.resources, request.catalogue, request.embeddings)
+        rows = pa.table({"text": texts["text"], "row": np.arange(texts.num_rows)})
+        known = items.join(assignment, "item", join_type="inner").join(rows, "text", join_type="inner")
+        if not known.num_rows:
+            raise BadInput(f"no item of cluster set {request.cluster_set} is in the catalogue: check source.items")
+        grouped = known.group_by(["text", "row", "cluster"]).aggregate([("traffic", "sum"), ([], "count_all")])
+        placed = grouped.rename_columns(["text", "row", "cluster", "traffic", "items"])
+        return about, table, assignment, placed.sort_by([("cluster", "ascending"), ("row", "ascending")])
 
     def _check_model(self, request: EmbedCatalogue) -> None:
         """

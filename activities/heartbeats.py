@@ -1,15 +1,28 @@
 """Heartbeats for a step that computes in the worker's own process, on a thread of its own."""
 
+import asyncio
 import contextvars
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from temporalio import activity
 
 from driftline.contracts import Progress
 
 EVERY = 5.0
+
+Result = TypeVar("Result")
+
+
+async def beating(stage: str, function: Callable[..., Result], *args: Any) -> Result:
+    """What `function` returns, computed in a thread beside an async activity, which beats meanwhile."""
+    computed = asyncio.create_task(asyncio.to_thread(function, *args))
+    while not computed.done():
+        activity.heartbeat(Progress(stage, 0, 0))
+        await asyncio.wait([computed], timeout=EVERY)
+    return computed.result()
 
 
 @contextmanager

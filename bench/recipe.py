@@ -29,10 +29,11 @@ from rich.console import Console
 from rich.table import Table
 
 from driftline.commands.demo import FINE_TUNE_AT, RAG_REFRESH_AT, demo_settings
-from driftline.contracts import EmbedJob, GenerateJob, TrainJob, Window
+from driftline.contracts import EmbedJob, GenerateJob, NameJob, TrainJob, Window
 from driftline.interests import clusters, gates, keywords, prompts, retrieval, windows
 from driftline.interests.curation import Curation
 from driftline.interests.metrics import evaluate
+from driftline.interests.naming import CANDIDATES
 from driftline.settings import Settings
 from driftline.sources.counting import count_triples
 from driftline.sources.profile import catalogue
@@ -190,7 +191,23 @@ def interests(home: Path, settings: Settings) -> tuple[pa.Table, list[str]]:
     )
     traffic = texts["traffic"].to_numpy()
     cluster = clusters.build(np.load(home / "texts.npy"), traffic, settings.clusters)
-    described = keywords.cluster_table(texts["text"].to_pylist(), cluster, traffic, settings.clusters.keywords)
+    count = settings.clusters.keywords
+    table = keywords.cluster_table(texts["text"].to_pylist(), cluster, traffic, count, CANDIDATES)
+    pq.write_table(table.append_column("start", pa.array([count] * table.num_rows)), home / "clusters.parquet")
+    number = dict(zip(*items.group_by("text").aggregate([([], "count_all")]).to_pydict().values(), strict=True))
+    placed = {"row": np.arange(len(cluster)), "cluster": cluster, "items": [number[text] for text in texts["text"].to_pylist()]}
+    pq.write_table(pa.table(placed), home / "placed.parquet")
+    (home / "named").mkdir(exist_ok=True)
+    job = NameJob(
+        texts=str(home / "placed.parquet"),
+        clusters=str(home / "clusters.parquet"),
+        embeddings=str(home / "texts.npy"),
+        model=settings.clusters.embedding_model,
+        out=str(home / "named"),
+        count=count,
+    )
+    child("driftline.engines.name", job, home)
+    described = pq.read_table(home / "named" / "named.parquet")
     assignment = items.join(pa.table({"text": texts["text"], "cluster": cluster}), "text").select(["item", "cluster"])
     return assignment, described["description"].to_pylist()
 

@@ -27,6 +27,30 @@ class EmbedJob:
 
 
 @dataclass(frozen=True)
+class NameJob:
+    """`texts`: Parquet with row (of `embeddings`, as `EmbedJob` writes it), cluster and items of each distinct text of a cluster.
+    `clusters`: Parquet with cluster, keywords, description and, as of `naming.Candidates`, start. `count`: most keywords of a
+    description; 0: the descriptions are as they should be, and only measured. `out`: a folder."""
+
+    texts: str
+    clusters: str
+    embeddings: str
+    model: str
+    out: str
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class WriteNamesJob:
+    """`clusters`: Parquet with cluster, description and examples: list<str>, the texts nearest to the cluster's mean. `out`:
+    Parquet with cluster and name, as the LLM wrote it."""
+
+    clusters: str
+    base_model: str
+    out: str
+
+
+@dataclass(frozen=True)
 class TrainJob:
     """`samples`: Parquet of prompts and labels. `work`: checkpoints. `out`: folder of the peft adapter, made at once. `engine`:
     what is to answer with the adapter; a base model that it cannot ask is refused before training. `validation`: folder of a

@@ -20,6 +20,7 @@ from driftline.contracts.knobs import (
     Training,
     Windows,
 )
+from driftline.contracts.steps import How
 from driftline.contracts.versions import Evaluation, MeasurementRef, Window
 
 
@@ -75,6 +76,16 @@ class AssignItemsInput:
     cluster_set: int | None = None
     """None: the newest."""
     clusters: Clusters = Field(default_factory=Clusters)
+
+
+@dataclass(frozen=True)
+class DescribeClustersInput:
+    source: Source
+    cluster_set: int
+    clusters: Clusters = Field(default_factory=Clusters)
+    how: How = "keywords"
+    base_model: str = "smollm2"
+    """`llm` only."""
 
 
 @dataclass(frozen=True)

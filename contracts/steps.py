@@ -51,6 +51,21 @@ class BuildClusterSet:
     clusters: Clusters
 
 
+How = Literal["keywords", "llm", "as_is"]
+
+
+@dataclass(frozen=True)
+class DescribeClusterSet:
+    """Write other descriptions of the clusters of a set, or measure those that it has (`as_is`)."""
+
+    cluster_set: int
+    catalogue: CatalogueRef
+    embeddings: EmbeddingsRef
+    clusters: Clusters
+    how: How = "keywords"
+    base_model: str = "smollm2"
+
+
 @dataclass(frozen=True)
 class FindNewItems:
     source: Source

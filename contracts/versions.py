@@ -162,7 +162,7 @@ class SuccessorsRef:
     """Occurrences."""
 
 
-MeasurementKind = Literal["drift", "staleness", "refresh", "answers", "retrieval", "quality"]
+MeasurementKind = Literal["drift", "staleness", "refresh", "answers", "retrieval", "quality", "names"]
 
 
 @dataclass(frozen=True)

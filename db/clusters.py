@@ -31,6 +31,8 @@ class ClusterSet:
     items: int
     method: dict[str, Any]
     created_at: datetime
+    key: str = ""
+    """What makes two sets the same, in any database."""
 
 
 def add(conn: Connection, clusters: pa.Table, items: pa.Table, method: dict[str, Any], key: str | None = None) -> ClusterSetRef:
@@ -53,11 +55,7 @@ def add(conn: Connection, clusters: pa.Table, items: pa.Table, method: dict[str,
     stray = sorted(set(items["cluster"].unique().to_pylist()) - set(range(size)))
     if stray:
         raise BadInput(f"items are assigned to clusters that are not in the set: {stray[:5]}")
-    key = (
-        content_key(key)
-        if key
-        else content_key(clusters, items, {**method, "embedded": None} if "embedded" in method else method)
-    )
+    key = content_key(key) if key else key_of(clusters, items, method)
     lock(conn, f"cluster_set:{key}")
     found = conn.execute(select(cluster_set).where(cluster_set.c.key == key)).one_or_none()
     if found is not None:
@@ -67,6 +65,18 @@ def add(conn: Connection, clusters: pa.Table, items: pa.Table, method: dict[str,
     _copy(conn, "cluster", version, clusters, ["int4", "text", "text", "text[]", "int8"])
     _copy(conn, "cluster_item", version, items, ["text", "int4"])
     return ClusterSetRef(version, size, items.num_rows)
+
+
+def key_of(clusters: pa.Table, items: pa.Table, method: dict[str, Any]) -> str:
+    """The content key of a set: its clusters, its items and how it was made, but for the machine that embedded the texts."""
+    clusters = clusters.select(CLUSTERS.names).cast(CLUSTERS).sort_by("cluster")
+    items = items.select(ITEMS.names).cast(ITEMS).sort_by("item")
+    return content_key(clusters, items, {**method, "embedded": None} if "embedded" in method else method)
+
+
+def describing(about: ClusterSet, by: str) -> dict[str, Any]:
+    """The method of a set that has the clusters of another under descriptions that `by` wrote."""
+    return {**about.method, "describes": about.key, "described_by": by}
 
 
 def newest(conn: Connection) -> int | None:
@@ -114,7 +124,7 @@ def describe(conn: Connection, version: int) -> ClusterSet:
 def list_sets(conn: Connection) -> list[ClusterSet]:
     """All cluster sets, oldest first."""
     rows = conn.execute(select(cluster_set).order_by(cluster_set.c.version))
-    return [ClusterSet(row.version, row.clusters, row.items, row.method, row.created_at) for row in rows]
+    return [ClusterSet(row.version, row.clusters, row.items, row.method, row.created_at, row.key) for row in rows]
 
 
 def _copy(conn: Connection, table: str, version: int, rows: pa.Table, types: list[str]) -> None:

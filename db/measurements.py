@@ -13,6 +13,7 @@ from driftline.db.keys import content_key, lock
 from driftline.db.results import Result, dump, load
 from driftline.db.schema import measurement as measurements
 from driftline.interests.metrics.quality import Quality
+from driftline.interests.naming import Named
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,13 @@ def get(conn: Connection, version: int) -> Measurement:
     if row is None:
         raise BadInput(f"no measurement {version}")
     return _measurement(row)
+
+
+def of_names(conn: Connection, cluster_set: int) -> Named | None:
+    """How much the descriptions of a set say, by its newest measurement."""
+    query = select(measurements.c.result).where(measurements.c.cluster_set == cluster_set, measurements.c.kind == "names")
+    found = conn.execute(query.order_by(measurements.c.version.desc()).limit(1)).scalar_one_or_none()
+    return None if found is None else TypeAdapter(Named).validate_python(load("names", found))
 
 
 def about(conn: Connection, cluster_set: int, model: int | None) -> list[Measurement]:

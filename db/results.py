@@ -18,13 +18,14 @@ from driftline.interests.metrics.drift import Drift
 from driftline.interests.metrics.hits import HitRates
 from driftline.interests.metrics.quality import Quality
 from driftline.interests.metrics.staleness import Staleness
+from driftline.interests.naming import Named
 
 FORMAT = 2
 
 NAMED = {"arms", "recalls"}
 COMPARED = {"differences", "recall_differences", "uptake_differences"}
 
-Result = Drift | Staleness | HitRates | Answers | Quality
+Result = Drift | Staleness | HitRates | Answers | Quality | Named
 RESULTS: dict[MeasurementKind, type[Result]] = {
     "drift": Drift,
     "staleness": Staleness,
@@ -32,6 +33,7 @@ RESULTS: dict[MeasurementKind, type[Result]] = {
     "retrieval": HitRates,
     "answers": Answers,
     "quality": Quality,
+    "names": Named,
 }
 
 

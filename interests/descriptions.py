@@ -4,9 +4,12 @@ import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
 
+from driftline.contracts import BadInput
 
-def describe(ranked: Sequence[Sequence[str]], count: int) -> list[str]:
-    """A description of every cluster, `count` keywords like `beef, ground, steak`; unique, and none a prefix of another.
+
+def describe(ranked: Sequence[Sequence[str]], count: int | Sequence[int]) -> list[str]:
+    """A description of every cluster, `count` keywords like `beef, ground, steak`, or as many as it says for each; unique, and
+    none a prefix of another.
 
     Where two descriptions are equal, or one is a prefix of the other, the shorter gets its next keyword, and once it has no more,
     the cluster's number: `beef (3)`. A cluster without keywords is `interest (3)`. An imported name is a cluster's one keyword.
@@ -16,7 +19,8 @@ def describe(ranked: Sequence[Sequence[str]], count: int) -> list[str]:
     tokens of a description writes a prefix of its text. So greedy decoding along a token trie ends at exactly one cluster.
     """
     keywords = [_distinct(words) or ["interest"] for words in ranked]
-    length = [min(count, len(words)) for words in keywords]
+    counts = [count] * len(keywords) if isinstance(count, int) else count
+    length = [max(1, min(wanted, len(words))) for wanted, words in zip(counts, keywords, strict=True)]
     numbers = [0] * len(keywords)
     texts = [", ".join(words[:n]) for words, n in zip(keywords, length, strict=True)]
     while ambiguous := _ambiguous(texts):
@@ -27,6 +31,20 @@ def describe(ranked: Sequence[Sequence[str]], count: int) -> list[str]:
                 numbers[i] += 1
             texts[i] = ", ".join(keywords[i][: length[i]]) + f" ({i})" * numbers[i]
     return texts
+
+
+def check_descriptions(descriptions: Sequence[str]) -> None:
+    """What `describe` guarantees, of descriptions that somebody else wrote.
+
+    Raises:
+        BadInput: one is empty, of several lines or invisible characters, equal to another, or a prefix of one.
+    """
+    for number, text in enumerate(descriptions):
+        if not text or _distinct([text]) != [text]:
+            raise BadInput(f"the description of cluster {number}, {text[:40]!r}, is empty or not one line of visible text")
+    if ambiguous := sorted(_ambiguous(descriptions)):
+        told = ", ".join(f"{number} {descriptions[number]!r}" for number in ambiguous[:3])
+        raise BadInput(f"descriptions that are equal to or the beginning of another cannot be told apart: {told}")
 
 
 def _distinct(words: Sequence[str]) -> list[str]:

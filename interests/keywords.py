@@ -42,8 +42,10 @@ JOINS = frozenset({"and", "for", "in", "of"})
 """Stop words that may stand inside a phrase: `slice of life`."""
 
 
-def cluster_table(texts: Sequence[str], cluster: NDArray[np.int32], traffic: NDArray[np.int64], count: int) -> pa.Table:
-    """The clusters of a built set, described by their `count` best keywords.
+def cluster_table(
+    texts: Sequence[str], cluster: NDArray[np.int32], traffic: NDArray[np.int64], count: int, longest: int = LONGEST
+) -> pa.Table:
+    """The clusters of a built set, described by their `count` best keywords, of `longest` that are ranked.
 
     Args:
         texts: distinct item texts.
@@ -54,7 +56,7 @@ def cluster_table(texts: Sequence[str], cluster: NDArray[np.int32], traffic: NDA
         cluster: int32, name: str (the description), description: str, keywords: list<str>, traffic: int64, by cluster.
     """
     n_clusters = int(cluster.max()) + 1
-    ranked = rank(texts, traffic, cluster, n_clusters)
+    ranked = rank(texts, traffic, cluster, n_clusters, longest)
     described = describe(ranked, count)
     total = np.zeros(n_clusters, dtype=np.int64)
     np.add.at(total, cluster, traffic)
@@ -69,8 +71,14 @@ def cluster_table(texts: Sequence[str], cluster: NDArray[np.int32], traffic: NDA
     )
 
 
-def rank(texts: Sequence[str], traffic: NDArray[np.int64], cluster: NDArray[np.int32], n_clusters: int) -> list[list[str]]:
-    """Keywords of every cluster, best first, at most `LONGEST`; none for a cluster whose texts have no word.
+def rank(
+    texts: Sequence[str],
+    traffic: NDArray[np.int64],
+    cluster: NDArray[np.int32],
+    n_clusters: int,
+    longest: int = LONGEST,
+) -> list[list[str]]:
+    """Keywords of every cluster, best first, at most `longest`; none for a cluster whose texts have no word.
 
         score(w, c) = p(w, c) · log(1 + A / Σ_c' p(w, c'))
 
@@ -94,7 +102,7 @@ def rank(texts: Sequence[str], traffic: NDArray[np.int64], cluster: NDArray[np.i
     mean = sum(summed.values()) / n_clusters
     rarity = {word: float(np.log1p(mean / p)) * _readable(word) for word, p in summed.items()}
     common = {word for word, p in summed.items() if word in STOP_WORDS or p > EVERYWHERE * n_clusters * highest[word]}
-    return [_choose([read[row] for row in members], weight[members], rarity, common) for members in rows]
+    return [_choose([read[row] for row in members], weight[members], rarity, common, longest) for members in rows]
 
 
 @dataclass(frozen=True)
@@ -164,12 +172,14 @@ def _shares(texts: list[_Text], weight: NDArray[np.float64]) -> Counter[str]:
     return share
 
 
-def _choose(texts: list[_Text], weight: NDArray[np.float64], rarity: dict[str, float], common: set[str]) -> list[str]:
+def _choose(
+    texts: list[_Text], weight: NDArray[np.float64], rarity: dict[str, float], common: set[str], longest: int
+) -> list[str]:
     left = (weight / weight.sum()).tolist()
     texts_with = Counter(word for text in texts for word in text.forms)
     chosen: list[str] = []
     used: set[str] = set()
-    while len(chosen) < LONGEST:
+    while len(chosen) < longest:
         score: Counter[str] = Counter()
         for text, w in zip(texts, left, strict=True):
             for word in text.forms.keys() - used:

@@ -23,7 +23,7 @@ POLL_SECONDS = 1.0
 
 
 SHOWN = (
-    *("FineTune", "RagRefresh", "BuildClusters", "AssignItems"),
+    *("FineTune", "RagRefresh", "BuildClusters", "DescribeClusters", "AssignItems"),
     *("EvaluateDrift", "EvaluateRefresh", "EvaluateAnswers", "EvaluateRetrieval"),
 )
 """Workflows that `newest` lists."""

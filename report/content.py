@@ -11,6 +11,7 @@ from driftline.interests.metrics.drift import Drift
 from driftline.interests.metrics.hits import HitRates
 from driftline.interests.metrics.quality import Quality
 from driftline.interests.metrics.staleness import Staleness
+from driftline.interests.naming import Named
 
 Level = Literal["good", "neutral", "bad"]
 MIN_EXACT_MATCH_RATE = 0.90
@@ -85,6 +86,8 @@ class Content:
     refresh: HitRates | None = None
     answers: Answers | None = None
     retrieval: HitRates | None = None
+    names: Named | None = None
+    """Of the cluster set's descriptions."""
     qualities: tuple[Quality, ...] = ()
     """Of all tables of the cluster set, by nominal time."""
     costs: tuple[CostRow, ...] = ()

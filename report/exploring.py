@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+from driftline.interests.metrics.estimates import Difference
 from driftline.interests.metrics.frontier import Axis
 from driftline.interests.metrics.hits import ArmHits, HitRates
 from driftline.interests.metrics.quality import Quality
 from driftline.interests.metrics.significance import detected
 from driftline.interests.metrics.support import ArmAt, Level
-from driftline.report.comparisons import LLM, name_of, verdict
+from driftline.report.comparisons import LLM, name_of
 from driftline.report.content import Finding
 from driftline.report.words import count, listed, measured, percent
 
@@ -57,8 +58,8 @@ def _uptake(hits: HitRates, where: str) -> list[Finding]:
     if not shown or hits.uptake_chance is None:
         return []
     shares = listed(f"{measured(uptake, percent)} of {_name(arm.name)}" for arm, uptake in shown)
-    won = [d for d in hits.uptake_differences if verdict(hits.uptake_differences, d.a, d.b) != "cannot be told apart from"]
-    told = [f"{_name(d.a)} {verdict(hits.uptake_differences, d.a, d.b)} {_name(d.b)}" for d in won]
+    family = hits.uptake_differences
+    told = [_told(d) for d, differs in zip(family, detected([d.estimate for d in family]), strict=True) if differs]
     apart = f" Beyond noise: {listed(told)}." if told else " No two compared can be told apart."
     text = (
         f"Uptake {where}, predictions that come true with an interest that is new to the user in all of the log before: "
@@ -81,10 +82,14 @@ def _by_support(hits: HitRates, where: str) -> list[Finding]:
     told = []
     for (level, d), differs in zip(every, apart, strict=True):
         if differs:
-            says = "beats" if (d.estimate.value or 0) > 0 else "does not beat"
-            told.append(f"{_name(d.a)} {says} {_name(d.b)} where pairs were seen {seen(level)}")
+            told.append(f"{_told(d)} where pairs were seen {seen(level)}")
     beyond = f" Beyond noise: {listed(told)}." if told else " None of the differences is beyond noise."
     return [Finding("neutral", f"Highest recall {where} by how often the pair was seen before: {said}.{beyond}")]
+
+
+def _told(found: Difference) -> str:
+    """Of a difference that is not 0."""
+    return f"{_name(found.a)} {'beats' if (found.estimate.value or 0) > 0 else 'is worse than'} {_name(found.b)}"
 
 
 def _name(arm: str) -> str:

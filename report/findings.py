@@ -7,6 +7,7 @@ from driftline.interests.metrics.estimates import ENOUGH
 from driftline.interests.metrics.hits import HitRates
 from driftline.interests.metrics.quality import Quality
 from driftline.interests.metrics.staleness import Staleness
+from driftline.interests.naming import Named
 from driftline.report.comparisons import (
     CALLED,
     LEVELS,
@@ -22,7 +23,7 @@ from driftline.report.comparisons import (
 from driftline.report.content import MAX_UNKNOWN_SHARE, MIN_EXACT_MATCH_RATE, CostRow
 from driftline.report.content import Finding as Finding
 from driftline.report.exploring import exploring
-from driftline.report.sentences import answering, costing, exact, moving, spread, stale, stands_still, unknown
+from driftline.report.sentences import answering, costing, exact, moving, naming, spread, stale, stands_still, unknown
 from driftline.report.words import lacking, listed
 
 
@@ -34,6 +35,7 @@ def findings(
     refresh: HitRates | None = None,
     answers: Answers | None = None,
     retrieval: HitRates | None = None,
+    names: Named | None = None,
     cost: CostRow | None = None,
     min_exact_match_rate: float = MIN_EXACT_MATCH_RATE,
     max_unknown_share: float = MAX_UNKNOWN_SHARE,
@@ -61,6 +63,7 @@ def findings(
     found += [spread(quality)] if quality else []
     found += [exact(quality, min_exact_match_rate)] if quality and quality.exact_match_rate is not None else []
     found += unknown(quality, max_unknown_share) if quality else []
+    found += naming(names) if names else []
     found += costing(cost) if cost else []
     return (*found, *_unmeasured(quality, drift, refresh, answers, retrieval))
 

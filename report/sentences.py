@@ -9,11 +9,14 @@ from driftline.interests.metrics.quality import Quality
 from driftline.interests.metrics.significance import detected
 from driftline.interests.metrics.staleness import Staleness, StalePoint
 from driftline.interests.metrics.successors import Ranking
+from driftline.interests.naming import Named
 from driftline.report.content import CostRow, Finding
 from driftline.report.words import change, count, decimal, duration, lacking, listed, measured, percent
 
 COLLAPSED = 0.5
 """Of |C|: with fewer effective clusters than that, a mapping's answers have collapsed onto few."""
+POOR = 0.5
+"""Of the items that are nearest to their own cluster's mean: with fewer at its description, the names say little."""
 OLD_LOG = 30 * 86_400
 """Seconds from the window's end to publication: beyond them a run was over an old log, and says nothing about agility."""
 
@@ -138,6 +141,18 @@ def unknown(quality: Quality, gate: float) -> list[Finding]:
     said = f"{percent(share)} of the events are of items that no cluster has, {'not above' if passes else 'above'} the gate"
     mend = "" if passes else ": `driftline clusters assign` puts new items into the nearest one"
     return [Finding("neutral" if passes else "bad", f"Table {quality.table}: {said} of {percent(gate)}{mend}.")]
+
+
+def naming(names: Named) -> list[Finding]:
+    """How much the descriptions say, which are all that the LLM reads of an interest."""
+    text = (
+        f"Of the items, {percent(names.nearest_description)} are nearest, by embedding, to the description of their own "
+        f"interest, which is all that the LLM reads of it; {percent(names.nearest_centroid)} to its mean embedding, "
+        f"{percent(names.chance)} by chance."
+    )
+    poor = names.nearest_description < POOR * names.nearest_centroid
+    worse = " The names say little: `driftline clusters describe` writes others." if poor else ""
+    return [Finding("bad" if poor else "neutral", text + worse)]
 
 
 def costing(cost: CostRow) -> list[Finding]:

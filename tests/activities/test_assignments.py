@@ -56,9 +56,8 @@ class Shop:
     async def built(self) -> ClusterSetRef:
         catalogue = ActivityEnvironment().run(self.clusters.read_catalogue, self.source)
         embeddings = await ActivityEnvironment().run(self.clusters.embed_catalogue, EmbedCatalogue(catalogue, "minilm"))
-        made: ClusterSetRef = ActivityEnvironment().run(
-            self.clusters.build_cluster_set, BuildClusterSet(catalogue, embeddings, KNOBS)
-        )
+        asked = BuildClusterSet(catalogue, embeddings, KNOBS)
+        made: ClusterSetRef = await ActivityEnvironment().run(self.clusters.build_cluster_set, asked)
         return made
 
     def imported(self) -> ClusterSetRef:

@@ -9,11 +9,12 @@ from driftline.interests.metrics.arms import FREQUENT, FREQUENT_RENEWED, NO_RAG,
 from driftline.interests.metrics.drift import Curve, Drift
 from driftline.interests.metrics.estimates import Difference, Estimate
 from driftline.interests.metrics.hits import HitRates
+from driftline.interests.naming import Named
 from driftline.report.comparisons import difference, verdict
 from driftline.report.content import Content, Finding
 from driftline.report.exploring import exploring
 from driftline.report.findings import conclusion, findings
-from driftline.report.sentences import exact, moving, spread, stale, stands_still
+from driftline.report.sentences import exact, moving, naming, spread, stale, stands_still
 from tests.report import examples
 from tests.report.examples import NOTHING, about
 
@@ -126,7 +127,7 @@ def test_what_exploring_costs() -> None:
     assert uptake.text.endswith("chance 0.90 %. No two compared can be told apart.")
     assert "never (120 occurrences) this table with 4.10 %" in support.text
     assert support.text.endswith(
-        "Beyond noise: this table does not beat the most popular successor where pairs were seen 1–5 times."
+        "Beyond noise: this table is worse than the most popular successor where pairs were seen 1–5 times."
     )
 
 
@@ -144,6 +145,19 @@ def test_of_a_table_of_an_earlier_release_exploring_is_not_said() -> None:
     before = replace(quality, hits=replace(quality.hits, frontiers=(), levels=()))
     assert exploring(before, None) == []
     assert exploring(before, replace(examples.quality().hits, levels=()))[0].text.endswith("Values as measured, noise and all.")
+
+
+def test_poor_names_are_named() -> None:
+    (good,) = naming(Named(0.757, 0.866, 1 / 12))
+    (poor,) = naming(Named(0.19, 0.88, 1 / 40))
+
+    assert good == Finding(
+        "neutral",
+        "Of the items, 75.70 % are nearest, by embedding, to the description of their own interest, which is all that the LLM "
+        "reads of it; 86.60 % to its mean embedding, 8.33 % by chance.",
+    )
+    assert poor.level == "bad"
+    assert poor.text.endswith("The names say little: `driftline clusters describe` writes others.")
 
 
 def test_conclusion_adds_that_nothing_moves() -> None:
