@@ -85,7 +85,7 @@ async def name(resources: Resources, naming: Naming, texts: pa.Table, table: pa.
         out=str(out),
         count=naming.count,
     )
-    await run_child("driftline.engines.name", job, work, resources.home)
+    await run_child("driftline.engines.name", job, work, resources.home, resources.children)
     named, said = pq.read_table(out / "named.parquet"), TypeAdapter(Named).validate_json((out / "said.json").read_bytes())
     shutil.rmtree(work)
     same = [a == b for a, b in zip(table["name"].to_pylist(), table["description"].to_pylist(), strict=True)]
@@ -102,7 +102,7 @@ async def written(resources: Resources, base_model: str, naming: Naming, texts: 
     shown = examples(texts, read(resources, naming.catalogue, naming.embeddings)[2], table.num_rows)
     pq.write_table(table.select(["cluster"]).append_column("examples", pa.array(shown)), work / "clusters.parquet")
     job = WriteNamesJob(str(work / "clusters.parquet"), base_model, str(work / "names.parquet"))
-    await run_child("driftline.engines.write_names", job, work, resources.home)
+    await run_child("driftline.engines.write_names", job, work, resources.home, resources.children)
     found = pq.read_table(work / "names.parquet")["name"].to_pylist()
     shutil.rmtree(work)
     present = table["description"].to_pylist()

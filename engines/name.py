@@ -18,7 +18,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from driftline.contracts import NameJob
-from driftline.engines import machine, weights
+from driftline.engines import device, machine, weights
 from driftline.engines.files import atomic_file
 from driftline.interests import naming
 from driftline.interests.descriptions import describe
@@ -39,8 +39,8 @@ def name(job: NameJob) -> None:
     texts, clusters = pq.read_table(job.texts), pq.read_table(job.clusters).sort_by("cluster")
     row, cluster, items = (texts[column].to_numpy().astype(np.int64) for column in ("row", "cluster", "items"))
     embeddings = np.load(job.embeddings)[row].astype(np.float32)
-    child.report("naming", 0, 1, "loading")
-    with weights.named("clusters.embedding_model", job.model):
+    device.take_turns("naming")
+    with child.loading("naming", 0, 1), weights.named("clusters.embedding_model", job.model):
         model = SentenceTransformer(str(weights.embedding_model_path(job.model)), device=machine.device())
     keywords: list[list[str]] = clusters["keywords"].to_pylist()
     descriptions = clusters["description"].to_pylist()

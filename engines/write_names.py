@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import torch
 
 from driftline.contracts import WriteNamesJob
-from driftline.engines import weights
+from driftline.engines import device, weights
 
 PROMPT = """Name each group of items in a few words.
 
@@ -34,6 +34,7 @@ def write_names(job: WriteNamesJob) -> None:
     """
     torch.set_num_threads(child.threads())
     clusters = pq.read_table(job.clusters).sort_by("cluster")
+    device.take_turns("writing names")
     model, tokenizer = weights.load_causal_lm(job.base_model)
     names = []
     for number, examples in enumerate(clusters["examples"].to_pylist()):
