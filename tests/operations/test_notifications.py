@@ -5,7 +5,9 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from temporalio.client import ScheduleOverlapPolicy
@@ -17,7 +19,7 @@ from driftline.activities.notifications import NotificationActivities
 from driftline.activities.publication import PublicationActivities
 from driftline.activities.resources import Resources
 from driftline.activities.reviews import ReviewActivities
-from driftline.contracts import Notify, Target
+from driftline.contracts import Notify, Target, WatchInput
 from driftline.operations import notifications, reviews, schedules
 from driftline.operations.context import Unreachable
 from driftline.workflows import policies
@@ -96,14 +98,38 @@ async def test_skipped_starts_are_told_once(shop: Shop, it: Hook) -> None:
             ):
                 for _ in range(2):
                     await client.get_schedule_handle(schedules.WATCH).trigger()
-                    assert await titles(it, 1) == ["Driftline: A start was skipped"]
+                    assert "Driftline: A start was skipped" in await titles(it, 1)
                     await asyncio.sleep(1)
-        assert "driftline-fine-tune skipped 1" in it.got[0][1]["message"]
-        assert len(it.got) == 1
+        said = [sent["message"] for _, sent in it.got if "skipped" in sent["title"]]
+        assert len(said) == 1
+        assert "driftline-fine-tune skipped 1" in said[0]
         await client.get_workflow_handle(running_now[0].workflow_id).terminate()  # type: ignore[attr-defined]
     finally:
         for name in schedules.IDS.values():
             await client.get_schedule_handle(name).delete()
+
+
+async def test_a_run_that_ended_without_a_word_is_noticed(shop: Shop) -> None:
+    """It ran out of time: nothing of it was left to tell anybody."""
+    client, name = shop.environment.client, uuid4().hex
+    limit = timedelta(milliseconds=500)
+    run = await client.start_workflow("RagRefresh", id=name, task_queue="nobody-polls-this", run_timeout=limit)
+    acts = NotificationActivities(Resources(shop.context.engine, shop.folder))
+    looking: dict[str, Any] = {"activities": [acts.look_out, acts.notify, acts.tell], "workflows": NOTIFYING}
+    watch: dict[str, Any] = {"task_queue": policies.NOTIFY, "id": f"watch-{name}"}
+    expected = f"run_failed:{name}:{run.first_execution_run_id}"
+    with ThreadPoolExecutor(2) as threads:
+        async with (
+            Worker(client, task_queue=policies.NOTIFY, activity_executor=threads, **looking),
+            Worker(client, task_queue=policies.DB, activities=[acts.tell]),
+        ):
+            for _ in range(100):  # Temporal's lists are a moment behind
+                await client.execute_workflow("Watch", WatchInput(()), **watch)
+                told = [flow.id async for flow in client.list_workflows(f"WorkflowId = 'notify-{expected}'")]
+                if told:
+                    break
+                await asyncio.sleep(0.1)
+    assert told == [f"notify-{expected}"]
 
 
 @pytest.mark.parametrize("answer", ["take", "refuse"])
