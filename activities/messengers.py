@@ -34,7 +34,9 @@ def send(urls: Mapping[str, str], message: Message, seconds: float) -> list[Deli
     notifier, made = Apprise(asset=asset), []
     for target, text in urls.items():
         known = [notifier.add(url, tag=_tag(target)) for url in text.split()]
-        if not known or not all(known):
+        if not known:
+            made.append(Delivery(target, "failed", "its variable is not set where the worker runs"))
+        elif not all(known):
             made.append(Delivery(target, "failed", "its variable has no URL that Apprise knows"))
     kinds = {"info": NotifyType.INFO, "warning": NotifyType.WARNING, "failure": NotifyType.FAILURE}
     kind = NotifyType.SUCCESS if message.event == "published" else kinds[message.level]

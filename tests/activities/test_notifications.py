@@ -94,11 +94,17 @@ def test_what_a_target_answers_is_said_without_its_address(
     assert SECRET not in caplog.text + str(made) + "".join(capfd.readouterr())
 
 
-@pytest.mark.parametrize("url", ["", "nonsense://s3cret", "json://127.0.0.1:1/s3cret"])
-def test_an_address_that_is_none_is_an_answer(url: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("", "its variable is not set where the worker runs"),
+        ("nonsense://s3cret", "its variable has no URL that Apprise knows"),
+        ("json://127.0.0.1:1/s3cret", "no connection, or no answer in time"),
+    ],
+)
+def test_an_address_that_is_none_is_an_answer(url: str, said: str) -> None:
     (made,) = messengers.send({"ops": url}, Message("test", "info", "title", "body"), 5)
-    assert made.state == "failed"
-    assert "s3cret" not in made.said
+    assert (made.state, made.said) == ("failed", said)
 
 
 def test_without_apprise_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,7 +144,7 @@ async def test_every_target_is_tried_and_says_what_it_answered(
         tried = await asyncio.to_thread(CliRunner().invoke, cli.app, ["notify", "test", "--json"])
     assert tried.exit_code == 1, tried.output  # `gone` has no address
     found = {made["target"]: (made["state"], made["said"]) for made in json.loads(tried.stdout)}
-    assert found["gone"] == ("failed", "its variable has no URL that Apprise knows")
+    assert found["gone"] == ("failed", "its variable is not set where the worker runs")
     assert found["ops"] == (("sent", "sent") if answer == "take" else ("failed", "refused with HTTP 503"))
     assert SECRET not in tried.output
 
