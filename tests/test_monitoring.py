@@ -76,8 +76,9 @@ def test_the_login_of_grafana_gets_its_password_by_the_command_of_compose(postgr
     where = urlsplit(postgres_url)
     service = SERVICES["grafana-login"]
     assert set(service["environment"]) == {"PGHOST", "PGUSER", "PGPASSWORD", "PGDATABASE", "GRAFANA_POSTGRES_PASSWORD"}
-    env = {"PATH": f"{psql}:{os.environ['PATH']}", "PGHOST": where.hostname, "PGPORT": str(where.port), "PGUSER": where.username}
-    env |= {"PGPASSWORD": where.password, "PGDATABASE": where.path[1:], "GRAFANA_POSTGRES_PASSWORD": new}
+    env = {"PATH": f"{psql}:{os.environ['PATH']}", "PGPORT": str(where.port), "PGDATABASE": where.path[1:]}
+    env |= {"PGHOST": where.hostname or "", "PGUSER": where.username or "", "PGPASSWORD": where.password or ""}
+    env["GRAFANA_POSTGRES_PASSWORD"] = new
     command = [*service["entrypoint"], *(line.replace("$$", "$") for line in service["command"])]
     subprocess.run(command, env=env, check=True, capture_output=True)
     about: dict[str, Any] = {"host": where.hostname, "port": where.port, "dbname": where.path[1:]}
