@@ -17,7 +17,7 @@ from rich.console import Console
 from bench.machine import machine
 from bench.rows import HEADINGS, cells, show
 
-BENCHES = ("counting", "inference", "training", "publish", "clustering")
+BENCHES = ("counting", "inference", "training", "publish", "serving", "clustering")
 RESULTS = Path(__file__).parent / "results.json"
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 

@@ -100,7 +100,7 @@ def _loading(home: Path, engine: Engine, clusters: int, rounds: int) -> list[Row
 def _load(way: str, home: Path, clusters: int, day: int) -> None:
     """One way to load, in this process; its answer is the name of what it has loaded."""
     engine = connect(embedded.status(home).postgres_url)
-    request, mapping = _request(engine, clusters, day), _mapping(clusters)
+    request, mapping = _request(engine, clusters, day), drawn_mapping(clusters)
     with engine.begin() as conn:
         conn.execute(text("DROP TABLE IF EXISTS peer"))
         conn.execute(text("CREATE TABLE peer (LIKE transition INCLUDING ALL)"))
@@ -132,7 +132,7 @@ def _load(way: str, home: Path, clusters: int, day: int) -> None:
 
 def _parts(home: Path, engine: Engine, clusters: int) -> list[Row]:
     """Where ours spends its CPU: its steps, one at a time, in a transaction that is rolled back."""
-    mapping = _mapping(clusters)
+    mapping = drawn_mapping(clusters)
     spent: dict[str, float] = {}
 
     @contextmanager
@@ -338,7 +338,7 @@ def _request(engine: Engine, clusters: int, day: int = 0) -> StoreTable:
         return world.request(world.add_model(conn, cluster_set, counted), counted, day=day)
 
 
-def _mapping(clusters: int, seed: int = 0) -> pa.Table:
+def drawn_mapping(clusters: int, seed: int = 0) -> pa.Table:
     """Random answers; nine of ten are exact, six of ten have a retrieved cluster."""
     random, (c1, c2) = np.random.default_rng(seed), pairs(clusters)
     c_next = random.integers(0, clusters - 2, len(c1))
@@ -363,7 +363,7 @@ def _mapping(clusters: int, seed: int = 0) -> pa.Table:
 def _good_table(engine: Engine, clusters: int, seed: int) -> int:
     request = _request(engine, clusters, day=100 + seed)
     with engine.begin() as conn:
-        version = tables.add(conn, request, _mapping(clusters, seed)).version
+        version = tables.add(conn, request, drawn_mapping(clusters, seed)).version
         world.evaluate(conn, version)
     return version
 

@@ -1,11 +1,14 @@
 """`driftline demo`: the main job on real data with a real LLM, then everything is left running to explore."""
 
+import json
 import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import tomli_w
 import typer
 from rich.prompt import Prompt
@@ -13,12 +16,12 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from driftline.commands import clusters, report, review, source, stack
 from driftline.commands.context import load, wait_for
-from driftline.commands.output import DONE, FAILED, WAITING, console, grid, percent
+from driftline.commands.output import DONE, FAILED, WAITING, cell, console, grid, percent
 from driftline.commands.run import draw_quality, finish
 from driftline.commands.tables import login
 from driftline.contracts import ClusterSetRef, FineTuneInput, RagRefreshInput, RunOutcome
 from driftline.operations import clusters as operations_clusters
-from driftline.operations import logs, reports, reviews, runs, tables
+from driftline.operations import logs, reports, reviews, runs, serving, tables
 from driftline.operations import stack as operations_stack
 from driftline.operations.context import Context
 from driftline.settings import Settings
@@ -69,6 +72,9 @@ def demo(
     _, shown = reports.write(context, second, page)
     report.draw(shown.findings)
     console.print(f"\nthe page: {page.as_uri()}", highlight=False, soft_wrap=True)
+
+    heading("7  Serving", "one look-up by HTTP, as a site makes it: a household's last purchases → the next novel interest")
+    _serve(context)
     console.print(f"\n[green]done[/] in {(time.monotonic() - began) / 60:.1f} minutes; everything keeps running\n")
     _explore(context, first, second)
 
@@ -169,6 +175,27 @@ def _compare(context: Context, first: int, second: int, shown: int = 8) -> None:
         console.print(f"try: driftline lookup {changed[0]['c1']} {changed[0]['c2']}", highlight=False)
 
 
+def _serve(context: Context, last: int = 4) -> None:
+    """Ask for the household of the log's last event. Everything else has been shown, so what fails here is only said."""
+    source = context.settings.source
+    events, items = pq.read_table(source.events, columns=["user", "item"]), pq.read_table(source.items, columns=["item", "text"])
+    bought = events.filter(pc.equal(events["user"], events["user"][-1]))["item"].to_pylist()
+    history = list(dict.fromkeys(reversed(bought)))[:last][::-1]
+    texts = dict(zip(items["item"].to_pylist(), items["text"].to_pylist(), strict=True))
+    console.print(f"bought: {', '.join(cell(texts.get(item, item)) for item in history)}", highlight=False)
+    question, port = {"items": history}, context.settings.serving.port
+    console.print(f"curl -d '{json.dumps(question)}' 127.0.0.1:{port}/v1/next", highlight=False, soft_wrap=True)
+    try:
+        answer = serving.ask(context, question)
+    except (OSError, RuntimeError) as error:
+        console.print(f"[yellow]no answer:[/] {cell(str(error))}", highlight=False)
+        return
+    for found in answer["next"]:
+        of = f"pair {answer['pair'][0]}, {answer['pair'][1]}" if answer["pair"] else "no pair"
+        said = f"→ {found['interest']} {found['name']} ({found['how']}; {of}; table {answer['version']})"
+        console.print(cell(said), highlight=False)
+
+
 def _explore(context: Context, first: int, second: int) -> None:
     stack.draw_addresses(context)
     console.print(
@@ -176,6 +203,7 @@ def _explore(context: Context, first: int, second: int) -> None:
         f"driftline tables list     both versions; `tables show {second}` has the lineage\n"
         f"driftline tables diff {first} {second} what the refresh changed\n"
         "driftline report --full   the rest of the evidence: how RAG changes the answers, which retrieval is best\n"
+        "driftline serve           look-ups by HTTP: docs/serving.md\n"
         "driftline schedule apply  let both updates start by themselves\n"
         "driftline down            stop everything; data stays",
         highlight=False,

@@ -1,15 +1,15 @@
 """Connecting, migrating, and refusing a schema that is too old."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection as Connection
 from sqlalchemy import Engine as Engine
 from sqlalchemy import create_engine, event, make_url
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
@@ -47,6 +47,8 @@ def without_password(url: str) -> str:
 
 def migrate(url: str) -> None:
     """Bring the schema up to date. Safe to call from many processes at once: an advisory lock lets one do it."""
+    from alembic import command  # here, because whoever only connects need not wait for it
+
     engine = connect(url)
     try:
         with engine.connect() as conn:
@@ -64,6 +66,9 @@ def require_schema(engine: Engine) -> None:
     Raises:
         OldSchema: migrations are missing.
     """
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
     scripts = ScriptDirectory.from_config(_config())
     with engine.connect() as conn:
         current = MigrationContext.configure(conn).get_current_revision()
@@ -74,7 +79,9 @@ def require_schema(engine: Engine) -> None:
         raise OldSchema(f"the database {have}, this version needs {newest}: run `driftline up` or `alembic upgrade head`")
 
 
-def _config() -> Config:
+def _config() -> "Config":
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     return config

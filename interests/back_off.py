@@ -30,18 +30,18 @@ class Ranking:
     """[|C|]: every interest, the most frequent successor first."""
 
 
-def rank(c2: Ints, c_next: Ints, n: Ints, traffic: Ints) -> Ranking:
-    """How often c_next followed upon c2, whatever was before.
+def rank(followed: Ints, traffic: Ints) -> Ranking:
+    """Successors in their order.
 
     Args:
-        c2, c_next, n: a row for each (c2, c_next) that occurs, n > 0.
+        followed: [|C|, |C|], how often the column's interest followed upon the row's.
         traffic: [|C|], positive events of each interest.
     """
     n_clusters, kind = len(traffic), ids_of(len(traffic))
-    order = np.lexsort((c_next, -traffic[c_next], -n, c2))
-    starts = np.searchsorted(c2[order], np.arange(n_clusters + 1)).astype(np.int32)
-    came_next = np.bincount(c_next, n, n_clusters)
-    popular = np.lexsort((np.arange(n_clusters), -traffic, -came_next))
+    c2, c_next = followed.nonzero()
+    order = np.lexsort((c_next, -traffic[c_next], -followed[c2, c_next], c2))
+    starts = np.searchsorted(c2, np.arange(n_clusters + 1)).astype(np.int32)
+    popular = np.lexsort((np.arange(n_clusters), -traffic, -followed.sum(axis=0)))
     return Ranking(starts, c_next[order].astype(kind), popular.astype(kind))
 
 

@@ -89,6 +89,7 @@ def describe(one: Served, stale_since: datetime | None) -> Channel:
         nominal=pointer.nominal,
         published=pointer.published,
         age_seconds=_age(pointer.published, now),
+        approved=pointer.approved,
         stale_since=stale_since,
     )
 
@@ -111,6 +112,7 @@ def _one(served: Served, ask: Ask, known: list[int], now: datetime, stale_since:
         nominal=pointer.nominal,
         published=pointer.published,
         age_seconds=_age(pointer.published, now),
+        approved=pointer.approved,
         stale_since=stale_since,
         pair=(seen[-2], seen[-1]) if len(seen) > 1 else None,
         next=[Next(interest, names[interest], how) for interest, how in found],

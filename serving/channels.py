@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +52,7 @@ class Served:
         known = self.interests.hashes
         if not items or not len(known):
             return [-1] * len(items)
-        asked = np.frombuffer(b"".join([sha256(item.encode()).digest()[:8] for item in items]), ">u8").astype(np.uint64)
+        asked = db_serving.hashed(items)
         at = np.minimum(known.searchsorted(asked), len(known) - 1)
         return [int(c) for c in np.where(known[at] == asked, self.interests.clusters[at], -1)]
 
@@ -109,6 +108,7 @@ class Channels:
         self.served = served
         for one in served.values():
             metrics.VERSION.labels(one.pointer.channel).set(one.pointer.version)
+            metrics.APPROVED.labels(one.pointer.channel).set(one.pointer.approved)
             metrics.PUBLISHED.labels(one.pointer.channel).set(one.pointer.published.timestamp())
         self._changed()
 

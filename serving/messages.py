@@ -48,6 +48,7 @@ class Answer(Struct):
     nominal: Annotated[datetime, Meta(description="The end of the table's data")]
     published: Annotated[datetime, Meta(description="When the channel was moved to this table")]
     age_seconds: Annotated[float, Meta(description="Since then")]
+    approved: Annotated[bool, Meta(description="False: the table's approval was taken back since; roll back")]
     stale_since: Annotated[datetime, Meta(description="When Postgres last confirmed it, if it does not answer now")] | None
     pair: Annotated[tuple[int, int], Meta(description="The last two interests shown; null where there are not two")] | None
     next: Annotated[list[Next], Meta(description="Best first")]
@@ -67,6 +68,7 @@ class Channel(Struct):
     nominal: datetime
     published: datetime
     age_seconds: float
+    approved: bool
     stale_since: datetime | None
 
 

@@ -18,6 +18,7 @@ ANSWERS = Counter("driftline_serving_answers", "Interests answered, by how they 
 UNKNOWN_ITEMS = Counter("driftline_serving_unknown_items", "Items of histories that no interest has", ["channel"])
 VERSION = Gauge("driftline_serving_table_version", "Table that is served", ["channel"], multiprocess_mode=LEAST)
 PUBLISHED = Gauge("driftline_serving_published_timestamp_seconds", "When it was published", ["channel"], multiprocess_mode=LEAST)
+APPROVED = Gauge("driftline_serving_table_approved", "Whether it may still be served", ["channel"], multiprocess_mode=LEAST)
 CONFIRMED = Gauge("driftline_serving_confirmed_timestamp_seconds", "When Postgres last confirmed it", multiprocess_mode=LEAST)
 
 

@@ -15,6 +15,7 @@ EXAMPLE_ANSWER = {
     "nominal": "2026-11-26T00:00:00Z",
     "published": "2026-11-26T03:41:07Z",
     "age_seconds": 5400.0,
+    "approved": True,
     "stale_since": None,
     "pair": [4, 9],
     "next": [
@@ -34,6 +35,7 @@ EXAMPLE_CHANNEL = {
     "nominal": "2026-11-26T00:00:00Z",
     "published": "2026-11-26T03:41:07Z",
     "age_seconds": 5400.0,
+    "approved": True,
     "stale_since": None,
 }
 CHANNEL = {"name": "channel", "in": "path", "required": True, "schema": {"type": "string"}, "example": "default"}

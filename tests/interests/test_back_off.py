@@ -10,8 +10,10 @@ from driftline.interests.triples import pairs
 
 
 def ranked(rows: list[tuple[int, int, int]], traffic: list[int]) -> Ranking:
-    c2, c_next, n = (np.array([row[i] for row in rows], np.int64) for i in range(3))
-    return rank(c2, c_next, n, np.array(traffic, np.int64))
+    followed = np.zeros((len(traffic), len(traffic)), np.int64)
+    for c2, c_next, n in rows:
+        followed[c2, c_next] = n
+    return rank(followed, np.array(traffic, np.int64))
 
 
 def successors(ranking: Ranking, interest: int) -> list[int]:

@@ -124,6 +124,23 @@ def test_a_publication_without_notification_is_found_by_looking(engine: Engine, 
         assert eventually(lambda: every_process_serves(server, second))
 
 
+def test_an_approval_that_is_taken_back_is_said(engine: Engine, tmp_path: Path) -> None:
+    """It goes on serving: what to do is a person's decision."""
+    versions.publish(engine, served := made(engine, 1))
+    with serving(tmp_path, url_of(engine), poll="PT0.2S") as server:
+        client = server.client()
+        assert client.next()["approved"] is True
+        with engine.begin() as conn:
+            revoked = "INSERT INTO verdict (table_version, decision, reviewer, reason) VALUES (:v, 'revoke', 'ada', 'doubled')"
+            conn.execute(text(revoked), {"v": served.version})
+        assert eventually(lambda: client.next()["approved"] is False)
+        found = client.next(items=ITEMS[:2])
+        assert (found["version"], found["next"][0]["how"]) == (served.version, "pair")
+        (listed,) = client.get("/v1/channels").json
+        assert listed["approved"] is False
+        client.close()
+
+
 def test_a_server_may_start_before_the_first_publication(engine: Engine, tmp_path: Path) -> None:
     with serving(tmp_path, url_of(engine), poll=NEVER) as server:
         assert server.once("/healthz").status == 200
