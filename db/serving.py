@@ -14,13 +14,16 @@ from driftline.interests.back_off import Ids, Ranking, ids_of, rank
 from driftline.interests.triples import Ints
 
 POINTERS = """
-    SELECT c.name AS channel, t.version, t.key, t.kind, t.nominal, p.at AS published, c.publication, k.dedup,
-        t.counts_version AS counts, t.cluster_set, s.key AS cluster_set_key, s.clusters, table_approved(t.version) AS approved
+    SELECT c.name AS channel, t.version, t.kind, t.nominal, p.at AS published, c.publication, k.dedup,
+        t.counts_version AS counts, t.cluster_set, k.assignment, s.clusters, table_approved(t.version) AS approved,
+        concat_ws('-', left(t.key, 24), left(t.mapping_hash, 24), left(k.key, 24)) AS key,
+        concat_ws('-', left(s.key, 32), left(a.key, 32)) AS items_key
     FROM channel c
     JOIN publication p ON p.id = c.publication
     JOIN transition_table t ON t.version = c.table_version
     JOIN counts k ON k.version = t.counts_version
     JOIN cluster_set s ON s.version = t.cluster_set
+    LEFT JOIN assignment a ON a.version = k.assignment
     ORDER BY c.name
 """
 # Not summed: a log of years has millions of triples, and Postgres takes ten times as long to sum as to pack them.
@@ -31,7 +34,11 @@ PACKED = np.dtype([("c2", ">i4"), ("c_next", ">i4"), ("n", ">i8")])
 # The first eight bytes of an item's SHA-256, as `hashed` has them.
 ITEMS = """
     SELECT cluster, string_agg(substr(sha256(convert_to(item, 'UTF8')), 1, 8), '')
-    FROM cluster_item WHERE cluster_set = %s GROUP BY cluster
+    FROM (
+        SELECT item, cluster FROM cluster_item WHERE cluster_set = %(cluster_set)s
+        UNION ALL
+        SELECT item, cluster FROM assignment_item WHERE cluster_set = %(cluster_set)s AND assignment <= %(assignment)s
+    ) AS known GROUP BY cluster
 """
 NAMES = "SELECT name, traffic FROM cluster WHERE cluster_set = %s ORDER BY cluster"
 
@@ -44,7 +51,6 @@ class Pointer:
 
     channel: str
     version: int
-    key: str
     kind: str
     nominal: datetime
     published: datetime
@@ -54,10 +60,15 @@ class Pointer:
     """How the table's sequences were made."""
     counts: int
     cluster_set: int
-    cluster_set_key: str
+    assignment: int | None
+    """Items that were added to the set belong to it up to this version; None: its own only."""
     clusters: int
     approved: bool
     """Whether the table may still be served: a person may have taken that back since."""
+    key: str
+    """Of table, mapping and counts."""
+    items_key: str
+    """Of cluster set and assignment."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +122,13 @@ def _followed(conn: Connection, pointer: Pointer) -> Ints:
 
 
 def read_interests(conn: Connection, pointer: Pointer) -> Interests:
-    """Names and items of the table's cluster set. Two items of one hash in two clusters are both left out: never a wrong one."""
+    """Names and items of the table's cluster set, with what the counts' assignment added.
+
+    Two items of one hash in two clusters are both left out: never a wrong one.
+    """
     names = tuple(name for name, _ in conn.execute(NAMES, [pointer.cluster_set]))
-    blocks = list(conn.execute(ITEMS, [pointer.cluster_set], binary=True))
+    of = {"cluster_set": pointer.cluster_set, "assignment": pointer.assignment or 0}
+    blocks = list(conn.execute(ITEMS, of, binary=True))
     hashes = np.concatenate([np.empty(0, ">u8"), *(np.frombuffer(block, ">u8") for _, block in blocks)]).astype(np.uint64)
     clusters = np.repeat(np.array([c for c, _ in blocks], ids_of(len(names))), [len(block) // 8 for _, block in blocks])
     order = np.argsort(hashes, kind="stable")

@@ -45,7 +45,7 @@ class Served:
     @property
     def etag(self) -> str:
         """Of all that follows from the table's content."""
-        return f"{self.pointer.version}-{self.pointer.key[:16]}"
+        return f"{self.pointer.version}-{self.pointer.key}"
 
     def interests_of(self, items: list[str]) -> list[int]:
         """The interest of each item; −1 where the cluster set has no such item."""
@@ -117,8 +117,8 @@ class Channels:
         held = {one.pointer.key: one for one in self.served.values()}
         if (same := held.get(pointer.key)) is not None:
             return Served(pointer, same.table, same.interests)
-        sets = {one.pointer.cluster_set_key: one.interests for one in self.served.values()}
-        return Served(pointer, *load(pointer, sets.get(pointer.cluster_set_key)))
+        sets = {one.pointer.items_key: one.interests for one in self.served.values()}
+        return Served(pointer, *load(pointer, sets.get(pointer.items_key)))
 
     def _load(self, conn: Connection, pointer: Pointer, interests: Interests | None) -> tuple[Answers, Interests]:
         try:
@@ -143,7 +143,7 @@ class Channels:
         return Answers(arrays.pop("answers"), Ranking(**arrays))
 
     def _interests(self, pointer: Pointer, conn: Connection | None) -> Interests:
-        path = self._folder / f"{pointer.cluster_set_key}.interests"
+        path = self._folder / f"{pointer.items_key}.interests"
         if (copy := _copy(path)) is None:
             if conn is None:
                 raise FileNotFoundError(path)

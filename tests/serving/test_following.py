@@ -111,6 +111,22 @@ def test_no_answer_is_lost_or_mixed_while_twenty_tables_are_published(engine: En
         assert len(Counter(number for client in clients for number in client.seen)) == PUBLICATIONS + 1
 
 
+def test_items_that_came_later_are_those_of_the_table(engine: Engine, tmp_path: Path) -> None:
+    """Two tables of one cluster set: the newer one was counted when two items had come, and the first only one of them."""
+    with engine.begin() as conn:
+        first, second = versions.add_with_late_items(conn, [{"late-0": 0}, {"late-1": 1}])
+    versions.publish(engine, first)
+    with serving(tmp_path, url_of(engine), processes=1) as server:
+        client = server.client()
+        asks: list[dict[str, Any]] = [{"items": ["late-0", "item-3"]}, {"items": ["late-1", "item-3"]}]
+        assert [one["unknown_items"] for one in client.post("/v1/next", asks).json] == [0, 1]
+        versions.publish(engine, second)
+        assert eventually(lambda: every_process_serves(server, second))
+        found = client.post("/v1/next", asks).json
+        assert [one["pair"] for one in found] == [[0, second.interest(3)], [1, second.interest(3)]]
+        client.close()
+
+
 def test_a_publication_without_notification_is_found_by_looking(engine: Engine, tmp_path: Path) -> None:
     first, second = made(engine, 1), made(engine, 2)
     versions.publish(engine, first)
@@ -292,7 +308,7 @@ def test_a_copy_of_another_database_is_not_served(engine: Engine, make_database:
 def _copies_of(engine: Engine, home: Path, version: Version) -> list[Path]:
     with engine.connect() as conn:
         key = conn.execute(text("SELECT key FROM transition_table WHERE version = :v"), {"v": version.version}).scalar_one()
-    return list((home / "serving").glob(f"{key}.table"))
+    return list((home / "serving").glob(f"{key[:24]}-*.table"))
 
 
 def test_the_copy_says_what_each_channel_served(engine: Engine, tmp_path: Path) -> None:
