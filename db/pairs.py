@@ -14,13 +14,14 @@ TRAFFIC = pa.schema([("c1", pa.int32()), ("c2", pa.int32()), ("n", pa.int64())])
 
 @dataclass(frozen=True)
 class PairAnswer:
-    """What one table answers to a pair. `decoding`: "exact" | "constrained"."""
+    """What one table answers to a pair. `decoding`: "exact" | "constrained", of the LLM's answer."""
 
     version: int
     kind: Kind
     nominal: datetime
     c_next: int
-    decoding: str
+    decoding: str | None
+    """None: no LLM was asked."""
     free: str | None
     approved: bool
     channels: list[str]
