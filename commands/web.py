@@ -24,8 +24,8 @@ def web(context: typer.Context, host: Host = None, port: Port = None) -> None:
     """Serve the page here until Ctrl-C. `driftline up` has one of its own."""
     if context.invoked_subcommand is not None:
         return
-    if importlib.util.find_spec("starlette") is None:
-        raise BadInput("the page needs starlette: `pip install 'driftline[web]'`")
+    if importlib.util.find_spec("authlib") is None:  # `serve` brings starlette, too
+        raise BadInput("the page needs packages that are not installed: `pip install 'driftline[web]'`")
     from driftline.web.server import serve  # the extra may not be installed, and no other command should wait for it
 
     loaded = load()

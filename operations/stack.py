@@ -57,7 +57,7 @@ async def start(context: Context, worker: bool = True, web: bool = True) -> None
     await _prepare(await _first_connection(context))
     if worker:
         embedded.start_worker(home, {})
-        if web and importlib.util.find_spec("starlette"):
+        if web and importlib.util.find_spec("authlib"):  # the extra `serve` has starlette, too
             embedded.start_web(home, settings.web.port)
         await _await_worker(context)
 
