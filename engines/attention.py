@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from transformers import PreTrainedModel
 
 from driftline.contracts import BadInput
 
@@ -10,7 +12,7 @@ Rows = TypeVar("Rows")
 
 
 @contextmanager
-def exchanged(model, name: str) -> Iterator[None]:
+def exchanged(model: PreTrainedModel, name: str) -> Iterator[None]:
     """The model with the attention that is registered under `name`; it has its own back afterwards.
 
     Raises:
@@ -34,7 +36,7 @@ def handed(rows: Rows | None) -> Rows:
 
 
 def check_plain(
-    seen: int, sliding_window: int | None = None, softcap: float | None = None, s_aux: object = None, **_: object
+    seen: int, sliding_window: int | None = None, softcap: float | None = None, s_aux: object = None, **_: Any
 ) -> None:
     """Refuses what a softmax over all of `seen` tokens is not. The options are those that transformers gives to an attention.
 

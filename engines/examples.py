@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from driftline.contracts import BadInput
 from driftline.engines.prefix_tree import PrefixTree, logits
@@ -20,7 +21,7 @@ class Example:
     label: list[int]
 
 
-def read_examples(samples: Path, tokenizer) -> tuple[list[int], list[Example]]:
+def read_examples(samples: Path, tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[Example]]:
     """The tokens that all prompts begin with, and every sample's own.
 
     Raises:
@@ -43,7 +44,7 @@ def read_examples(samples: Path, tokenizer) -> tuple[list[int], list[Example]]:
     return shared, examples
 
 
-def label_loss(model, shared: list[int], batch: list[Example]) -> torch.Tensor:
+def label_loss(model: PreTrainedModel, shared: list[int], batch: list[Example]) -> torch.Tensor:
     """Mean cross-entropy of the label tokens, end token included.
 
     Every distinct prefix of the batch goes through the model once, gradients included; logits are made for the labels only.

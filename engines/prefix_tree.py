@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from transformers import AttentionInterface
+from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from driftline.engines.attention import check_plain, exchanged, handed
@@ -32,7 +33,10 @@ class PrefixTree:
     @staticmethod
     def of(sequences: Sequence[Sequence[int]], device: torch.device) -> "PrefixTree":
         nodes: dict[tuple[int, int], int] = {}  # (parent, token) → node
-        tokens, positions, places, paths = [], [], [], []
+        tokens: list[int] = []
+        positions: list[int] = []
+        places: list[int] = []
+        paths: list[list[int]] = []
         longest = max(map(len, sequences))
         for row, sequence in enumerate(sequences):
             path = [-1]
@@ -45,10 +49,12 @@ class PrefixTree:
                 path.append(node)
             paths.append(path[1:])
         rows = [path + path[-1:] * (longest - len(path)) for path in paths]
-        return PrefixTree(*(torch.tensor(ids, device=device) for ids in (tokens, positions, rows, places)), paths)
+        columns: list[Any] = [tokens, positions, rows, places]
+        ids, at, along, found = (torch.tensor(column, device=device) for column in columns)
+        return PrefixTree(ids, at, along, found, paths)
 
 
-def logits(model, tree: PrefixTree, nodes: torch.Tensor) -> torch.Tensor:
+def logits(model: PreTrainedModel, tree: PrefixTree, nodes: torch.Tensor) -> torch.Tensor:
     """What the model predicts after each of `nodes`: [nodes, vocabulary], with gradients.
 
     Everything but attention works token by token, so it sees the nodes. Attention sees whole sequences.
@@ -66,7 +72,15 @@ def logits(model, tree: PrefixTree, nodes: torch.Tensor) -> torch.Tensor:
         ).logits[0]
 
 
-def _attend(module, query, key, value, attention_mask, prefix_tree: PrefixTree | None = None, **options):
+def _attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    prefix_tree: PrefixTree | None = None,
+    **options: Any,
+) -> tuple[torch.Tensor, None]:
     """Attention over each row by itself; query, key, value: [1, heads, nodes, width]. What pads a row is last: unseen.
 
     On a CPU the softmax is float32, whatever the model computes in: torch's fused attention takes several times as long backwards
@@ -83,7 +97,7 @@ def _attend(module, query, key, value, attention_mask, prefix_tree: PrefixTree |
     elif rows.shape[1] > SHORT or options.get("dropout"):
         mixed, _ = sdpa_attention_forward(module, *(heads.float() for heads in taken), None, **options)
     else:
-        mixed = _plain(*taken, options["scaling"])
+        mixed = _plain(taken[0], taken[1], taken[2], options["scaling"])
     return mixed.flatten(0, 1).index_select(0, prefix_tree.places)[None].to(query.dtype), None
 
 

@@ -108,8 +108,8 @@ def longest(prompts: Prompts, segments: Segments) -> int:
     texts = (prompts.pairs[name].cast(pa.string()) for name in ("first", "rest"))  # rendered ones are dictionaries
     lengths = pc.add(*map(pc.utf8_length, texts)).combine_chunks()
     most = prompts.pairs.take(pc.select_k_unstable(lengths, LONG, [("", "descending")]))
-    texts = zip(most["first"].to_pylist(), most["rest"].to_pylist(), strict=True)
-    own = max(len(segments.of(first)) + len(segments.of(rest)) for first, rest in texts)
+    segment_pairs = zip(most["first"].to_pylist(), most["rest"].to_pylist(), strict=True)
+    own = max(len(segments.of(first)) + len(segments.of(rest)) for first, rest in segment_pairs)
     return len(segments.start(prompts.shared)) + own + max(len(segments.label(label)) for label in prompts.labels)
 
 

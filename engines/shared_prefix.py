@@ -8,6 +8,7 @@ to the softmax over all, so the prefix's keys and values exist once and are neve
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import Any
 
 import torch
 from transformers import AttentionInterface, PreTrainedModel
@@ -77,7 +78,7 @@ class Rows:
         Returns:
             All that the busy rows have, [busy rows, key/value heads, places, head size].
         """
-        step = self.step
+        step = handed(self.step)
         if layer not in self.layers:
             self.layers[layer] = (self._empty(keys), self._empty(values))
         found = []
@@ -150,7 +151,7 @@ class SharedPrefixModel:
         places = self._tensor(range(max(place) + 1))
         turns = self._tensor(before)[:, None] + self._tensor(range(max(lengths)))
         hidden = (places > turns[:, :, None])[:, None]
-        rows.step = _Step(*map(self._tensor, (busy, row, turn, place)), hidden)
+        rows.step = self._step(busy, row, turn, place, hidden)
         logits = self._run(rows, [token for tokens in feed for token in tokens], place, kept)
         for i, length in zip(busy, lengths, strict=True):
             rows.lengths[i] += length
@@ -171,8 +172,8 @@ class SharedPrefixModel:
         for token in fed:
             turn.append(turns[token.row])
             turns[token.row] += 1
-        columns = (range(rows.count), [token.row for token in fed], turn, [token.place for token in fed])
-        rows.step = _Step(*map(self._tensor, columns), ~seen[:, None].to(self._device))
+        hidden = ~seen[:, None].to(self._device)
+        rows.step = self._step(range(rows.count), [token.row for token in fed], turn, [token.place for token in fed], hidden)
         return self._run(rows, [token.token for token in fed], [token.position for token in fed], range(len(fed)))
 
     def _run(self, rows: Rows, tokens: Sequence[int], positions: Sequence[int], kept: Sequence[int]) -> torch.Tensor:
@@ -187,6 +188,11 @@ class SharedPrefixModel:
             ).logits[0]
         return logits
 
+    def _step(
+        self, rows: Sequence[int], row: Sequence[int], turn: Sequence[int], place: Sequence[int], hidden: torch.Tensor
+    ) -> _Step:
+        return _Step(self._tensor(rows), self._tensor(row), self._tensor(turn), self._tensor(place), hidden)
+
     def _tensor(self, numbers: Sequence[int]) -> torch.Tensor:
         return torch.tensor(list(numbers), dtype=torch.long, device=self._device)
 
@@ -199,11 +205,11 @@ def _attention(
     attention_mask: torch.Tensor | None,
     scaling: float,
     rows: Rows | None = None,
-    **options: object,
+    **options: Any,
 ) -> tuple[torch.Tensor, None]:
     """From query, key and value [1, heads, tokens, head size] to [1, tokens, heads, head size], as transformers asks for it."""
     rows = handed(rows)
-    step = rows.step
+    step = handed(rows.step)
     check_plain(rows.prefix.length + step.hidden.shape[-1], **options)
     keys, values = rows.add(module.layer_idx, key[0], value[0])
     shared, turns = keys.shape[1], step.hidden.shape[2]
@@ -217,9 +223,8 @@ def _attention(
     own = own.unflatten(2, (group, turns))[step.row, :, :, step.turn]  # [tokens, kv heads, group, size]
     weight = weight.unflatten(2, (group, turns))[step.row, :, :, step.turn]
     if rows.prefix.length:
-        before, theirs = attend(
-            query.flatten(1, 2)[None], *(kept[None] for kept in rows.prefix.layers[module.layer_idx]), scaling
-        )
+        shared_keys, shared_values = rows.prefix.layers[module.layer_idx]
+        before, theirs = attend(query.flatten(1, 2)[None], shared_keys[None], shared_values[None], scaling)
         before, theirs = (found[0].unflatten(1, (group, -1)).movedim(2, 0) for found in (before, theirs))
         own = torch.lerp(own, before, torch.sigmoid(theirs - weight)[..., None].to(own.dtype))
     return own.flatten(1, 2)[None], None

@@ -4,11 +4,13 @@ prompts that share a segment share its computation."""
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
+from transformers import PreTrainedTokenizerBase
+
 
 class Segments:
     """Tokens of prompt segments and labels; equal texts are tokenised once."""
 
-    def __init__(self, tokenizer) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
         self._known: dict[str, list[int]] = {}
         bos = tokenizer.bos_token_id

@@ -33,7 +33,7 @@ class Trie:
         check_prefix_free(labels, [f"cluster {cluster}" for cluster in range(len(labels))])
         self.longest = max(map(len, labels))
         """Tokens of the longest description, its end token included."""
-        self.order = sorted(range(len(labels)), key=lambda cluster: labels[cluster])
+        self.order = sorted(range(len(labels)), key=lambda cluster: list(labels[cluster]))
         self.root = Node(low=0, high=len(labels))
         self.shared = 0
         """Nodes below the root that several descriptions pass."""

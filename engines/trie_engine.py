@@ -16,6 +16,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from driftline.contracts import Sampling
 from driftline.engines.engine import Answer, Block
@@ -80,8 +81,8 @@ class TrieEngine:
 
     def __init__(
         self,
-        model,
-        tokenizer,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
         shared: str,
         labels: Sequence[str],
         batch_size: int,
@@ -172,6 +173,7 @@ class TrieEngine:
 
     def _answer(self, row: Row) -> Answer:
         free = None if row.left is None else self._tokenizer.decode([*row.agreed, row.left])
+        assert row.node.cluster is not None, "it is at its end"
         return Answer(row.c2, row.node.cluster, free)
 
     def _extend(self, prefix: Prefix, tokens: list[int]) -> Prefix:

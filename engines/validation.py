@@ -1,12 +1,14 @@
 """What a training is validated on, and the two measures of it (design §3.13)."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import torch
 from accelerate import Accelerator
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from driftline.engines.engine import Block
 from driftline.engines.examples import label_loss, read_examples
@@ -25,7 +27,7 @@ class Validation:
         asks: whether our own engine suits the model; if not, exact match is not measured.
     """
 
-    def __init__(self, folder: Path, tokenizer, asks: bool = True) -> None:
+    def __init__(self, folder: Path, tokenizer: PreTrainedTokenizerBase, asks: bool = True) -> None:
         self._asks = asks
         self._tokenizer = tokenizer
         self._labels = [completion(text) for text in pq.read_table(folder / "labels.parquet")["description"].to_pylist()]
@@ -38,7 +40,9 @@ class Validation:
             for c1, same in ((c1, list(rows)) for c1, rows in groupby(rows, key=lambda row: row["c1"]))
         ]
 
-    def measure(self, model, together: Accelerator, between: Callable[[str], None]) -> tuple[float | None, float]:
+    def measure(
+        self, model: PreTrainedModel, together: Accelerator, between: Callable[[str], None]
+    ) -> tuple[float | None, float]:
         """Exact-match rate and loss of the model as it is; several processes share the work.
 
         Args:
@@ -55,19 +59,19 @@ class Validation:
         exact, loss, tokens = together.reduce(sums.to(together.device)).tolist()
         return exact / self.pairs if self._asks else None, loss / tokens
 
-    def _losses(self, model) -> Iterator[Callable[[], torch.Tensor]]:
+    def _losses(self, model: PreTrainedModel) -> Iterator[Callable[[], torch.Tensor]]:
         def piece(first: int) -> torch.Tensor:
             batch = self._examples[first : first + BATCH]
             tokens = sum(len(example.label) for example in batch)
             with torch.no_grad():
                 return torch.tensor([0.0, label_loss(model, self._start, batch).item() * tokens, tokens], dtype=torch.float64)
 
-        return (lambda first=first: piece(first) for first in range(0, len(self._examples), BATCH))
+        return (partial(piece, first) for first in range(0, len(self._examples), BATCH))
 
-    def _answers(self, model) -> Iterator[Callable[[], torch.Tensor]]:
+    def _answers(self, model: PreTrainedModel) -> Iterator[Callable[[], torch.Tensor]]:
         engine = TrieEngine(model, self._tokenizer, self._shared, self._labels, BATCH)
 
         def piece(block: Block) -> torch.Tensor:
             return torch.tensor([sum(answer.exact for answer in engine.answer(block)), 0, 0], dtype=torch.float64)
 
-        return (lambda block=block: piece(block) for block in self._blocks)
+        return (partial(piece, block) for block in self._blocks)

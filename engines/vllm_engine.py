@@ -20,6 +20,7 @@ os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 
 import torch
+from transformers import PreTrainedTokenizerBase
 from vllm import LLM, SamplingParams
 from vllm.config.lora import MaxLoRARanks
 from vllm.lora.request import LoRARequest
@@ -29,7 +30,7 @@ from driftline.contracts import BadInput, Sampling
 from driftline.engines import weights
 from driftline.engines.engine import Answer, Block
 from driftline.engines.tokens import Segments
-from driftline.engines.trie import Trie
+from driftline.engines.trie import Node, Trie
 from driftline.engines.vllm_trie import Answers, Row
 
 RANKS = sorted(get_args(MaxLoRARanks))
@@ -59,7 +60,7 @@ class VllmEngine:
     def __init__(
         self,
         model: Path | str,
-        tokenizer,
+        tokenizer: PreTrainedTokenizerBase,
         adapter: str | None,
         shared: str,
         labels: Sequence[str],
@@ -126,7 +127,7 @@ class VllmEngine:
             engine.abort_request(asked, internal=True)
 
     def _answer(self, row: Row, written: list[int]) -> Answer:
-        node = self._trie.root
+        node: Node | None = self._trie.root
         for token in written:
             node = node.children.get(token) if node else None
         if node is None or node.cluster is None or node.cluster in (row.c1, row.c2):

@@ -1,6 +1,7 @@
 """What keeps vLLM's answers inside the trie: a logits processor (the interface of vLLM's V1 model runner)."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor, process_dict_updates
@@ -64,7 +65,7 @@ class TrieProcessor(LogitsProcessor):
     rows: dict[int, Row]
     """By their place in vLLM's batch."""
 
-    def __init__(self, vllm_config, device: torch.device, is_pin_memory: bool) -> None:
+    def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
         self.rows = {}
 
     def is_argmax_invariant(self) -> bool:
@@ -90,7 +91,7 @@ class TrieProcessor(LogitsProcessor):
             logits[places, taken] = 0
         return logits
 
-    def _row(self, params, prompt: list[int] | None, written: list[int]) -> Row | None:
-        row = self.answers.asked[tuple(prompt)]
+    def _row(self, params: Any, prompt: list[int] | None, written: list[int]) -> Row | None:
+        row = self.answers.asked[tuple(prompt or ())]
         row.written = written
         return row
