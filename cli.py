@@ -1,5 +1,6 @@
 """The `driftline` command. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 waiting for review."""
 
+import errno
 import os
 import sys
 from contextlib import suppress
@@ -15,6 +16,18 @@ from driftline.commands import report as reports
 from driftline.commands import review as reviews
 from driftline.commands import web as webs
 from driftline.commands.output import DONE, FAILED, errors
+
+MENDS = {
+    errno.EACCES: "let this user in, or set DRIFTLINE_HOME to a folder of this user's",
+    errno.EPERM: "let this user in, or set DRIFTLINE_HOME to a folder of this user's",
+    errno.EROFS: "set DRIFTLINE_HOME to a folder that can be written",
+    errno.ENOSPC: "free some of the disk, then do it again",
+    errno.EDQUOT: "free some of the disk, then do it again",
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "check the path",
+    errno.EISDIR: "name a file",
+}
+"""What to do about an error of the operating system."""
 
 app = typer.Typer(
     help="Keeps LLM-powered recommenders in step with their users: a versioned table of the next novel interest for every "
@@ -60,7 +73,8 @@ def main() -> None:
         os._exit(DONE)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        errors.print(f"[red]error:[/] {escape(where)}{escape(error.strerror or str(error))}", highlight=False)
+        mend = f": {MENDS[error.errno]}" if error.errno in MENDS else ""
+        errors.print(f"[red]error:[/] {escape(where)}{escape(error.strerror or str(error))}{mend}", highlight=False)
         leave(FAILED)
     except OperationalError as error:
         why = escape(str(error.orig))

@@ -8,12 +8,13 @@ import dataclasses
 import os
 import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
@@ -28,6 +29,7 @@ from driftline.contracts import (
     Gates,
     Generation,
     Measures,
+    Name,
     Notify,
     Retrieval,
     Samples,
@@ -89,7 +91,7 @@ class Schedule:
     """Time between two starts, counted from 1970. Whole days; see the note below."""
     hour: int = Field(default=3, ge=0, le=23)
     """Hour (UTC) at which both updates start. A run's data ends at the midnight before, so that late events arrive."""
-    catchup: timedelta = timedelta(days=2)
+    catchup: Annotated[timedelta, Field(ge=timedelta(seconds=10), le=timedelta(days=365))] = timedelta(days=2)
     """How late a start that was missed (Temporal was down) is still made up for."""
 
 
@@ -196,7 +198,7 @@ class Settings(BaseSettings):
     """Empty: the embedded Postgres."""
     temporal_address: str = ""
     """Empty: the embedded Temporal."""
-    temporal_namespace: str = "default"
+    temporal_namespace: Name = "default"
     """Temporal's namespace. `driftline up` makes it where it is missing."""
     temporal_tls: bool = False
     """An API key implies it."""
@@ -214,13 +216,13 @@ class Settings(BaseSettings):
     """Workers register as a version of the deployment `driftline`, to be made the current one; runs go on with the newest."""
     temporal_ui: str = ""
     """Where Temporal's web UI is, for the links that the command line prints."""
-    metrics_host: str = "127.0.0.1"
+    metrics_host: Name = "127.0.0.1"
     """Where the worker's metrics port listens."""
-    metrics_port: int = 0
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 0
     """Prometheus port of a worker; 0 takes a free one."""
-    drain: timedelta = timedelta(seconds=30)
+    drain: Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=1))] = timedelta(seconds=30)
     """How long a worker that was asked to stop lets its activities finish."""
-    channel: str = "default"
+    channel: Name = "default"
     """The channel that runs publish on, and that `lookup` and `tables` read."""
 
     source: Source = Source()
@@ -272,6 +274,13 @@ class Settings(BaseSettings):
                 raise ValueError(f'{name}.answers "blend" needs scores, which vLLM does not give: set generation.engine = "trie"')
         return self
 
+    @field_validator("home")
+    @classmethod
+    def _a_folder(cls, home: Path) -> Path:
+        if home == Path() or (home.exists() and not home.is_dir()):
+            raise ValueError(f"{str(home)!r} is no folder: name another, or remove what lies there")
+        return home
+
     @field_validator("source")
     @classmethod
     def _absolute_files(cls, source: Source) -> Source:
@@ -301,16 +310,34 @@ class Settings(BaseSettings):
 
 
 def settings_file() -> Path:
-    """Where the settings are read from; it need not be there."""
+    """Where the settings are read from; it need not be there.
+
+    Raises:
+        ValueError: something else lies there: a folder, or a link to nowhere.
+    """
     file = Path("driftline.toml")
-    return file if file.exists() else Path(os.environ.get("DRIFTLINE_HOME", ".driftline")) / file
+    found = file if os.path.lexists(file) else Path(os.environ.get("DRIFTLINE_HOME", ".driftline")) / file
+    if os.path.lexists(found) and not found.is_file():
+        raise ValueError(f"{found} is no file: rename it, or remove it")
+    return found
+
+
+def problems(error: ValidationError) -> Iterator[tuple[list[str], str, str]]:
+    """Of each setting that is wrong: its path, what is wrong, and where it was set if not by a caller's argument."""
+    for problem in error.errors():
+        path = [str(part) for part in problem["loc"]]
+        names = ["DRIFTLINE_" + "__".join(path[:depth]).upper() for depth in range(len(path), 0, -1)]
+        yield path, problem["msg"], next((name for name in names if name in os.environ), str(settings_file()))
 
 
 class _Toml(TomlConfigSettingsSource):
     """Also of a file that Notepad saved, which begins with a byte order mark or is UTF-16."""
 
     def _read_file(self, file_path: Any) -> dict[str, Any]:
-        content = file_path.read_bytes()
+        try:
+            content = file_path.read_bytes()
+        except OSError as error:
+            raise ValueError(f"{file_path} cannot be read ({error.strerror}): let this user read it, or remove it") from None
         encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
         try:
             found = tomllib.loads(content.decode(encoding))

@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import structlog
+from pydantic import ValidationError
 from temporalio import activity, workflow
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
@@ -47,7 +48,7 @@ from driftline.activities.tables import TableActivities
 from driftline.activities.training import TrainingActivities
 from driftline.db import connection as db_connection
 from driftline.operations import metrics as own_metrics
-from driftline.settings import Settings
+from driftline.settings import Settings, problems
 from driftline.workflows import policies
 from driftline.workflows.assign_items import AssignItems
 from driftline.workflows.build_clusters import BuildClusters, DescribeClusters
@@ -160,8 +161,8 @@ def workers(client: Client, resources: Resources, names: list[str], drain: timed
     ]
 
 
-async def serve(settings: Settings, names: list[str]) -> None:
-    """Poll until a signal asks to stop, then drain."""
+async def serve(settings: Settings, names: list[str], principals: bool = False) -> None:
+    """Poll until a signal asks to stop, then drain. `principals`: see `Resources`."""
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
@@ -171,7 +172,8 @@ async def serve(settings: Settings, names: list[str]) -> None:
     telemetry = TelemetryConfig(metrics=PrometheusConfig(bind_address=metrics))
     runtime = Runtime(telemetry=telemetry)
     client = await temporal_client.connect(settings, runtime)
-    resources = Resources(engine, settings.home.absolute(), settings.gates, settings.notify, settings.web.url, settings.children)
+    found = (settings.gates, settings.notify, settings.web.url, settings.children, principals)
+    resources = Resources(engine, settings.home.absolute(), *found)
     made = workers(client, resources, names, settings.drain, settings.temporal_versioning)
     running = [asyncio.create_task(worker.run()) for worker in made]
     asked = asyncio.create_task(stop.wait())
@@ -228,7 +230,15 @@ def main() -> None:
     if role in ("all", *COMPUTING) and find_spec("torch") is None:
         parser.exit(2, f"role {role} needs torch: {INSTALL}, or start the roles that do not compute: workflows, db, cpu\n")
     log_as_json()
-    asyncio.run(serve(embedded.addressed(Settings()), list(ROLES) if role == "all" else [role]))
+    names = list(ROLES) if role == "all" else [role]
+    try:
+        settings = Settings()
+        addressed = embedded.addressed(settings)
+    except ValidationError as error:
+        parser.exit(2, "".join(f"setting {'.'.join(path)}: {what} ({where})\n" for path, what, where in problems(error)))
+    except (ValueError, RuntimeError) as error:
+        parser.exit(2, f"{error}\n")
+    asyncio.run(serve(addressed, names, principals=bool(settings.temporal_address)))
     logging.shutdown()
     os._exit(0)  # Temporal's threads may call into an interpreter that is being torn down, which aborts it
 

@@ -7,6 +7,9 @@ from temporalio.client import Client
 
 from driftline.contracts import Verdict, parse_verdict
 
+INTERNAL = "temporal"
+"""The type of the principal of Temporal's own services, which send what a workflow or a schedule asked them to."""
+
 
 async def principal_of(verdict: Verdict) -> str | None:
     """The authenticated sender of a verdict, from the history of the workflow that asks; None where the server stamps nobody."""
@@ -18,8 +21,8 @@ async def principal_of(verdict: Verdict) -> str | None:
         if event.activity_task_scheduled_event_attributes.activity_id == info.activity_id:
             break
         if await _carries(client, event, verdict):
-            sender = event.principal.name or None
-    return sender
+            sender = event.principal.name if event.principal.type != INTERNAL else None
+    return sender or None
 
 
 async def _carries(client: Client, event: HistoryEvent, verdict: Verdict) -> bool:

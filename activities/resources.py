@@ -20,6 +20,8 @@ class Resources:
         notify: whom to tell what, by the settings of this worker.
         web_url: where browsers find the page; empty: where `driftline up` has started it, if it has.
         children: how this worker keeps its child processes.
+        principals: whether the sender's name that Temporal stamps on events is believed. The embedded server asks nobody for a
+            login, and whoever reaches its inner ports writes any name there.
     """
 
     engine: Engine
@@ -28,6 +30,7 @@ class Resources:
     notify: Notify = field(default_factory=Notify)
     web_url: str = ""
     children: Children = field(default_factory=Children)
+    principals: bool = False
 
     @property
     def artifacts(self) -> Artifacts:

@@ -34,7 +34,7 @@ class ReviewActivities:
         Raises:
             BadInput: whoever it is may not decide, by the settings of this worker.
         """
-        sender = await principal_of(verdict)
+        sender = await principal_of(verdict) if self.resources.principals else None
         given = replace(verdict, reviewer=sender, known_by="principal") if sender else replace(verdict, known_by="claimed")
         if reason := barred(given.reviewer, given.known_by, self.resources.gates):
             raise BadInput(reason)

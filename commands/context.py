@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from driftline.commands.output import USAGE, cell, errors
 from driftline.operations.context import Context
-from driftline.settings import Settings
+from driftline.settings import Settings, problems
 
 T = TypeVar("T")
 
@@ -44,12 +44,25 @@ def load_settings(overrides: list[str] | None = None) -> Settings:
     try:
         return Settings(**nested)
     except ValidationError as error:
-        for problem in error.errors():
-            errors.print(f"[red]setting {'.'.join(map(str, problem['loc']))}[/]: {cell(problem['msg'])}", highlight=False)
+        for path, what, where in problems(error):
+            origin = "" if _is_below(nested, path) else f" ({cell(where)})"
+            errors.print(f"[red]setting {'.'.join(path)}[/]: {cell(what)}{origin}", highlight=False)
         raise typer.Exit(USAGE) from None
     except ValueError as error:  # not TOML, or not JSON in an environment variable
         errors.print(f"[red]settings:[/] {escape(str(error))}", highlight=False)
         raise typer.Exit(USAGE) from None
+
+
+def _is_below(nested: dict[str, Any], path: list[str]) -> bool:
+    """Whether `--set` gave it, or something below it."""
+    place: Any = nested
+    for name in path:
+        if not isinstance(place, dict):
+            return True
+        if name not in place:
+            return False
+        place = place[name]
+    return True
 
 
 def _value(text: str) -> Any:

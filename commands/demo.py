@@ -18,7 +18,6 @@ from driftline.commands import clusters, report, review, source, stack
 from driftline.commands.context import load, wait_for
 from driftline.commands.output import DONE, FAILED, WAITING, cell, console, grid, percent
 from driftline.commands.run import draw_quality, finish
-from driftline.commands.tables import login
 from driftline.contracts import ClusterSetRef, FineTuneInput, RagRefreshInput, RunOutcome
 from driftline.operations import clusters as operations_clusters
 from driftline.operations import logs, reports, reviews, runs, serving, tables
@@ -144,7 +143,7 @@ def _review(context: Context, name: str, yes: bool) -> int:
         raise typer.Exit(WAITING)
     decision: Any = "approve" if yes else Prompt.ask("your verdict", choices=["approve", "rerun", "abort"], console=console)
     reason = "driftline demo --yes" if yes else "decided in the demo"
-    reply = wait_for(review.submit(context, evidence.review, decision, login(), reason))
+    reply = wait_for(review.submit(context, evidence.review, decision, None, reason))
     console.print(reply.message, highlight=False, markup=False)
     return wait_for(_follow(context, name))
 

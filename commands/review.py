@@ -10,7 +10,7 @@ from driftline.commands.output import DONE, FAILED, Json, cell, console, errors,
 from driftline.commands.report import draw as draw_findings
 from driftline.commands.run import both_names, finish
 from driftline.commands.tables import Actor, login, warn_of_channels
-from driftline.contracts import Decision, VerdictReply
+from driftline.contracts import Decision, KnownBy, VerdictReply
 from driftline.db.reviews import Review
 from driftline.operations import reviews, runs
 from driftline.operations.context import Context
@@ -146,7 +146,8 @@ def revoke(
     """Take back that a table may be served, whoever or whatever approved it. Channels that serve it say so; roll them back."""
     context = load()
     table = int(what) if what.isdecimal() and len(what) < 12 else reviews.get(context, what).candidate
-    reply = reviews.revoke(context, table, actor or login(), reason, "claimed" if actor else "login")
+    reviewer, known_by = who(context, actor)
+    reply = reviews.revoke(context, table, reviewer, reason, known_by)
     _say(reply, json)
     if reply.accepted and not json:
         warn_of_channels(context, table=table)
@@ -156,7 +157,7 @@ def revoke(
 def _decide(decision: Decision, review: str, actor: str | None, reason: str, wait: bool, json: bool) -> int:
     context = load()
     found = reviews.get(context, review)
-    reply = wait_for(submit(context, found, decision, actor or login(), reason))
+    reply = wait_for(submit(context, found, decision, actor, reason))
     if reply.accepted and wait:
         return wait_for(_follow(context, found, decision, json))
     _say(reply, json)
@@ -172,11 +173,17 @@ def _say(reply: VerdictReply, json: bool) -> None:
         errors.print(f"[red]not accepted:[/] {cell(reply.message)}", highlight=False)
 
 
-async def submit(context: Context, review: Review, decision: Decision, reviewer: str, reason: str) -> VerdictReply:
-    """Send a verdict; says so if nobody is there to take it."""
+def who(context: Context, actor: str | None) -> tuple[str, KnownBy]:
+    """Who decides, and how the name is known: as Postgres knows the login, else the operating system; `--as` is a claim."""
+    return (actor, "claimed") if actor else (reviews.login(context) or login(), "login")
+
+
+async def submit(context: Context, review: Review, decision: Decision, actor: str | None, reason: str) -> VerdictReply:
+    """Give a verdict; says so if nobody is there to act on it."""
     if await reviews.is_running(context, review):
         warn_without_worker(context)
-    return await reviews.submit(context, review, decision, reviewer, reason)
+    reviewer, known_by = who(context, actor)
+    return await reviews.submit(context, review, decision, reviewer, reason, known_by)
 
 
 async def _follow(context: Context, review: Review, decision: Decision, json: bool) -> int:

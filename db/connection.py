@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from sqlalchemy import Connection as Connection
 from sqlalchemy import Engine as Engine
-from sqlalchemy import create_engine, event, make_url
+from sqlalchemy import create_engine, event, make_url, text
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -58,6 +58,16 @@ def migrate(url: str) -> None:
             conn.commit()
     finally:
         engine.dispose()
+
+
+def grant_roles(conn: Connection) -> None:
+    """Give the roles that this server has what their kind needs, on every table there is now; before migration 0017, nothing."""
+    if conn.execute(text("SELECT to_regprocedure('grant_access(text, text)')")).scalar_one() is None:
+        return
+    for kind in ("reader", "reviewer", "worker"):
+        role = f"driftline_{kind}"
+        grant = "SELECT grant_access(rolname, :kind) FROM pg_roles WHERE rolname = :role"
+        conn.execute(text(grant), {"kind": kind, "role": role})
 
 
 def require_schema(engine: Engine) -> None:

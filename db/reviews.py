@@ -4,8 +4,10 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
+from psycopg.errors import InsufficientPrivilege, InvalidParameterValue
 from sqlalchemy import Connection, Select, select, text
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
 
 from driftline.contracts import BadInput, ClosedReview, Closing, Decision, KnownBy, OpenReview, Verdict
 from driftline.db import tables
@@ -98,9 +100,13 @@ def revoke(conn: Connection, table: int, reviewer: str, reason: str, known_by: K
         if newest is not None and (newest.decision, newest.reviewer, newest.reason) == ("revoke", reviewer, reason):
             return True
         raise BadInput(f"table {table} is not approved{f' ({newest})' if newest else ''}: there is nothing to revoke")
-    row = {"table_version": table, "decision": "revoke", "reviewer": reviewer, "reason": reason, "known_by": known_by}
-    conn.execute(insert(verdict).values(row))
-    return True
+    return _record(conn, table, None, "revoke", reviewer, reason, known_by)
+
+
+def login(conn: Connection) -> str | None:
+    """Under whose name the database takes verdicts from this connection; None if it takes those of others, as from workers."""
+    query = "SELECT session_user WHERE NOT has_table_privilege(session_user, 'transition_table', 'INSERT')"
+    return conn.execute(text(query)).scalar_one_or_none()
 
 
 def newest_verdict(conn: Connection, table: int) -> TableVerdict | None:
@@ -178,12 +184,22 @@ def closed(conn: Connection, review_id: str) -> ClosedReview | None:
 
 
 def _close(conn: Connection, review_id: str, decision: str, reviewer: str, reason: str, known_by: KnownBy) -> bool:
-    about = get(conn, review_id).candidate
-    row = {"gate_id": review_id, "table_version": about, "decision": decision, "reviewer": reviewer}
-    row |= {"reason": reason, "known_by": known_by}
-    conn.execute(insert(verdict).values(row).on_conflict_do_nothing())
-    stands = get(conn, review_id)
-    return (stands.decision, stands.reviewer, stands.reason) == (decision, reviewer, reason)
+    return _record(conn, get(conn, review_id).candidate, review_id, decision, reviewer, reason, known_by)
+
+
+def _record(
+    conn: Connection, table: int, review_id: str | None, decision: str, reviewer: str, reason: str, known_by: KnownBy
+) -> bool:
+    """By the function of the database that is the only way to a verdict's row, whoever connects."""
+    query = text("SELECT record_verdict(:table, :review_id, :decision, :reviewer, :reason, :known_by)")
+    given = {"table": table, "review_id": review_id, "decision": decision, "reviewer": reviewer, "reason": reason}
+    try:
+        with conn.begin_nested():
+            return bool(conn.execute(query, given | {"known_by": known_by}).scalar_one())
+    except DBAPIError as error:
+        if isinstance(error.orig, InsufficientPrivilege | InvalidParameterValue):
+            raise BadInput(str(error.orig.diag.message_primary)) from None
+        raise
 
 
 def _reviews() -> Select[Any]:

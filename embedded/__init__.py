@@ -19,7 +19,19 @@ from driftline.embedded.state import Process, State, failed, locked, log_file, r
 if TYPE_CHECKING:
     from driftline.settings import Settings
 
-__all__ = ["Process", "State", "addressed", "start_postgres", "start_web", "start_worker", "status", "stop", "up"]
+__all__ = [
+    "Process",
+    "State",
+    "addressed",
+    "owner_url",
+    "reader_url",
+    "start_postgres",
+    "start_web",
+    "start_worker",
+    "status",
+    "stop",
+    "up",
+]
 
 
 def up(home: Path, *, postgres: bool = True, temporal: bool = True) -> State:
@@ -32,6 +44,8 @@ def up(home: Path, *, postgres: bool = True, temporal: bool = True) -> State:
         state = _adopted(home)
         if postgres and state.postgres is None:
             state = write(home, _postgres.start(home, state))
+        elif postgres and not state.worker_url:  # started by a version that knew only the owner
+            state = write(home, _postgres.add_logins(home, state))
         if temporal:
             if not state.temporal_address:  # one that `state.json` had forgotten
                 processes.end(state.temporal, STOP_SECONDS)
@@ -95,13 +109,24 @@ def addressed(settings: "Settings") -> "Settings":
     """
     state = status(settings.home)
     filled = {
-        "postgres_url": settings.postgres_url or state.postgres_url,
+        "postgres_url": settings.postgres_url or state.worker_url or state.postgres_url,
         "temporal_address": settings.temporal_address or state.temporal_address,
         "temporal_ui": settings.temporal_ui or ("" if settings.temporal_address else state.temporal_ui),
     }
     if not (filled["postgres_url"] and filled["temporal_address"]):
         raise RuntimeError("nothing was started here yet: run `driftline up`, or set `postgres_url` and `temporal_address`")
     return settings.model_copy(update=filled)
+
+
+def owner_url(settings: "Settings") -> str:
+    """Of who may change the schema. The setting, or the embedded Postgres' owner; what `addressed` names is only a worker."""
+    return settings.postgres_url or status(settings.home).postgres_url
+
+
+def reader_url(settings: "Settings") -> str:
+    """For whoever looks with SQL, and for screens: the setting, or the embedded Postgres' reader."""
+    state = status(settings.home)
+    return settings.postgres_url or state.reader_url or state.postgres_url
 
 
 def stop(home: Path, *, drain_seconds: float = 60) -> None:

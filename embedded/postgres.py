@@ -9,6 +9,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import subprocess
 import time
 import warnings
@@ -53,11 +54,16 @@ def start(home: Path, state: State) -> State:
     _give_data(server, home)
     if not (server.data / "PG_VERSION").exists():
         # Pin the C locale: initdb fails on a missing locale, and would otherwise take this machine's collation.
-        with _environment(LC_ALL="C"):
-            server.run("initdb", "--auth=trust", "--encoding=utf8", "-U", SUPERUSER, "-D", str(server.data))
-    password = state.postgres_url.rpartition("@")[0].rpartition(":")[2]
-    if not password:
-        password = secrets.token_urlsafe(16)
+        try:
+            with _environment(LC_ALL="C"):
+                server.run("initdb", "--auth=trust", "--encoding=utf8", "-U", SUPERUSER, "-D", str(server.data))
+        except subprocess.CalledProcessError as error:
+            raise RuntimeError(
+                f"Postgres' data cannot be made in {server.data} (initdb: {_ending(error)}): look at the disk and at its limits, "
+                "remove that folder, then `driftline up`"
+            ) from None
+    password = _password(state.postgres_url)
+    if not state.postgres_url:
         _set_password(server, password)
     _forget_reused_pid(home)
     log = log_file(home, "postgres")
@@ -77,10 +83,30 @@ def start(home: Path, state: State) -> State:
             time.sleep(0.5)
     url = f"postgresql://{SUPERUSER}:{password}@{HOST}:{port}/"
     _create_database(url)
-    with open_private(home / "pgpass") as file:  # for psql: PGPASSFILE
-        file.write(f"{HOST}:{port}:*:{SUPERUSER}:{password}\n")
     ports = {**state.ports, "postgres": port}
-    return replace(state, postgres_url=url + DATABASE, ports=ports, postgres=postmaster(home))
+    return add_logins(home, replace(state, postgres_url=url + DATABASE, ports=ports, postgres=postmaster(home)))
+
+
+def add_logins(home: Path, state: State) -> State:
+    """Users who are not the owner: one for workers and commands, one that only reads. Their rights come with the schema."""
+    import psycopg
+    from psycopg import sql
+
+    logins = {"worker": _password(state.worker_url), "reader": _password(state.reader_url)}
+    with psycopg.connect(state.postgres_url) as connection:
+        for login, password in logins.items():
+            for role, option in ((f"driftline_{login}", "NOLOGIN"), (login, "LOGIN")):
+                if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+                    connection.execute(f"CREATE ROLE {role} {option}")
+            connection.execute(sql.SQL(f"ALTER ROLE {login} PASSWORD {{}}").format(password))
+            connection.execute(f"GRANT driftline_{login} TO {login}")
+    host = state.postgres_url.rpartition("@")[2]
+    owner = _password(state.postgres_url)
+    with open_private(home / "pgpass") as file:  # for psql: PGPASSFILE
+        for login, password in {SUPERUSER: owner, **logins}.items():
+            file.write(f"{HOST}:{state.ports['postgres']}:*:{login}:{password}\n")
+    worker, reader = (f"postgresql://{login}:{password}@{host}" for login, password in logins.items())
+    return replace(state, worker_url=worker, reader_url=reader)
 
 
 def stop(home: Path) -> None:
@@ -137,7 +163,14 @@ def _give_data(server: Server, home: Path) -> None:
     server.data.mkdir(exist_ok=True, mode=0o700)
     if server.user:
         if server.user not in {entry.pw_name for entry in pwd.getpwall()}:
-            subprocess.run(["useradd", "--system", "--user-group", server.user], check=True, capture_output=True)
+            made = subprocess.run(
+                ["useradd", "--system", "--user-group", server.user], check=False, capture_output=True, text=True
+            )
+            if made.returncode:
+                raise RuntimeError(
+                    f"Postgres does not run as root, and the user {server.user!r}, as whom it would run, cannot be made here "
+                    f"({made.stderr.strip()}): start driftline as an ordinary user, or make that user"
+                )
         os.chown(home, -1, pwd.getpwnam(server.user).pw_gid)
         home.chmod(0o710)  # its group may pass through, no more
     owner = pwd.getpwnam(server.user).pw_uid if server.user else os.geteuid()
@@ -151,6 +184,15 @@ def _give_data(server: Server, home: Path) -> None:
                     f"Postgres does not run as root, and {server.user!r}, as whom it would run, cannot come to {needed}: start "
                     "driftline as an ordinary user, or put DRIFTLINE_HOME and the Python environment where everybody may go"
                 )
+
+
+def _password(url: str) -> str:
+    """The one in the URL, or a new one."""
+    return url.rpartition("@")[0].rpartition(":")[2] or secrets.token_urlsafe(16)
+
+
+def _ending(error: subprocess.CalledProcessError) -> str:
+    return signal.Signals(-error.returncode).name if error.returncode < 0 else f"exit code {error.returncode}"
 
 
 def _set_password(server: Server, password: str) -> None:

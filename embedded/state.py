@@ -24,6 +24,11 @@ class State:
     """What this folder runs. An address is remembered while its server is down; its process is then `None`."""
 
     postgres_url: str = ""
+    """Of the schema's owner: for `up`, `prune` and `restore` only."""
+    worker_url: str = ""
+    """What workers and commands connect with."""
+    reader_url: str = ""
+    """For whoever looks with SQL."""
     temporal_address: str = ""
     temporal_ui: str = ""
     ports: dict[str, int] = field(default_factory=dict)
@@ -37,14 +42,23 @@ class State:
 
 
 def read(home: Path) -> State:
-    """As it was written: a process may be gone since."""
+    """As it was written: a process may be gone since.
+
+    Raises:
+        RuntimeError: the file is damaged.
+    """
     file = home / "state.json"
     if not file.exists():
         return State()
-    raw = json.loads(file.read_text())
-    for part in ("postgres", "temporal", "worker", "web"):
-        raw[part] = Process(**raw[part]) if raw.get(part) else None
-    return State(**raw)
+    try:
+        raw = json.loads(file.read_text())
+        for part in ("postgres", "temporal", "worker", "web"):
+            raw[part] = Process(**raw[part]) if raw.get(part) else None
+        return State(**raw)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise RuntimeError(
+            f"{file} is damaged ({type(error).__name__}: {error}): remove it, then `driftline up`, which finds what runs"
+        ) from None
 
 
 def write(home: Path, state: State) -> State:

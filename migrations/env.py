@@ -6,7 +6,7 @@ from alembic import context
 from sqlalchemy import Connection, text
 
 from driftline import embedded
-from driftline.db.connection import connect
+from driftline.db.connection import connect, grant_roles
 from driftline.db.schema import metadata
 from driftline.settings import Settings
 
@@ -23,14 +23,13 @@ def run(connection: Connection) -> None:
     with context.begin_transaction():
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         context.run_migrations()
+        grant_roles(connection)
 
 
 given = context.config.attributes.get("connection")
 if given is not None:
     run(given)
 else:
-    settings = Settings()
-    url = settings.postgres_url or embedded.status(settings.home).postgres_url
-    with connect(url).connect() as own:
+    with connect(embedded.owner_url(Settings())).connect() as own:
         run(own)
         own.commit()

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle, WorkflowUpdateFailedError
@@ -84,17 +84,29 @@ async def is_running(context: Context, review: Review) -> bool:
     return found.status == WorkflowExecutionStatus.RUNNING and review.run_id in (found.run_id, first)
 
 
-async def submit(context: Context, review: Review, decision: Decision, reviewer: str, reason: str) -> VerdictReply:
-    """Send a verdict through the review's main door. A verdict that comes too late is an answer, not an error.
+def login(context: Context) -> str | None:
+    """Under whose name the database takes this caller's verdicts; None if it leaves that to the caller, as it does to workers."""
+    with context.engine.connect() as connection:
+        return db_reviews.login(connection)
+
+
+async def submit(
+    context: Context, review: Review, decision: Decision, reviewer: str, reason: str, known_by: KnownBy = "claimed"
+) -> VerdictReply:
+    """Give a verdict: a claimed name's through the run's main door, a known one's straight to Postgres (`record`).
+
+    A verdict that comes too late is an answer, not an error.
 
     Raises:
         Unreachable: the run does not answer, most likely because no worker runs.
     """
     if decision == "revoke":
-        return revoke(context, review.candidate, reviewer, reason)
+        return revoke(context, review.candidate, reviewer, reason, known_by)
     verdict = {"gate_id": review.review_id, "decision": decision, "reviewer": reviewer, "reason": reason}
-    if isinstance(malformed := parse_verdict(verdict), str):
-        return VerdictReply(False, malformed)
+    if isinstance(checked := parse_verdict(verdict), str):
+        return VerdictReply(False, checked)
+    if known_by != "claimed":
+        return await record(context, review, replace(checked, known_by=known_by))
     if not await is_running(context, review):
         return _ended(context, review)
     try:
@@ -116,18 +128,26 @@ async def record(context: Context, review: Review, verdict: Verdict) -> VerdictR
 
     The run obeys what Postgres has, at the latest when its review expires.
     """
+    if verdict.decision == "revoke":
+        return revoke(context, review.candidate, verdict.reviewer, verdict.reason, verdict.known_by)
     if reason := barred(verdict.reviewer, verdict.known_by, context.settings.gates):
         return VerdictReply(False, reason)
     if not await is_running(context, review):
         return _ended(context, review)
-    with context.engine.begin() as connection:
-        stored = db_reviews.record_verdict(connection, verdict)
-        stands = db_reviews.get(connection, review.review_id)
+    try:
+        with context.engine.begin() as connection:
+            stored = db_reviews.record_verdict(connection, verdict)
+            stands = db_reviews.get(connection, review.review_id)
+    except BadInput as refused:
+        return VerdictReply(False, str(refused))
     if not stored:
         return VerdictReply(False, f"duplicate: {stands.reviewer} already decided {stands.decision!r}")
-    with suppress(RPCError):
+    said = f"{verdict.decision} by {verdict.reviewer}"
+    try:
         await (await _opener(context, review)).signal("decided")
-    return VerdictReply(True, f"{verdict.decision} by {verdict.reviewer}")
+    except RPCError as error:
+        said += f"; it is on record, but the run was not told and obeys it when its review expires ({error.message})"
+    return VerdictReply(True, said)
 
 
 def revoke(context: Context, table: int, reviewer: str, reason: str, known_by: KnownBy = "claimed") -> VerdictReply:
@@ -153,8 +173,11 @@ def revoke(context: Context, table: int, reviewer: str, reason: str, known_by: K
 def _ended(context: Context, review: Review) -> VerdictReply:
     """Its run takes no verdict any more: the review is closed, and whoever came is told how."""
     with context.engine.begin() as connection:
-        db_reviews.expire(connection, review.review_id, "its run ended without a verdict")
+        with suppress(BadInput):  # a reviewer's login may not
+            db_reviews.expire(connection, review.review_id, "its run ended without a verdict")
         ended = db_reviews.get(connection, review.review_id)
+    if ended.decision is None:
+        return VerdictReply(False, f"the run of review {review.review_id} has ended: it takes no verdict any more")
     return VerdictReply(False, f"the run of review {review.review_id} has ended: {ended.decision} by {ended.reviewer}")
 
 

@@ -53,7 +53,7 @@ async def start(context: Context, worker: bool = True, web: bool = True) -> None
     home.mkdir(parents=True, exist_ok=True)
     if not (settings.postgres_url and settings.temporal_address):
         embedded.up(home, postgres=not settings.postgres_url, temporal=not settings.temporal_address)
-    db_connection.migrate(context.addressed.postgres_url)
+    db_connection.migrate(embedded.owner_url(settings))
     await _prepare(await _first_connection(context))
     if worker:
         embedded.start_worker(home, {})
@@ -175,7 +175,7 @@ async def _serving(context: Context, open_doors: str) -> Serving:
     with context.engine.connect() as connection:
         waiting, served = db_reviews.waiting(connection), db_channels.served(connection)
     return Serving(
-        db_connection.without_password(addressed.postgres_url),
+        db_connection.without_password(embedded.reader_url(context.settings)),
         addressed.temporal_address,
         addressed.temporal_ui,
         open_doors,

@@ -63,6 +63,20 @@ def test_settings_accept_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
     assert settings.drain.total_seconds() < 120  # stop_grace_period
 
 
+def test_our_services_are_not_root_and_write_to_nothing_but_the_state_and_temporary_files() -> None:
+    """Postgres', Temporal's and the UI's images come with users of their own."""
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    for stage in dockerfile.split("FROM ")[1:]:
+        assert re.findall(r"^USER (\w+)$", stage, re.MULTILINE)[-1] == "driftline"
+    for name, service in OURS.items():
+        assert (service["user"], service["read_only"], service["tmpfs"]) == ("driftline", True, ["/tmp"]), name
+        assert (service["cap_drop"], service["security_opt"]) == (["ALL"], ["no-new-privileges:true"]), name
+        assert not service.get("privileged")
+        writable = [volume for volume in service["volumes"] if not volume.endswith(":ro")]
+        volume = "serving" if name == "serve" else "state"
+        assert writable == [f"{volume}:{service['environment']['DRIFTLINE_HOME']}"], name
+
+
 def test_ports_are_published_on_loopback_only() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert len(ports) == 6

@@ -1,18 +1,24 @@
 """Who reaches the embedded Temporal: its owner, and neither another user of this machine nor a page in the owner's browser."""
 
+import ctypes
+import errno
+import http.client
 import http.server
 import json
 import os
+import platform
 import pwd
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -21,6 +27,7 @@ from driftline import embedded
 from driftline.embedded import processes, temporal
 from driftline.embedded.doorman import Doors, Peers
 
+ROOT = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can try it as another user")
 
@@ -165,18 +172,85 @@ def test_which_pages_may_ask(head: bytes, passes: bool) -> None:
     assert (Doors("127.0.0.1", 8233).refusal(head) is None) == passes
 
 
+UNSHARE = {"x86_64": 272, "aarch64": 97}
+"""The number of the system call that makes a network of its own."""
+
+
+class Filter(ctypes.Structure):
+    _fields_ = [("code", ctypes.c_ushort), ("jt", ctypes.c_ubyte), ("jf", ctypes.c_ubyte), ("k", ctypes.c_uint)]
+
+
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filters", ctypes.POINTER(Filter))]
+
+
+def without_namespaces() -> None:
+    """From now on the kernel permits this process and its children no namespace, as in many a container (seccomp)."""
+    number = UNSHARE[platform.machine()]
+    load, equals, answer = 0x20, 0x15, 0x06
+    refuse, allow = Filter(answer, 0, 0, 0x00050000 | errno.EPERM), Filter(answer, 0, 0, 0x7FFF0000)
+    filters = (Filter * 4)(Filter(load, 0, 0, 0), Filter(equals, 0, 1, number), refuse, allow)
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.prctl(38, 1, 0, 0, 0) == 0
+    assert libc.prctl(22, 2, ctypes.byref(Program(4, filters)), 0, 0) == 0
+
+
+@pytest.mark.skipif(platform.machine() not in UNSHARE, reason="the system call's number is not known here")
+def test_where_no_door_can_be_shut_up_says_which_and_for_whom(tmp_path: Path, postgres_url: str) -> None:
+    """A kernel that permits no network of its own, really: what then stands open is said, and no more stands open."""
+    home = tmp_path / "home"
+    env = {name: value for name, value in os.environ.items() if not name.startswith("DRIFTLINE_")}
+    env |= {"DRIFTLINE_HOME": str(home), "DRIFTLINE_POSTGRES_URL": postgres_url, "COLUMNS": "400"}
+
+    def driftline(*arguments: str) -> str:
+        command = [sys.executable, str(ROOT / "cli.py"), *arguments]
+        options: dict[str, Any] = {"env": env, "cwd": tmp_path, "capture_output": True, "text": True, "timeout": 120}
+        done = subprocess.run(command, preexec_fn=without_namespaces, check=False, **options)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return " ".join(done.stdout.split())
+
+    try:
+        for said in (driftline("up", "--no-worker"), driftline("status")):
+            assert "every user of this machine reaches Temporal" in said
+            assert "decides reviews in any name (no network of its own: Operation not permitted)" in said
+        assert json.loads(driftline("status", "--json"))["open_doors"] == "no network of its own: Operation not permitted"
+        state = embedded.status(home)
+        listed = ask(state, "workflow", "list")
+        assert listed.returncode == 0
+        if os.geteuid() == 0:
+            said = as_nobody(lambda: ask(state, "workflow", "list").returncode)
+            assert said == "0"  # as it says
+        others = listening(state) - {state.ports["temporal"], state.ports["ui"]}
+        assert others  # among them the HTTP API, which takes requests of any page elsewhere
+        for port in others:
+            for host in (f"127.0.0.1:{port}", "localhost", "evil.example"):
+                request = urllib.request.Request(f"http://127.0.0.1:{port}/api/v1/namespaces", headers={"Host": host})
+                with pytest.raises((OSError, http.client.HTTPException)):
+                    urllib.request.urlopen(request, timeout=5)
+    finally:
+        embedded.stop(home)
+
+
 ATTACK = """<script>
 const tried = async () => {
   const said = {};
   for (const port of PORTS) {
     for (const host of ["127.0.0.1", "localhost", "evil.example"]) {
-      const url = `http://${host}:${port}/api/v1/namespaces/default/workflows/attack`;
-      const body = JSON.stringify({workflowType: {name: "FineTune"}, taskQueue: {name: "driftline-workflows"}});
-      for (const mode of ["no-cors", "cors"]) {
-        try {
-          const answer = await fetch(url, {method: "POST", mode, headers: {"Content-Type": "text/plain"}, body});
-          said[`${url} ${mode}`] = `${answer.type} ${answer.status} ${await answer.text()}`;
-        } catch (error) { said[`${url} ${mode}`] = String(error); }
+      const runs = `http://${host}:${port}/api/v1/namespaces/default/workflows`;
+      const verdict = {gate_id: "open", decision: "approve", reviewer: "ada", reason: "fine", known_by: "login"};
+      const tries = [
+        [`${runs}/attack`, {workflowType: {name: "FineTune"}, taskQueue: {name: "driftline-workflows"}}],
+        [`${runs}/victim/signal/verdict`, {input: [verdict], identity: "ada"}],
+        [`${runs}/victim/update/verdict`, {request: {input: {name: "verdict", args: [verdict]}}}],
+      ];
+      for (const [url, body] of tries) {
+        for (const mode of ["no-cors", "cors"]) {
+          const headers = {"Content-Type": "text/plain"};
+          try {
+            const answer = await fetch(url, {method: "POST", mode, headers, body: JSON.stringify(body)});
+            said[`${url} ${mode}`] = `${answer.type} ${answer.status} ${await answer.text()}`;
+          } catch (error) { said[`${url} ${mode}`] = String(error); }
+        }
       }
       try { said[`${host}:${port} read`] = await (await fetch(`http://${host}:${port}/api/v1/namespaces`)).text(); }
       catch (error) { said[`${host}:${port} read`] = String(error); }
@@ -190,7 +264,11 @@ tried();
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 def test_a_page_in_the_owners_browser_is_turned_away(state: embedded.State, tmp_path: Path) -> None:
-    """From another local origin, on every port, and by a name that is bound to this machine once the page is loaded."""
+    """From another local origin, on every port, and by a name that is bound to this machine once the page is loaded.
+
+    It starts a run, and signals a verdict with a claimed name and a claimed login to one that waits.
+    """
+    assert ask(state, "workflow", "start", "--type", "W", "--task-queue", "q", "--workflow-id", "victim").returncode == 0
     said: list[dict[str, str]] = []
     done = threading.Event()
     script = ATTACK.replace("PORTS", json.dumps(sorted(listening(state))))
@@ -230,11 +308,17 @@ def test_a_page_in_the_owners_browser_is_turned_away(state: embedded.State, tmp_
         browser.wait()
         server.shutdown()
     answers = said[0]
-    assert len(answers) == 9 * len(listening(state))
+    assert len(answers) == 3 * 7 * len(listening(state))
     assert not [answer for answer in answers.values() if "namespaceInfo" in answer or "runId" in answer], answers
     described = ask(state, "workflow", "describe", "--workflow-id", "attack")
     assert described.returncode != 0
     assert "not found" in described.stderr
+    history = ask(state, "workflow", "show", "--workflow-id", "victim", "--output", "json").stdout
+    assert "EVENT_TYPE_WORKFLOW_EXECUTION_STARTED" in history
+    assert "SIGNALED" not in history
+    assert "UPDATE" not in history
+    assert ask(state, "workflow", "signal", "--workflow-id", "victim", "--name", "verdict").returncode == 0
+    assert "SIGNALED" in ask(state, "workflow", "show", "--workflow-id", "victim", "--output", "json").stdout
     bound = f"http://evil.example:{state.ports['ui']}/api/v1/namespaces"
     read = subprocess.run([CHROMIUM, *options, "--dump-dom", bound], capture_output=True, text=True, timeout=60, check=False)
     assert "not under this name" in read.stdout

@@ -17,7 +17,9 @@ import psycopg
 import pytest
 
 from driftline import embedded
+from driftline.db.connection import migrate, without_password
 from driftline.embedded import processes, temporal
+from driftline.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +131,39 @@ def test_only_the_owner_gets_in(home: Path) -> None:
     assert postgres is not None
     listening = [c.laddr for c in psutil.Process(postgres.pid).net_connections("all") if c.status == "LISTEN" or c.family == 1]
     assert {address.ip for address in listening if address} == {processes.HOST}
+
+
+def test_workers_and_readers_are_not_the_owner(home: Path) -> None:
+    """With the rights of their kind, as soon as the schema is there; also where an older version knew only the owner."""
+    known = embedded.up(home, temporal=False)
+    assert len({known.postgres_url, known.worker_url, known.reader_url}) == 3
+    migrate(known.postgres_url)
+    (home / "state.json").write_text(json.dumps(json.loads((home / "state.json").read_text()) | {"worker_url": ""}))
+    state = embedded.up(home, temporal=False)
+    assert state.worker_url not in ("", known.worker_url)
+    settings = Settings(home=home, temporal_address="elsewhere:1")
+    assert embedded.addressed(settings).postgres_url == state.worker_url
+    assert (embedded.owner_url(settings), embedded.reader_url(settings)) == (state.postgres_url, state.reader_url)
+    insert = "INSERT INTO log_profile (source, profile) VALUES ('{}', '{}')"
+    for url, statement, refused in (
+        (state.worker_url, insert, False),
+        (state.worker_url, "UPDATE log_profile SET source = '{}'", True),
+        (state.worker_url, "INSERT INTO verdict DEFAULT VALUES", True),
+        (state.worker_url, "CREATE TABLE mine (x int)", True),
+        (state.reader_url, "SELECT * FROM table_overview", False),
+        (state.reader_url, insert, True),
+        (state.postgres_url, "SELECT rolsuper FROM pg_roles WHERE rolname = 'worker' AND rolsuper", False),
+    ):
+        with psycopg.connect(url) as conn:
+            if refused:
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    conn.execute(statement.encode())
+            else:
+                assert conn.execute(statement.encode()).rowcount < 2
+    listed = (home / "pgpass").read_text().splitlines()
+    assert [line.split(":")[3] for line in listed] == ["postgres", "worker", "reader"]
+    with psycopg.connect(without_password(state.reader_url), passfile=str(home / "pgpass")) as conn:
+        assert conn.execute("SELECT session_user").fetchone() == ("reader",)
 
 
 def modes(folder: Path) -> dict[Path, int]:

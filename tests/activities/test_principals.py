@@ -1,4 +1,4 @@
-"""Who sent a verdict, by the principal that the server stamps on events (made by hand: the embedded server stamps nobody)."""
+"""Who sent a verdict, by the principal on events made by hand. Those of a real server: `tests/operations/test_principals.py`."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -31,8 +31,8 @@ class History:
             yield event
 
 
-def signalled(raw: object, by: str | None, name: str = "verdict") -> HistoryEvent:
-    event = HistoryEvent(principal=Principal(type="jwt", name=by) if by else None)
+def signalled(raw: object, by: str | None, name: str = "verdict", type: str = "jwt") -> HistoryEvent:
+    event = HistoryEvent(principal=Principal(type=type, name=by) if by else None)
     event.workflow_execution_signaled_event_attributes.signal_name = name
     payloads = pydantic_data_converter.payload_converter.to_payloads([raw])
     event.workflow_execution_signaled_event_attributes.input.payloads.extend(payloads)
@@ -59,6 +59,7 @@ def recording() -> HistoryEvent:
         ([signalled(ADA, "eve")], "eve"),
         ([updated(ADA, "ada@shop")], "ada@shop"),
         ([signalled(ADA, None)], None),
+        ([signalled(ADA, "internal", type="temporal")], None),  # sent by a workflow, whoever that belongs to
         ([signalled(ADA, "early"), signalled(ADA, "ada"), recording(), signalled(ADA, "late")], "ada"),
         ([signalled({**ADA, "reason": "other"}, "eve"), signalled(ADA, "eve", "Verdict"), signalled("approve", "eve")], None),
     ],

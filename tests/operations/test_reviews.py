@@ -1,6 +1,8 @@
 """Reviews on a real Temporal and a real Postgres; only what computes is a stand-in."""
 
 import asyncio
+import os
+import pwd
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -15,12 +17,14 @@ from temporalio.testing import WorkflowEnvironment
 from driftline.activities.publication import PublicationActivities
 from driftline.activities.resources import Resources
 from driftline.activities.reviews import ReviewActivities
+from driftline.commands import review as command
 from driftline.contracts import Gates, RagRefreshInput, Source, Verdict, Windows
 from driftline.db import reviews as db_reviews
 from driftline.operations import channels, measurements, reviews
 from driftline.operations.context import Context
 from driftline.settings import Settings
 from tests.db import world
+from tests.db.logins import logged_in
 from tests.workflows.conftest import Steps, running
 from tests.workflows.resetting import reset
 from tests.workflows.test_review import by_update, verdict, waiting
@@ -39,8 +43,8 @@ class Shop:
     folder: Path
 
     @asynccontextmanager
-    async def worker(self, gates: Gates = Gates()) -> AsyncIterator[None]:  # noqa: B008
-        resources = Resources(self.context.engine, self.folder, gates)
+    async def worker(self, gates: Gates = Gates(), principals: bool = False) -> AsyncIterator[None]:  # noqa: B008
+        resources = Resources(self.context.engine, self.folder, gates, principals=principals)
         acts = ReviewActivities(resources)
         real: list[Any] = [acts.open_review, acts.record_verdict, acts.expire_review, acts.closed_review, acts.supersede]
         steps = Steps(evaluations=[STOPPED], tables=list(self.tables), real=[*real, PublicationActivities(resources).publish])
@@ -184,6 +188,60 @@ async def test_a_claimed_name_can_be_refused_and_a_known_one_counts(shop: Shop) 
         assert (await handle.result()).outcome == "published"
         assert not (await reviews.record(shop.context, review, given)).accepted
     assert shop.review(review.candidate).known_by == "oidc"
+
+
+async def test_the_command_line_decides_by_login(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where claimed names are refused; and what the environment says of the user is a claim."""
+    for name in ("USER", "LOGNAME", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "eve")
+    strict = Gates(claimed_names=False)
+    shop.context.settings = replace_gates(shop.context.settings, strict)
+    async with shop.worker(strict):
+        handle = await shop.refresh()
+        review = await shop.opened(handle)
+        assert "only claimed" in (await command.submit(shop.context, review, "approve", "ada", "")).message
+        assert "one line" in (await command.submit(shop.context, review, "approve", None, "\x07")).message
+        assert (await command.submit(shop.context, review, "approve", None, "I looked")).accepted
+        assert (await handle.result()).outcome == "published"
+        assert "has ended: approve by" in (await command.submit(shop.context, review, "abort", None, "")).message
+    decided = shop.review(review.candidate)
+    assert (decided.reviewer, decided.known_by) == (pwd.getpwuid(os.geteuid()).pw_name, "login")
+
+
+async def test_a_reviewer_of_postgres_decides_under_that_name(shop: Shop) -> None:
+    """With nothing but the rights of a reviewer, and no way to another name."""
+    async with shop.worker(Gates(claimed_names=False)):
+        handle = await shop.refresh()
+        review = await shop.opened(handle)
+        with logged_in(shop.context.engine, "reviewer") as url:
+            theirs = Context(shop.context.settings.model_copy(update={"postgres_url": url}))
+            name = reviews.login(theirs)
+            forged = Verdict(review.review_id, "approve", "ben", known_by="oidc")
+            assert f"you are {name} here" in (await reviews.record(theirs, review, forged)).message
+            assert (await command.submit(theirs, review, "approve", None, "")).accepted
+            assert (await handle.result()).outcome == "published"
+            assert "has ended" in (await command.submit(theirs, review, "abort", None, "")).message
+            theirs.engine.dispose()
+    assert (shop.review(review.candidate).reviewer, shop.review(review.candidate).known_by) == (name, "login")
+
+
+async def test_a_verdict_that_the_run_does_not_hear_of_is_on_record_and_said_so(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with shop.worker():
+        handle = await shop.refresh()
+        review = await shop.opened(handle)
+
+        async def away(*_: Any) -> Any:
+            await handle.terminate()  # after the caller asked whether it runs
+            return handle
+
+        monkeypatch.setattr(reviews, "is_running", lambda *_: asyncio.sleep(0, True))
+        monkeypatch.setattr(reviews, "_opener", away)
+        given = Verdict(review.review_id, "abort", "ada", known_by="login")
+        reply = await reviews.record(shop.context, review, given)
+    assert (reply.accepted, "was not told" in reply.message) == (True, True)
+    assert shop.review(review.candidate).decision == "abort"
 
 
 def replace_gates(settings: Settings, gates: Gates) -> Settings:
