@@ -19,7 +19,7 @@ COPY sources sources
 COPY web web
 COPY workflows workflows
 COPY driftline driftline
-RUN pip install --no-cache-dir -c constraints.txt -e '.[notify,report,serve]' \
+RUN pip install --no-cache-dir -c constraints.txt -e '.[notify,report,serve,web]' \
  && useradd --system --home-dir /var/lib/driftline --create-home driftline
 USER driftline
 CMD ["python", "-m", "driftline.worker", "--role", "db"]

@@ -10,7 +10,7 @@ import yaml
 from typer.main import get_command
 
 from driftline import cli, worker
-from driftline.settings import Settings
+from driftline.settings import SECRETS, Settings
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -27,7 +27,7 @@ def test_every_role_has_one_worker() -> None:
 def test_roles_that_do_not_compute_have_an_image_without_torch() -> None:
     targets = {name: service["build"]["target"] for name, service in OURS.items()}
     assert {name for name, target in targets.items() if target == "light"} == {
-        *("serve", "set-up"),
+        *("serve", "set-up", "web"),
         *("worker-workflows", "worker-db", "worker-notify"),
     }
     for name, service in OURS.items():
@@ -35,7 +35,7 @@ def test_roles_that_do_not_compute_have_an_image_without_torch() -> None:
     stages = re.findall(r"^FROM \S+ AS (\w+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert stages == ["light", "full"]
     light, full = re.findall(r"^RUN pip install .*-e '\.\[(.*)\]'", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    assert (light, full) == ("notify,report,serve", "report,serve,weights")
+    assert (light, full) == ("notify,report,serve,web", "report,serve,weights")
 
 
 def test_driftline_commands_and_their_options_exist() -> None:
@@ -79,7 +79,7 @@ def test_our_services_are_not_root_and_write_to_nothing_but_the_state_and_tempor
 
 def test_ports_are_published_on_loopback_only() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert len(ports) == 6
+    assert len(ports) == 7
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
@@ -107,7 +107,7 @@ def test_waits_are_for_services_that_have_what_is_waited_for() -> None:
 
 def test_health_check_asks_the_metrics_port() -> None:
     for service in OURS.values():
-        if "DRIFTLINE_METRICS_PORT" in service["environment"] and "healthcheck" in service:
+        if service["command"][0] == "python":
             assert f":{service['environment']['DRIFTLINE_METRICS_PORT']}/metrics" in service["healthcheck"]["test"][-1]
 
 
@@ -116,6 +116,16 @@ def test_serving_may_only_read_and_is_asked_at_its_own_port() -> None:
     assert serve["environment"]["DRIFTLINE_POSTGRES_URL"].endswith("?options=-c%20role%3Ddriftline_reader")
     assert f":{Settings().serving.port}/healthz" in serve["healthcheck"]["test"][-1]
     assert f"127.0.0.1:{Settings().serving.port}:{Settings().serving.port}" in serve["ports"]
+
+
+def test_the_page_is_asked_at_its_own_port_and_has_its_secrets_from_the_environment() -> None:
+    web = OURS["web"]
+    assert f":{Settings().web.port}/health" in web["healthcheck"]["test"][-1]
+    assert f"127.0.0.1:{Settings().web.port}:{Settings().web.port}" in web["ports"]
+    for group, names in SECRETS.items():
+        for name in names:
+            variable = f"DRIFTLINE_{group}__{name}".upper()
+            assert web["environment"][variable] == f"${{{variable}:-}}"
 
 
 def test_image_has_every_module_of_the_project() -> None:
