@@ -122,10 +122,9 @@ def test_the_page_is_asked_at_its_own_port_and_has_its_secrets_from_the_environm
     web = OURS["web"]
     assert f":{Settings().web.port}/health" in web["healthcheck"]["test"][-1]
     assert f"127.0.0.1:{Settings().web.port}:{Settings().web.port}" in web["ports"]
-    for group, names in SECRETS.items():
-        for name in names:
-            variable = f"DRIFTLINE_{group}__{name}".upper()
-            assert web["environment"][variable] == f"${{{variable}:-}}"
+    for name in SECRETS["web"]:
+        variable = f"DRIFTLINE_WEB__{name}".upper()
+        assert web["environment"][variable] == f"${{{variable}:-}}"
 
 
 def test_image_has_every_module_of_the_project() -> None:
