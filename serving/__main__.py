@@ -22,6 +22,8 @@ from driftline.settings import Settings
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # has to be set before `serving.metrics` is imported
 PR_SET_PDEATHSIG = 1
+HUNG_SECONDS = 60
+"""A process that does not answer its parent for so long is replaced. On a machine without CPU to spare it may take a while."""
 DRAIN_SECONDS = 3
 """Requests get so long to end after SIGTERM; then waiting ones are cut off, and ask again elsewhere."""
 
@@ -46,6 +48,7 @@ def main() -> None:
             server_header=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=DRAIN_SECONDS,
+            timeout_worker_healthcheck=HUNG_SECONDS,
         )
         Multiprocess(config, sockets=[config.bind_socket()]).run()
 

@@ -1,5 +1,6 @@
 """Publications under load, Postgres away and back, and starts without it: real processes, and every answer is looked at."""
 
+import http.client
 import json
 import os
 import shutil
@@ -63,7 +64,11 @@ class Load(threading.Thread):
         while not self.ended:
             for asks in ([{"items": [ITEMS[i], ITEMS[j]]} for i, j in pairs], {"items": ITEMS[:2]}):
                 self.asked += 1
-                reply = self._client.post("/v1/next", asks)
+                try:
+                    reply = self._client.post("/v1/next", asks)
+                except (OSError, http.client.HTTPException) as error:
+                    self.wrong.append(f"lost: {error!r}")
+                    return
                 if reply.status != 200:
                     self.wrong.append(f"{reply.status}: {reply.body!r}")
                     continue
