@@ -51,7 +51,7 @@ def write_names(job: WriteNamesJob) -> None:
                 pad_token_id=tokenizer.eos_token_id,
             )
         text = tokenizer.decode(written[0, asked.shape[1] :], skip_special_tokens=True)
-        names.append(text.strip().partition("\n")[0][:LONGEST].strip(" .,;:"))
+        names.append(text.strip().partition("\n")[0].partition(";")[0][:LONGEST].strip(" .,;:"))
     pq.write_table(pa.table({"cluster": clusters["cluster"], "name": names}), job.out)
 
 
