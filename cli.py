@@ -3,18 +3,16 @@
 import errno
 import os
 import sys
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import NoReturn
+from importlib import import_module
+from typing import Any, NoReturn
 
 import typer
 from rich.markup import escape
-from sqlalchemy.exc import OperationalError
-from temporalio.exceptions import TemporalError
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
-from driftline.commands import clusters, dashboards, demo, doctor, evaluate, notify, run, schedule, serve, source, stack, tables
-from driftline.commands import report as reports
-from driftline.commands import review as reviews
-from driftline.commands import web as webs
 from driftline.commands.output import DONE, FAILED, errors
 
 MENDS = {
@@ -29,7 +27,44 @@ MENDS = {
 }
 """What to do about an error of the operating system."""
 
+COMMANDS = {
+    **{"demo": "demo:demo", "up": "stack:up", "down": "stack:down", "status": "stack:status", "doctor": "doctor:doctor"},
+    **{"ingest": "source:ingest", "report": "report:report", "lookup": "tables:lookup", "serve": "serve:serve"},
+    **{name: f"{name}:app" for name in ("clusters", "run", "schedule", "evaluate", "notify", "dashboards")},
+    **{name: f"{name}:app" for name in ("review", "tables", "web")},
+}
+"""Where each command is, in the order of the help: module of `commands/`, then its function or the app of its group."""
+
+
+class Commands(Mapping[str, "TyperCommand | TyperGroup"]):
+    """Every command, imported when it is asked for: one should not wait for what another needs."""
+
+    def __getitem__(self, name: str) -> "TyperCommand | TyperGroup":
+        module, _, member = COMMANDS[name].partition(":")
+        found = getattr(import_module(f"driftline.commands.{module}"), member)
+        if not isinstance(found, typer.Typer):
+            alone = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="markdown", add_completion=False)
+            alone.command(name)(found)
+            found = alone
+        made = get_command(found)
+        made.name = name
+        return made  # type: ignore[return-value]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class Group(TyperGroup):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = Commands()  # type: ignore[assignment]
+
+
 app = typer.Typer(
+    cls=Group,
     help="Keeps LLM-powered recommenders in step with their users: a versioned table of the next novel interest for every "
     "ordered pair of interests, renewed by a monthly fine-tune and frequent RAG refreshes.\n\n"
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 waiting for review.",
@@ -38,24 +73,11 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     add_completion=False,
 )
-app.command()(demo.demo)
-app.command()(stack.up)
-app.command()(stack.down)
-app.command()(stack.status)
-app.command()(doctor.doctor)
-app.command()(source.ingest)
-app.add_typer(clusters.app, name="clusters")
-app.add_typer(run.app, name="run")
-app.add_typer(schedule.app, name="schedule")
-app.add_typer(evaluate.app, name="evaluate")
-app.add_typer(notify.app, name="notify")
-app.add_typer(dashboards.app, name="dashboards")
-app.command()(reports.report)
-app.add_typer(reviews.app, name="review")
-app.add_typer(tables.app, name="tables")
-app.command()(tables.lookup)
-app.add_typer(webs.app, name="web")
-app.command()(serve.serve)
+
+
+@app.callback()
+def _every_command() -> None:
+    pass
 
 
 def main() -> None:
@@ -66,9 +88,6 @@ def main() -> None:
         app()
     except SystemExit as done:
         leave(done.code)
-    except (ValueError, RuntimeError, TemporalError) as error:
-        errors.print(f"[red]error:[/] {escape(str(error))}", highlight=False)
-        leave(FAILED)
     except BrokenPipeError:  # whoever read our output has enough
         os._exit(DONE)
     except OSError as error:
@@ -76,10 +95,21 @@ def main() -> None:
         mend = f": {MENDS[error.errno]}" if error.errno in MENDS else ""
         errors.print(f"[red]error:[/] {escape(where)}{escape(error.strerror or str(error))}{mend}", highlight=False)
         leave(FAILED)
-    except OperationalError as error:
-        why = escape(str(error.orig))
-        errors.print(f"[red]error:[/] Postgres does not answer: start it with `driftline up` ({why})", highlight=False)
+    except Exception as error:
+        if (message := _message(error)) is None:
+            raise
+        errors.print(f"[red]error:[/] {escape(message)}", highlight=False)
         leave(FAILED)
+
+
+def _message(error: Exception) -> str | None:
+    """What a person can use of an error; None for a bug. Libraries that a command did not load raised nothing."""
+    temporal, sql = sys.modules.get("temporalio.exceptions"), sys.modules.get("sqlalchemy.exc")
+    if isinstance(error, ValueError | RuntimeError) or (temporal and isinstance(error, temporal.TemporalError)):
+        return str(error)
+    if sql and isinstance(error, sql.OperationalError):
+        return f"Postgres does not answer: start it with `driftline up` ({error.orig})"
+    return None
 
 
 def leave(code: object) -> NoReturn:

@@ -50,6 +50,11 @@ def print_json(value: Any) -> None:
     sys.stdout.write(UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", written) + "\n")
 
 
+def both_names(review_id: str | None) -> dict[str, str | None]:
+    """A review's id for scripts: also as `gate_id`, its name when the stop was called a gate."""
+    return {"review_id": review_id, "gate_id": review_id}
+
+
 def grid(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A table; `None` is drawn as a dash, numbers to the right."""
     table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", show_header=any(columns))

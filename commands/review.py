@@ -6,17 +6,24 @@ import typer
 from pydantic import TypeAdapter
 
 from driftline.commands.context import load, wait_for, warn_without_worker
-from driftline.commands.output import DONE, FAILED, Json, cell, console, errors, grid, percent, print_json
-from driftline.commands.report import draw as draw_findings
-from driftline.commands.run import both_names, finish
+from driftline.commands.output import (
+    DONE,
+    FAILED,
+    Json,
+    both_names,
+    cell,
+    console,
+    errors,
+    grid,
+    percent,
+    print_json,
+)
 from driftline.commands.tables import Actor, login, warn_of_channels
 from driftline.contracts import Decision, KnownBy, VerdictReply
 from driftline.db.reviews import Review
-from driftline.operations import reviews, runs
+from driftline.operations import reviews
 from driftline.operations.context import Context
 from driftline.operations.reviews import Evidence
-from driftline.report import weights
-from driftline.report.content import Finding
 
 app = typer.Typer(help="Candidates that a gate has stopped: look at the evidence, then decide.", no_args_is_help=True)
 
@@ -101,12 +108,17 @@ def draw(evidence: Evidence) -> None:
             ("events of items that no cluster has", percent(e.get("unknown_share"))),
         ],
     )
+    from driftline.report import weights  # with all that measures
+
     if fitted := weights.rows(evidence.weights):
         grid("fitted on the validation window", ("", ""), fitted)
     if evidence.inexact:
         rows = [(x.c1_name, x.c2_name, x.c_next_name, x.free) for x in evidence.inexact]
         grid("answers that were not exact", ("interest 1", "interest 2", "constrained to", "freely wrote …"), rows)
     if report:
+        from driftline.commands.report import draw as draw_findings  # with all that measures
+        from driftline.report.content import Finding
+
         console.print(f"[bold]report {report.version}[/]; the page: `driftline report {opened.candidate}`", highlight=False)
         draw_findings(TypeAdapter(tuple[Finding, ...]).validate_python(report.findings))
     if opened.decision:
@@ -187,5 +199,8 @@ async def submit(context: Context, review: Review, decision: Decision, actor: st
 
 
 async def _follow(context: Context, review: Review, decision: Decision, json: bool) -> int:
+    from driftline.commands.run import finish
+    from driftline.operations import runs
+
     code = await finish(context, await runs.find(context, review.workflow_id), json)
     return DONE if decision == "abort" and code == FAILED else code

@@ -9,7 +9,18 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from driftline.commands.context import Set, load, wait_for, warn_without_worker
 from driftline.commands.follow import follow
-from driftline.commands.output import DONE, FAILED, WAITING, Json, cell, console, errors, percent, print_json
+from driftline.commands.output import (
+    DONE,
+    FAILED,
+    WAITING,
+    Json,
+    both_names,
+    cell,
+    console,
+    errors,
+    percent,
+    print_json,
+)
 from driftline.contracts import FineTuneInput, RagRefreshInput, RunOutcome
 from driftline.db.tables import TransitionTable
 from driftline.operations import runs, tables
@@ -92,11 +103,6 @@ async def finish(context: Context, handle: RunHandle, json: bool = False) -> int
             errors.print(f"[red]{handle.id} failed:[/] {cell(str(error))}", highlight=False)
         return FAILED
     return _report(context, handle.id, outcome, json)
-
-
-def both_names(review_id: str | None) -> dict[str, str | None]:
-    """A review's id for scripts: also as `gate_id`, its name when the stop was called a gate."""
-    return {"review_id": review_id, "gate_id": review_id}
 
 
 def _report(context: Context, workflow_id: str, result: RunOutcome, json: bool) -> int:

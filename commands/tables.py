@@ -12,7 +12,6 @@ from driftline.commands.context import load
 from driftline.commands.output import FAILED, Json, cell, console, errors, grid, percent, print_json
 from driftline.operations import channels, tables
 from driftline.operations.context import Context
-from driftline.report.weights import fitted
 
 app = typer.Typer(help="Transition tables: every version, its lineage, and which one a channel serves.", no_args_is_help=True)
 
@@ -74,6 +73,8 @@ def warn_of_channels(context: Context, *, table: int | None = None, channel: str
 @app.command()
 def show(version: Version, json: Json = False) -> None:
     """One version with its whole lineage: model, adapter, counts, windows, cluster set, prompts, decoding, run, reviewer."""
+    from driftline.report.weights import fitted  # with all that measures
+
     context = load()
     lineage = tables.lineage(context, version)
     if json:

@@ -1,15 +1,22 @@
 """What makes a version the same version: content hashes, and the lock under which one is looked up or made."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
 from sqlalchemy import Connection, text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def content_key(*parts: object) -> str:
     """SHA-256 of values of any depth: JSON types, instants (compared in UTC) and Arrow tables (rows in their order)."""
+    import pyarrow as pa
+
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, pa.Table):
@@ -28,6 +35,8 @@ def lock(conn: Connection, name: str) -> None:
 
 
 def _column(column: pa.ChunkedArray) -> bytes:
+    import pyarrow as pa
+
     if pa.types.is_integer(column.type) and not column.null_count:
         return bytes(column.cast(pa.int64()).to_numpy().tobytes())
     return json.dumps(column.to_pylist()).encode()

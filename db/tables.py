@@ -1,36 +1,22 @@
-"""Transition tables: written once, then listed, looked up, compared and traced."""
+"""Transition tables: written once, then listed, looked up, compared and traced.
+
+Arrow is imported where rows are handled: a command that asks for one answer starts without it.
+"""
+
+from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from sqlalchemy import Connection, func, insert, select, text
 
 from driftline.contracts import AnswersFrom, BadInput, Kind, StoreTable, TableRef
-from driftline.db import clusters as db_clusters
 from driftline.db.keys import content_key, lock
-from driftline.db.load import add_partition, copy_rows, cursor, read_integers
-from driftline.db.mappings import checked, to_rows
 from driftline.db.schema import cluster_set, counts, model, transition, transition_table
 
-DIFFERENCES = pa.schema(
-    [
-        ("c1", pa.int32()),
-        ("c2", pa.int32()),
-        ("c1_name", pa.string()),
-        ("c2_name", pa.string()),
-        ("a_next", pa.int32()),
-        ("a_name", pa.string()),
-        ("b_next", pa.int32()),
-        ("b_name", pa.string()),
-    ]
-)
-
-DIFFERING = pa.schema([DIFFERENCES.field(name) for name in ("c1", "c2", "a_next", "b_next")])
-ANSWERS = pa.schema([("c1", pa.int32()), ("c2", pa.int32()), ("c_next", pa.int32()), ("exact", pa.int32())])
-"""As they are read; `exact` becomes bool."""
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -111,7 +97,8 @@ class InexactAnswer:
 
 @dataclass(frozen=True)
 class Difference:
-    """`pairs` that both tables answer, how many `changed`, their `share`, and the changed `rows` (schema `DIFFERENCES`)."""
+    """`pairs` that both tables answer, how many `changed`, their `share`, and the changed `rows`: c1, c2, a_next, b_next, and the
+    name of each."""
 
     pairs: int
     changed: int
@@ -130,6 +117,11 @@ def add(conn: Connection, request: StoreTable, mapping: pa.Table) -> TableRef:
     Raises:
         BadInput: model and counts are of different cluster sets, or a row is not of that cluster set or not novel.
     """
+    import pyarrow.compute as pc
+
+    from driftline.db.load import add_partition, copy_rows
+    from driftline.db.mappings import checked, to_rows
+
     key = _key(request)
     lock(conn, f"transition_table:{key}")
     found = conn.execute(select(transition_table).where(transition_table.c.key == key)).one_or_none()
@@ -205,11 +197,13 @@ def answers(conn: Connection, version: int) -> pa.Table:
     Raises:
         BadInput: there is no such table.
     """
+    import pyarrow as pa
+
     asked = get(conn, version).model_version is not None
     query = """
         SELECT c1, c2, c_next, coalesce(decoding = 'exact', false)::int4 FROM transition WHERE version = %s ORDER BY c1, c2
     """
-    found = read_integers(conn, query, [version], ANSWERS)
+    found = _integers(conn, query, version)
     if not asked:
         return found.drop("exact")
     return found.set_column(3, "exact", found["exact"].cast(pa.bool_()))
@@ -221,7 +215,7 @@ def llm_answers(conn: Connection, version: int) -> pa.Table | None:
         SELECT c1, c2, llm_next, 0::int4 FROM transition
         WHERE version = %s AND llm_next IS NOT NULL ORDER BY c1, c2
     """
-    found = read_integers(conn, query, [version], ANSWERS).drop("exact")
+    found = _integers(conn, query, version).drop("exact")
     return found if found.num_rows else None
 
 
@@ -311,6 +305,11 @@ def diff(conn: Connection, a: int, b: int) -> Difference:
     Raises:
         BadInput: there is no such table, or their cluster sets differ, so that ids do not compare.
     """
+    import pyarrow as pa
+
+    from driftline.db import clusters as db_clusters
+    from driftline.db.load import cursor, read_integers
+
     first, second = get(conn, a), get(conn, b)
     if first.cluster_set != second.cluster_set:
         raise BadInput(f"tables {a} and {b} have different cluster sets ({first.cluster_set} and {second.cluster_set})")
@@ -318,21 +317,26 @@ def diff(conn: Connection, a: int, b: int) -> Difference:
     with cursor(conn) as cur:
         ((pairs,),) = cur.execute(f"SELECT count(*) {both}", [b, a]).fetchall()
     query = f"SELECT ta.c1, ta.c2, ta.c_next, tb.c_next {both} AND ta.c_next <> tb.c_next ORDER BY ta.c1, ta.c2"
-    ids = read_integers(conn, query, [b, a], DIFFERING)
+    schema = pa.schema([(name, pa.int32()) for name in ("c1", "c2", "a_next", "b_next")])
+    ids = read_integers(conn, query, [b, a], schema)
     changed = _named(ids, db_clusters.get(conn, first.cluster_set)["name"])
     return Difference(pairs, changed.num_rows, changed.num_rows / pairs if pairs else 0.0, changed)
 
 
+def _integers(conn: Connection, query: str, version: int) -> pa.Table:
+    """What a query of one version finds, as c1, c2, c_next and exact."""
+    import pyarrow as pa
+
+    from driftline.db.load import read_integers
+
+    return read_integers(conn, query, [version], pa.schema([(name, pa.int32()) for name in ("c1", "c2", "c_next", "exact")]))
+
+
 def _named(ids: pa.Table, names: pa.ChunkedArray) -> pa.Table:
-    """The columns of `DIFFERENCES`, each id beside its cluster's name."""
-    columns = {
-        **{name: ids[name] for name in ids.column_names},
-        "c1_name": names.take(ids["c1"]),
-        "c2_name": names.take(ids["c2"]),
-        "a_name": names.take(ids["a_next"]),
-        "b_name": names.take(ids["b_next"]),
-    }
-    return pa.table([columns[name] for name in DIFFERENCES.names], schema=DIFFERENCES)
+    """Each id beside its cluster's name."""
+    for place, name in {2: "c1", 3: "c2", 5: "a_next", 7: "b_next"}.items():
+        ids = ids.add_column(place, f"{name.removesuffix('_next')}_name", names.take(ids[name]))
+    return ids
 
 
 def _computed(request: StoreTable) -> dict[str, Any] | None:

@@ -1,17 +1,20 @@
 """Settings, Postgres and Temporal of one command or request, each resolved once, when it is first needed."""
 
+from __future__ import annotations
+
 import asyncio
 from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
-from temporalio.client import Client
-from temporalio.runtime import Runtime, TelemetryConfig
-from temporalio.service import RPCError
-
-from driftline import embedded, temporal_client
+from driftline import embedded
 from driftline.activities.allowed import Allowed
 from driftline.db import connection as db_connection
 from driftline.db.connection import Engine
 from driftline.settings import Settings
+
+if TYPE_CHECKING:  # a command that only asks Postgres starts without it
+    from temporalio.client import Client
+    from temporalio.runtime import Runtime
 
 CONNECT_SECONDS = 10.0
 
@@ -69,6 +72,10 @@ class Context:
 
 async def connect(settings: Settings) -> Client:
     """Temporal at the settings' address. Raises Unreachable."""
+    from temporalio.service import RPCError
+
+    from driftline import temporal_client
+
     try:
         return await asyncio.wait_for(temporal_client.connect(settings, _quiet()), CONNECT_SECONDS)
     except (RuntimeError, RPCError, TimeoutError) as error:
@@ -80,4 +87,6 @@ async def connect(settings: Settings) -> Client:
 @cache
 def _quiet() -> Runtime:
     """Without the SDK's own log lines on standard output: the caller says itself what is wrong."""
+    from temporalio.runtime import Runtime, TelemetryConfig
+
     return Runtime(telemetry=TelemetryConfig(logging=None))

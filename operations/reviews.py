@@ -1,12 +1,14 @@
-"""Reviews: the candidates that wait for a person, the evidence, and the verdict."""
+"""Reviews: the candidates that wait for a person, the evidence, and the verdict.
+
+Temporal's client is imported where it is used: who only lists reviews starts without it.
+"""
+
+from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
-
-from temporalio.client import WorkflowExecutionStatus, WorkflowHandle, WorkflowUpdateFailedError
-from temporalio.service import RPCError, RPCStatusCode
+from typing import TYPE_CHECKING, Any
 
 from driftline.contracts import BadInput, Decision, KnownBy, Verdict, VerdictReply, barred, parse_verdict
 from driftline.db import reports as db_reports
@@ -16,7 +18,9 @@ from driftline.db.reports import Report
 from driftline.db.reviews import Review
 from driftline.db.tables import InexactAnswer
 from driftline.operations.context import Context, Unreachable
-from driftline.operations.runs import failure
+
+if TYPE_CHECKING:
+    from temporalio.client import WorkflowHandle
 
 ANSWER_SECONDS = 60.0
 EXAMPLES = 8
@@ -74,6 +78,9 @@ def evidence(context: Context, review_id: str) -> Evidence:
 
 async def is_running(context: Context, review: Review) -> bool:
     """Whether the run that opened the review can still take a verdict. A reset run can; one that retention has removed cannot."""
+    from temporalio.client import WorkflowExecutionStatus
+    from temporalio.service import RPCError, RPCStatusCode
+
     try:
         found = await (await _opener(context, review)).describe()
     except RPCError as error:
@@ -100,6 +107,11 @@ async def submit(
     Raises:
         Unreachable: the run does not answer, most likely because no worker runs.
     """
+    from temporalio.client import WorkflowUpdateFailedError
+    from temporalio.service import RPCError, RPCStatusCode
+
+    from driftline.operations.runs import failure
+
     if decision == "revoke":
         return revoke(context, review.candidate, reviewer, reason, known_by)
     verdict = {"gate_id": review.review_id, "decision": decision, "reviewer": reviewer, "reason": reason}
@@ -128,6 +140,8 @@ async def record(context: Context, review: Review, verdict: Verdict) -> VerdictR
 
     The run obeys what Postgres has, at the latest when its review expires.
     """
+    from temporalio.service import RPCError
+
     if verdict.decision == "revoke":
         return revoke(context, review.candidate, verdict.reviewer, verdict.reason, verdict.known_by)
     if reason := barred(verdict.reviewer, verdict.known_by, context.settings.gates):

@@ -12,7 +12,6 @@ from temporalio.service import RPCError
 from driftline.contracts import FineTuneInput, Progress, RagRefreshInput, RunOutcome, RunStatus
 from driftline.operations.context import Context
 from driftline.settings import Settings
-from driftline.sources.log import span
 from driftline.workflows import attributes, policies
 
 RunHandle = WorkflowHandle[Any, RunOutcome]
@@ -71,6 +70,8 @@ def nominal_or_end_of_log(settings: Settings, at: datetime | None) -> datetime:
     """The asked midnight, else the first one after the log's last event, but not after today's."""
     if at is not None:
         return at.replace(tzinfo=UTC)
+    from driftline.sources.log import span  # with the engine that reads logs
+
     _, last = span(settings.source)
     midnight = last.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

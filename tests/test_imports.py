@@ -1,10 +1,16 @@
 """Nothing above `engines/` brings torch: a worker for Postgres stays small, and a command starts quickly (design §2)."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from driftline.db import channels
+from driftline.db.connection import connect
+from tests.db import world
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "transformers", "peft", "vllm", "sentence_transformers", "accelerate", "driftline.engines")
@@ -38,6 +44,62 @@ def test_a_server_of_lookups_starts_with_little() -> None:
     """Each of its processes has what is imported here in its memory."""
     unwanted = (*HEAVY, "duckdb", "temporalio", "matplotlib", "typer", "pandas", "scipy", "alembic")
     assert heavy_after("import driftline.serving.__main__, driftline.serving.app", unwanted) == "[]"
+
+
+UNNEEDED = (
+    "temporalio",
+    "pyarrow",
+    "numpy",
+    "scipy",
+    "duckdb",
+    "alembic",
+    "google.protobuf",
+    "psutil",
+    "matplotlib",
+    "starlette",
+)
+"""Libraries that are large, and that a look-up in Postgres does without."""
+RUN = """
+import contextlib, io, os, sys
+sys.argv = ["driftline", *{arguments}]
+from driftline import cli
+def leave(code):
+    os.write(1, repr([code, *(name for name in {heavy} if name in sys.modules)]).encode())
+    os.kill(os.getpid(), 9)
+os._exit = leave
+with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out):
+    cli.main()
+"""
+
+
+@pytest.fixture
+def published(postgres_url: str) -> dict[str, str]:
+    """The environment of a command that finds a published table and a review, and a Temporal that it need not ask."""
+    engine = connect(postgres_url)
+    with engine.begin() as conn:
+        table = world.add_good_table(conn)
+        channels.publish(conn, table, "default", "test")
+        world.open_review(conn, table, "one", "recall")
+    engine.dispose()
+    return os.environ | {"DRIFTLINE_POSTGRES_URL": postgres_url, "DRIFTLINE_TEMPORAL_ADDRESS": "127.0.0.1:1"}
+
+
+def loaded_by(env: dict[str, str], tmp_path: Path, *arguments: str) -> str:
+    """The command's exit code, and the large libraries that it has loaded when it ends."""
+    script = RUN.format(arguments=arguments, heavy=UNNEEDED)
+    options: dict[str, Any] = {"env": env | {"PYTHONPATH": str(ROOT)}, "cwd": tmp_path, "capture_output": True, "text": True}
+    return str(subprocess.run([sys.executable, "-c", script], check=False, **options).stdout)
+
+
+@pytest.mark.parametrize("command", ["lookup 0 1", "review list", "review list --json", "tables list", "tables history"])
+def test_a_command_that_asks_postgres_starts_without_what_others_need(
+    published: dict[str, str], tmp_path: Path, command: str
+) -> None:
+    assert loaded_by(published, tmp_path, *command.split()) == "[0]"
+
+
+def test_status_asks_temporal_and_starts_without_the_rest(published: dict[str, str], tmp_path: Path) -> None:
+    assert loaded_by(published, tmp_path, "status") == "[1, 'temporalio', 'google.protobuf']"  # 1: it does not answer
 
 
 def test_every_module_above_the_engines_leaves_the_heavy_libraries_out() -> None:

@@ -6,6 +6,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from driftline.db import connection
@@ -29,6 +30,12 @@ def test_constraints_and_comments_are_there_too(conn: Connection) -> None:
         SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND obj_description(oid, 'pg_proc') IS NULL
     """
     assert conn.execute(text(silent)).all() == []
+
+
+def test_the_names_of_the_files_are_the_revisions() -> None:
+    """So that a command knows the newest one without loading Alembic."""
+    scripts = ScriptDirectory.from_config(connection._config())
+    assert connection.revisions() == [script.revision for script in scripts.walk_revisions()][::-1]
 
 
 def test_downgrade_and_upgrade_again(postgres_url: str) -> None:
