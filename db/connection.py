@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from sqlalchemy import Connection as Connection
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+
+
+POOLED: dict[str, Any] = {"prepare_threshold": None}
+"""For every connection. A pooler such as PgBouncer may give each transaction another session, which knows no statement that was
+prepared before. It keeps a client's time zone; locks here end with their transaction, and whoever listens asks as well."""
 
 
 class OldSchema(RuntimeError):
@@ -31,7 +36,7 @@ def connect(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
         raise ValueError(f"not a Postgres URL: {parsed.render_as_string()}; it starts with postgresql://")
-    engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=POOLED)
     event.listen(engine, "connect", _prepare)
     return engine
 

@@ -7,12 +7,11 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import wait
 from socket import socketpair
-from typing import Any
 
 import psycopg
 
 from driftline.db.channels import NOTIFICATION
-from driftline.db.connection import connect
+from driftline.db.connection import POOLED, connect
 
 PATIENCE = 10  # seconds for an address that does not answer, and for a network that swallows everything
 RETRY_SECONDS = 0.5
@@ -27,7 +26,7 @@ def listen(url: str, application: str) -> psycopg.Connection:
     """
     engine = connect(url)
     _, target = engine.dialect.create_connect_args(engine.url)  # not the URL as text: libpq takes its `+` for a plus
-    limits: dict[str, Any] = {"connect_timeout": PATIENCE, "tcp_user_timeout": PATIENCE * 1000}
+    limits = {**POOLED, "connect_timeout": PATIENCE, "tcp_user_timeout": PATIENCE * 1000}
     conn = psycopg.connect(autocommit=True, fallback_application_name=application, **{**limits, **target})
     with suppress(psycopg.errors.ReadOnlySqlTransaction):  # a standby cannot listen: there the poll has to do
         conn.execute(f"LISTEN {NOTIFICATION}")

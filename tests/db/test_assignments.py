@@ -3,6 +3,7 @@
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from driftline.contracts import AssignmentRef, Window
-from driftline.db import assignments, clusters, counts, evaluations, tables
+from driftline.db import assignments, channels, clusters, counts, evaluations, serving, tables
 from driftline.db.keys import content_key
+from driftline.db.load import cursor
 from tests.db import world
 
 WINDOW = Window(world.START, world.START + timedelta(days=1))
@@ -125,6 +127,31 @@ def test_lineage_names_the_assignment_and_the_lost_share(conn: Connection) -> No
 
     older = tables.lineage(conn, world.add_good_table(conn))
     assert (older["assignment"], older["assigned_items"]) == (None, 0)
+
+
+def test_what_serves_a_table_knows_the_items_that_it_was_counted_with(conn: Connection) -> None:
+    cluster_set = world.add_clusters(conn)
+    first = assignments.add(conn, cluster_set, some(a=1), {}).version
+    assignments.add(conn, cluster_set, some(later=1), {})
+    keys = set()
+    for day, (assigned, known) in enumerate(((None, []), (first, [("a", 1)]))):
+        version = counted(conn, cluster_set, assigned)
+        made = world.request(world.add_model(conn, cluster_set, version), version, day=day)
+        table = tables.add(conn, made, world.mapping()).version
+        evaluations.add(conn, table, version, world.evaluation())
+        channels.publish(conn, table, "default", actor="ana", reason="good")
+        raw = cursor(conn).connection
+        (pointer,) = (one for one in serving.pointers(raw) if one.version == table)
+        interests = serving.read_interests(raw, pointer)
+        own = {f"item-{i}": i for i in range(4)} | dict(known)
+        found = dict(zip(interests.hashes.tolist(), interests.clusters.tolist(), strict=True))
+        assert found == {hashed(item): cluster for item, cluster in own.items()}
+        keys.add(pointer.items_key)
+    assert len(keys) == 2
+
+
+def hashed(item: str) -> int:
+    return int.from_bytes(sha256(item.encode()).digest()[:8])
 
 
 def test_two_at_once_add_an_item_once(engine: Engine) -> None:
