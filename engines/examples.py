@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from driftline.contracts import BadInput
 from driftline.engines.prefix_tree import PrefixTree, logits
 from driftline.engines.tokens import Segments
-from driftline.engines.trie import check_prefix_free
+from driftline.engines.trie import check_labels
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def read_examples(samples: Path, tokenizer: PreTrainedTokenizerBase) -> tuple[li
     for texts in table.values():
         segments.learn(texts)
     labels = sorted(set(table["label"]))
-    check_prefix_free([segments.label(label) for label in labels], [repr(label) for label in labels])
+    check_labels([segments.label(label) for label in labels], [repr(label) for label in labels])
     common = set(table["shared"])
     shared = segments.start(common.pop()) if len(common) == 1 else []
     examples = [

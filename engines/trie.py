@@ -25,12 +25,12 @@ class Trie:
         labels: tokens of each cluster's description, end token last; position = cluster id.
 
     Raises:
-        BadInput: one description's tokens are a prefix of another's, or equal to them.
+        BadInput: a description is too long, or its tokens are a prefix of another's, or equal to them.
     """
 
     def __init__(self, labels: Sequence[Sequence[int]]) -> None:
         self._place = [0] * len(labels)
-        check_prefix_free(labels, [f"cluster {cluster}" for cluster in range(len(labels))])
+        check_labels(labels, [f"cluster {cluster}" for cluster in range(len(labels))])
         self.longest = max(map(len, labels))
         """Tokens of the longest description, its end token included."""
         self.order = sorted(range(len(labels)), key=lambda cluster: list(labels[cluster]))
@@ -64,8 +64,25 @@ class Trie:
         return chain, node
 
 
-def check_prefix_free(labels: Sequence[Sequence[int]], names: Sequence[str]) -> None:
-    """Raises BadInput: one description's tokens (`labels`, end token last) are how another's begin, or the same."""
+LONGEST = 128
+"""Tokens of a description. Every prompt holds two or three, and an answer writes one."""
+
+
+def check_labels(labels: Sequence[Sequence[int]], names: Sequence[str]) -> None:
+    """Whether a model can be told these descriptions apart, and write them.
+
+    Args:
+        labels: tokens of each description, end token last.
+
+    Raises:
+        BadInput: one has more than `LONGEST` tokens, or its tokens are how another's begin, or the same.
+    """
+    for label, name in zip(labels, names, strict=True):
+        if len(label) - 1 > LONGEST:
+            raise BadInput(
+                f"to this model's tokenizer the description of {name} has {len(label) - 1} tokens, more than {LONGEST}: import "
+                "shorter names, lower clusters.keywords, or take a base model that knows this script"
+            )
     ordered = sorted((list(label[:-1]), name) for label, name in zip(labels, names, strict=True))
     for (shorter, one), (longer, other) in pairwise(ordered):
         if longer[: len(shorter)] == shorter:

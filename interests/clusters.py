@@ -35,7 +35,7 @@ def build(embeddings: NDArray[np.float32], traffic: NDArray[np.int64], knobs: co
     otherwise.
 
     Raises:
-        BadInput: |C| < 4, or fewer texts than clusters.
+        BadInput: |C| < 4, fewer texts than clusters, or an embedding that is no number.
     """
     n_clusters = math.prod(knobs.fan_out)
     if n_clusters < 4:
@@ -46,6 +46,11 @@ def build(embeddings: NDArray[np.float32], traffic: NDArray[np.int64], knobs: co
         raise BadInput(
             f"{len(embeddings)} distinct texts cannot fill {n_clusters} clusters: lower clusters.fan_out, "
             f"which is {list(knobs.fan_out)}, or set source.text to a more detailed text"
+        )
+    if (lost := np.flatnonzero(~np.isfinite(embeddings).all(axis=1))).size:
+        raise BadInput(
+            f"{lost.size:,} of {len(embeddings):,} embeddings are no numbers, e.g. that of text {lost[0]}: choose another "
+            "clusters.embedding_model"
         )
     with on_all_cores() as chunks:
         tree = _Tree(embeddings, traffic, weights(traffic, n_clusters), knobs.slack, knobs.seed, chunks)

@@ -97,7 +97,9 @@ def _engine(url: str) -> tuple[sa.Engine, Dialect, dict[str, str]]:
         name = NAMES.get(parsed.get_backend_name())
         if name is None:
             raise BadInput(f"counting.engine = 'sql:{url}': counting runs in {', '.join(sorted(set(NAMES.values())))} only")
-        options = {"isolation_level": "AUTOCOMMIT"} if name == "postgres" else {}
+        options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"} if name == "postgres" else {}
+        if parsed.get_driver_name() == "psycopg":
+            options["connect_args"] = {"prepare_threshold": None}  # a pooler may give each transaction another session
         return sa.create_engine(parsed, **options), DIALECTS[name], secrets | {"PASSWORD": str(parsed.password or "")}
     except (ArgumentError, NoSuchModuleError, ImportError):
         # Their words may show the URL, and it a password.

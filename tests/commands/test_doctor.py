@@ -1,6 +1,7 @@
 """`driftline doctor` in a folder where nothing was started: what is wrong, and the line that mends it."""
 
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,26 @@ def test_a_log_that_is_well(call: Call, mark: str) -> None:
     checks = levels(found)
     assert {checks[name] for name in ("settings", "source.events", "fine_tune", "rag_refresh", "postgres_url")} == {"ok"}
     assert checks["source.item"] == "warning"
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda file: file.mkdir(), "driftline.toml is no file"),
+        (lambda file: file.symlink_to("gone.toml"), "driftline.toml is no file"),
+        (lambda file: file.write_bytes(b"[source]\nevents = 'b\xfccher.csv'"), "driftline.toml"),
+        (lambda file: file.write_text("[source\n"), "driftline.toml"),
+        (lambda file: file.write_text("[source]\nevents = 1\nevents = 2\n"), "driftline.toml"),
+        (lambda file: file.write_text("source = 3\n"), "source"),
+        (lambda file: file.write_text("[source]\nevent = 'x'\n"), "source.event"),
+    ],
+)
+def test_settings_that_cannot_be_read(call: Call, make: Callable[[Path], object], words: str) -> None:
+    make(Path("driftline.toml"))
+    result = call("doctor")
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize(

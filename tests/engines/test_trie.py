@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftline.engines.trie import Trie
+from driftline.contracts import BadInput
+from driftline.engines.trie import LONGEST, Trie
 
 END = 0
 
@@ -40,3 +41,11 @@ def test_every_walk_ends_at_a_novel_cluster_and_every_novel_cluster_is_reached(
         open_nodes += [node.children[token] for token in allowed]
         reached |= {node.cluster} - {None}
     assert reached == set(range(len(labels))) - {c1, c2}
+
+
+def test_a_description_has_a_bounded_number_of_tokens() -> None:
+    end = [END]
+    longest = list(range(1, LONGEST + 1))
+    assert Trie([longest + end, [500, *end]]).longest == LONGEST + 1
+    with pytest.raises(BadInput, match=rf"cluster 0 has {LONGEST + 1} tokens, more than {LONGEST}: import shorter names"):
+        Trie([[*longest, 9, *end], [500, *end]])

@@ -44,6 +44,13 @@ def test_clusters_lie_within_slack_of_an_equal_share(seed: int, fan_out: tuple[i
     assert share.max() <= 1 + slack + 1e-6
 
 
+def test_an_embedding_that_is_no_number_is_named() -> None:
+    rows = texts(4, 10)
+    rows[3, 2] = np.nan
+    with pytest.raises(ValueError, match=r"1 of 40 embeddings are no numbers, e\.g\. that of text 3.*embedding_model"):
+        build(rows, np.ones(40, np.int64), Clusters(fan_out=(4,)))
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10_000))
 def test_row_order_does_not_matter(seed: int) -> None:
