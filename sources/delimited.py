@@ -245,4 +245,5 @@ def _kind(found: Mapping[str, int]) -> str:
 
 
 def _cast(column: str, kind: str) -> str:
-    return f"TRY_CAST({column} AS {kind})"
+    # Of the bare column DuckDB would make the reader convert it, which fails where a cast is only tried.
+    return f"TRY_CAST(trim({column}) AS {kind})"

@@ -168,9 +168,14 @@ def _among(name: str, missing: tuple[str, ...]) -> str:
     return f" OR {name} IN ({', '.join(map(literal, missing))})" if missing else ""
 
 
-def _define_log(con: duckdb.DuckDBPyConnection, source: Source, window: Window | None, plain: bool) -> tuple[Reading, Missing]:
+def find_log(con: duckdb.DuckDBPyConnection, source: Source) -> Relation:
+    """The log as it is, for DuckDB. Raises BadInput as `from_clause.find`."""
     settings = [source.user, source.item, source.timestamp, source.positive, source.basket or ""]
-    raw = find(con, "source.events", source.events, ids(source), settings)
+    return find(con, "source.events", source.events, ids(source), settings)
+
+
+def _define_log(con: duckdb.DuckDBPyConnection, source: Source, window: Window | None, plain: bool) -> tuple[Reading, Missing]:
+    raw = find_log(con, source)
     query, missing = log_query(raw, source, plain=plain), NONE
     with explained("source"):
         if not plain and (missing := look_for_missing(raw, query, window)) != NONE:

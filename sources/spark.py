@@ -1,5 +1,6 @@
 """Counting on Spark: Spark reads the log itself, is sent the cluster set, and gives back what it was asked for (PySpark)."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -16,14 +17,15 @@ from pyspark.errors import (
     PySparkException,
 )
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.functions import expr
 from pyspark.sql.types import StringType, StructField, StructType
 
 from driftline.contracts import QUERY, BadInput, Source, Window
 from driftline.sources.dialects import DIALECTS
 from driftline.sources.from_clause import file_format
-from driftline.sources.log import ids
+from driftline.sources.log import find_log
 from driftline.sources.remote import RAW, RemoteRows, ask_remotely
-from driftline.sources.session import Ask
+from driftline.sources.session import Ask, connect
 
 BAD_INPUT = (
     AnalysisException,
@@ -35,8 +37,20 @@ BAD_INPUT = (
 )
 """What no retry heals."""
 
+UNFIT = re.compile(r"CSV header does not conform[^\n]*(\n Header:[^\n]*\n Schema:[^\n]*)?|\[?MALFORMED_RECORD[^\n]*")
+"""What a CSV file does not fit by, in Spark's words."""
+
 KINDS = {"string": "VARCHAR", "timestamp": "TIMESTAMP WITH TIME ZONE", "timestamp_ntz": "TIMESTAMP"}
 """DuckDB's types by Spark's; the others are called alike."""
+
+_DAY = "try_cast(replace({{}}, '/', '-') AS {})"
+CASTS = {
+    **{kind: f"try_cast({{}} AS {kind})" for kind in ("BIGINT", "DOUBLE", "BOOLEAN")},
+    "DATE": _DAY.format("DATE"),
+    "TIMESTAMP": _DAY.format("TIMESTAMP_NTZ"),
+    "TIMESTAMPTZ": _DAY.format("TIMESTAMP"),
+}
+"""Spark's SQL by the type that DuckDB has settled; what is not here stays as it is written."""
 
 _lock = Lock()
 _open = 0
@@ -57,6 +71,10 @@ def open_spark(url: str, source: Source, assignment: pa.Table, window: Window | 
                 return spark.sql(sql).toArrow()
             except BAD_INPUT as error:
                 raise BadInput(_words(error)) from error
+            except Exception as error:  # Spark's JVM says of a file what it finds while it reads
+                if found := UNFIT.search(str(error)):
+                    raise BadInput(f"source.events: {found[0].strip()}") from error
+                raise
 
         try:
             log = _read(spark, source)
@@ -74,12 +92,33 @@ def _read(spark: SparkSession, source: Source) -> DataFrame:
         return spark.sql(source.events)
     if file_format("source.events", source.events) == "parquet":
         return spark.read.option("mergeSchema", True).parquet(source.events)
-    separator = "\t" if ".tsv" in source.events else ","
-    csv = spark.read.options(header=True, sep=separator)
-    wanted = {name.lower() for name in ids(source)}
-    types = csv.options(inferSchema=True).csv(source.events).schema
-    schema = StructType([StructField(one.name, StringType() if one.name.lower() in wanted else one.dataType) for one in types])
-    return csv.schema(schema).csv(source.events)
+    return _read_csv(spark, source)
+
+
+def _read_csv(spark: SparkSession, source: Source) -> DataFrame:
+    """With the dialect and the types that DuckDB has settled over all rows: Spark's own guess would be another.
+
+    Raises:
+        BadInput: DuckDB does not see the files, or cannot settle what they are.
+    """
+    with connect(source.setup) as con:
+        settled = find_log(con, source)
+    reading = settled.reading
+    names = [name for name in settled.columns if name not in reading.partitions]
+    options: dict[str, Any] = {
+        "header": True,
+        "enforceSchema": False,  # columns in another order are an error, not other columns
+        "mode": "FAILFAST",
+        "multiLine": True,
+        "sep": reading.delimiter,
+        "quote": reading.quote,
+        "escape": reading.escape,
+        "encoding": reading.encoding,
+    }
+    schema = StructType([StructField(name, StringType()) for name in names])
+    log = spark.read.options(**options).schema(schema).csv(source.events)
+    casts = {name: CASTS[kind] for name, kind in reading.columns.items() if kind in CASTS and name in names}
+    return log.withColumns({name: expr(cast.format("`" + name.replace("`", "``") + "`")) for name, cast in casts.items()})
 
 
 @contextmanager

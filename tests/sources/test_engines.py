@@ -192,6 +192,38 @@ def test_spark_reads_csv_with_ids_as_they_are_written(spark: str, tmp_path: Path
     assert (counted.events, counted.users, counted.sequences) == (4, 2, 1)
 
 
+@pytest.mark.parametrize(
+    ("header", "row", "rows"),
+    [
+        # Whole numbers until the last row; a code that begins with 0; a quoted line break; dates with slashes.
+        ("user,item,ts,rating", "{u},{n},2024-01-01 00:00:0{n},{n}", "v,0,2024-01-01 10:00:00,1.5"),
+        ("user,item,ts,rating", "{u},{n},2024-01-01 00:00:0{n},0{n}", "v,0,2024-01-01 10:00:00,12"),
+        ("user;item;ts;rating;text", '{u};{n};2024/01/01 00:00:0{n};{n};"two\nlines; ""quoted"""', "v;0;2024/1/1;NULL;x"),
+        ("user,item,ts,rating", "{u},{n},2024-01-01T00:00:0{n}Z,{n}", "v,0,2024-01-01T10:00:00+02:00,nan"),
+        ("user,item,ts,rating", "{u},{n},2024-01-01 00:00:0{n},{n}", "007.0,0,2024-01-01 00:00:00,"),
+    ],
+)
+def test_spark_reads_csv_as_duckdb_has_settled_it(spark: str, tmp_path: Path, header: str, row: str, rows: str) -> None:
+    written = [row.format(u=user, n=n) for user in ("a", "b") for n in range(4)]
+    (tmp_path / "a.csv").write_text("\n".join([header, *written, rows]) + "\n")
+    (tmp_path / "b.csv").write_text("\n".join([header, *(row.format(u="c", n=n) for n in range(4))]) + "\n")
+    positive = "rating > '00'" if "0{n}" in row.rpartition(",")[2] else "rating >= 0 OR rating IS NULL"
+    source = Source(events=str(tmp_path / "*.csv"), positive=positive)
+    asked = source, Sequences(), WINDOW, assignment({str(n): n for n in range(4)})
+    expected = count_triples(*asked, engine=REFERENCE)
+    assert expected.triples > 2
+    assert count_triples(*asked, engine=spark) == expected
+
+
+def test_spark_mixes_up_no_columns(spark: str, tmp_path: Path) -> None:
+    """Of files whose columns are in another order DuckDB goes by the names, and Spark by the place."""
+    (tmp_path / "a.csv").write_text("user,item,ts\nu,0,2024-01-01\n")
+    (tmp_path / "b.csv").write_text("item,user,ts\n0,u,2024-01-01\n")
+    source = Source(events=str(tmp_path / "*.csv"))
+    with pytest.raises(ValueError, match="header does not conform"):
+        count_triples(source, Sequences(), WINDOW, assignment({"0": 0}), spark)
+
+
 class TestInADatabase:
     """Postgres, as the one database that every machine has."""
 

@@ -1,6 +1,7 @@
 """Files as people have them: one reading of all rows of all files, or a refusal with the expression to write."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,16 @@ class TestTypes:
             (count,) = opened.con.execute("SELECT count(*) FROM driftline_events WHERE positive").fetchall()
         assert kinds == {"whole": "BIGINT", "number": "DOUBLE", "flag": "BOOLEAN", "code": "VARCHAR", "long": "VARCHAR"}
         assert count == (29_998,)
+
+    @pytest.mark.parametrize("missing", ["nan", "NULL", "n/a", ""])
+    def test_a_number_that_is_missing_in_a_row(self, write: Callable[..., Source], missing: str) -> None:
+        """Also where the numbers are all that is read: DuckDB would have its reader convert the column, and fail."""
+        source = write({"a.csv": f"user,item,ts,stars\nu,a,2024-01-02T10:00:00Z,4\nv,b,2024-01-02T10:00:00Z,{missing}\n"})
+        source = replace(source, positive="stars >= 4")
+        with open_source(source) as con:
+            found = con.execute("SELECT item, positive FROM driftline_log ORDER BY item").fetchall()
+            assert con.execute("SELECT count(*) FROM driftline_events WHERE positive").fetchall() == [(1,)]
+        assert found == [("a", True), ("b", False)]
 
     def test_part_of_an_id_keeps_its_zeros(self, write: Callable[..., Source]) -> None:
         source = write({"a.csv": "user,item,ts,shop\nu,a,2024-01-02,007\nu,a,2024-01-02,12\n"}, item="concat(shop, '/', item)")
