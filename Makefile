@@ -15,7 +15,7 @@ AUDIT_VENV := .venv-audit
 # Another interpreter, without torch: made anew each time, because PYTHON may be another one.
 LIGHT_VENV := .venv-light
 
-.PHONY: demo test test-vllm test-python lint format bench bench-recipe audit clean
+.PHONY: demo test test-vllm test-gpu test-python lint format bench bench-recipe audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make bench   measure what has to be fast against its peers (make bench-counting: one of them)"
 	@echo "make audit   known vulnerabilities of the pinned packages (3: the advisory databases cannot be reached)"
 	@echo "make test-vllm  the engines of bulk inference, vLLM too, in an environment of its own"
+	@echo "make test-gpu   the engines on a GPU: training, answers, memory; skipped where there is none"
 	@echo "make test-python PYTHON=python3.13  the package without extras and quick tests on another interpreter"
 
 $(BIN)/.installed: pyproject.toml constraints.txt
@@ -59,6 +60,10 @@ $(VLLM_VENV)/.installed: constraints.txt
 test-vllm: $(VLLM_VENV)/.installed
 	@# Without the fixtures of the whole suite: Postgres and Temporal are not installed here.
 	$(VLLM_VENV)/bin/python -m pytest --confcutdir=tests/engines tests/engines/test_engine_contract.py $(TEST_ARGS)
+
+test-gpu: $(BIN)/.installed
+	$(BIN)/python -m pytest tests/engines/test_gpu.py tests/engines/test_train.py tests/engines/test_engine_contract.py \
+		tests/engines/test_families.py tests/engines/test_rounding.py -rs $(TEST_ARGS)
 
 test-python:
 	$(PYTHON) -m venv --clear $(LIGHT_VENV)

@@ -71,6 +71,7 @@ class MeasurementActivities:
                 name: value for name, value in asdict(request.source).items() if name != "setup"
             },  # it may hold a password
             "arms": {arm.name: {"counts": arm.counts, "mappings": [m.hash for m in arm.mappings]} for arm in request.arms},
+            "computed": _computed([mapping for arm in request.arms for mapping in arm.mappings]),
             "since": {arm.name: arm.since for arm in request.arms},
             "period": asdict(request.period),
             "every_days": request.every / timedelta(days=1),
@@ -114,6 +115,7 @@ class MeasurementActivities:
             "counts": request.counts,
             "prompts": request.prompts.hash,
             "mappings": [mapping.hash for mapping in mappings],
+            "computed": _computed(mappings),
             "retrieval": asdict(request.retrieval),
             "temperature": request.temperature,
         }
@@ -225,6 +227,12 @@ class _Steps:
     def before(self, end: datetime) -> pa.Table:
         """What its users have shown in all of the log before, without order."""
         return read_shown(self.source, end, self.assignment)
+
+
+def _computed(mappings: Sequence[MappingRef]) -> list[dict[str, Any]]:
+    """What the answers were computed with, each kind of machine once; those made before that was kept say nothing."""
+    found = dict.fromkeys(mapping.computed for mapping in mappings if mapping.computed is not None)
+    return [asdict(computed) for computed in found]
 
 
 def _version(since: datetime, mapping: pa.Table, clusters: int) -> Version:

@@ -1,8 +1,8 @@
 """python -m bench [name …] [--small]: all benchmarks, or those named, one after the other.
 
 Each is a module of this folder with `rows(small)`, PACKAGES whose versions matter, and NOTE, which a reader of the rows has to
-know. Full runs are kept in `bench/results.json` and written up in `docs/performance.md`; a small one shows that everything runs,
-and is kept nowhere.
+know. Full runs are kept in `bench/results.json`, one set for each kind of machine, and written up in `docs/performance.md`; a
+small one shows that everything runs, and is kept nowhere.
 """
 
 import importlib
@@ -14,10 +14,10 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.machine import machine
+from bench.machine import kind, machine
 from bench.rows import HEADINGS, cells, show
 
-BENCHES = ("counting", "inference", "training", "publish", "serving", "clustering")
+BENCHES = ("counting", "inference", "training", "precision", "publish", "serving", "clustering")
 RESULTS = Path(__file__).parent / "results.json"
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 
@@ -45,7 +45,8 @@ def main() -> None:
         show(rows, Console())
         if not asked.small:
             where = machine(module.PACKAGES)
-            kept = [row for row in kept if row["bench"] != name] + [{**row, "machine": where} for row in rows]
+            kept = [row for row in kept if row["bench"] != name or row.get("kind") not in (None, kind())]
+            kept += [{**row, "machine": where, "kind": kind()} for row in rows]
             kept.sort(key=lambda row: BENCHES.index(row["bench"]))
             RESULTS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
             PAGE.write_text(page(kept))
@@ -55,11 +56,14 @@ def page(kept: list[dict[str, Any]]) -> str:
     """docs/performance.md."""
     parts = [HEAD]
     for title in dict.fromkeys(row["bench"] for row in kept):
-        rows = [row for row in kept if row["bench"] == title]
-        table = [HEADINGS, ("---",) * len(HEADINGS), *(cells(row) for row in rows)]  # type: ignore[arg-type]
-        lines = "\n".join(f"| {' | '.join(line)} |" for line in table)
         note = importlib.import_module(f"bench.{title}").NOTE
-        parts.append(f"## {title[0].upper()}{title[1:]}\n\n{note.strip()}\n\n{lines}\n\nMeasured on {rows[0]['machine']}.\n")
+        parts.append(f"## {title[0].upper()}{title[1:]}\n\n{note.strip()}\n")
+        all_of = [row for row in kept if row["bench"] == title]
+        for where in dict.fromkeys(row["machine"] for row in all_of):
+            rows = [row for row in all_of if row["machine"] == where]
+            table = [HEADINGS, ("---",) * len(HEADINGS), *(cells(row) for row in rows)]  # type: ignore[arg-type]
+            lines = "\n".join(f"| {' | '.join(line)} |" for line in table)
+            parts.append(f"{lines}\n\nMeasured on {where}.\n")
     return "\n".join(parts)
 
 

@@ -15,15 +15,23 @@ def machine(packages: Iterable[str]) -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     system = platform.freedesktop_os_release()["PRETTY_NAME"]
     versions = [f"Python {platform.python_version()}", *(f"{name} {found}" for name in packages if (found := _version(name)))]
-    return f"{_processor()}, {_cores()} cores, {memory:.0f} GiB; {system}; {', '.join(versions)}"
+    return f"{kind()}, {_cores()} cores, {memory:.0f} GiB; {system}; {', '.join(versions)}"
+
+
+def kind() -> str:
+    """Machines of one kind round alike: processor and instruction sets."""
+    return f"{_processor()} ({_sets() or platform.machine()})"
 
 
 def row() -> str:
     """Processor, instruction sets, cores, the precision that `auto` takes, and Python, as cells of a Markdown table."""
-    flags = next(_told("flags"), "").split()
-    sets = ", ".join(name for name in INSTRUCTION_SETS if name in flags)
-    cells = (_processor(), sets or platform.machine(), str(_cores()), _auto(), platform.python_version())
+    cells = (_processor(), _sets() or platform.machine(), str(_cores()), auto(), platform.python_version())
     return f"| {' | '.join(cells)} |"
+
+
+def _sets() -> str:
+    flags = next(_told("flags"), "").split()
+    return ", ".join(name for name in INSTRUCTION_SETS if name in flags)
 
 
 def _told(name: str) -> Iterator[str]:
@@ -40,7 +48,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _auto() -> str:
+def auto() -> str:
     try:
         from driftline.engines.precision import precision
     except ImportError:  # without torch there are no engines

@@ -176,7 +176,7 @@ def _spend(asked: Asked) -> Spent:
 class Setup:
     """Base model with its untrained adapter, samples as tokens, how many the steps train on, optimizer."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Asked, precision: str = "float32") -> None:
         import torch
 
         from driftline.engines import child, train, weights
@@ -184,10 +184,11 @@ class Setup:
 
         torch.set_num_threads(child.threads())
         torch.use_deterministic_algorithms(asked.run in (OURS, STAGES), warn_only=True)  # as our training has it
+        torch.utils.deterministic.fill_uninitialized_memory = False
         self.training, self.steps = asked.training, asked.steps
         base, self.tokenizer = weights.load_causal_lm(asked.base_model)
         self.shared, self.examples = read_examples(Path(asked.samples), self.tokenizer)
-        self.model = train.with_lora(base, self.training).train()
+        self.model = train.with_lora(base.to(getattr(torch, precision)), self.training).train()
         self.tokens = train.tokens_trained(self.shared, self.examples, self.training, self.steps)
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=self.training.learning_rate, weight_decay=0.0)

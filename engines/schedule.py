@@ -60,18 +60,22 @@ def rate(step: int, curve: Sequence[Point], training: Training) -> float:
     return min(falling, (step + 1) / warmup, 1.0)
 
 
-def best_of(curve: Sequence[Point], pairs: int) -> Point:
+def best_of(curve: Sequence[Point], pairs: int, training: Training) -> Point:
     """The checkpoint to keep: its exact-match rate was within one standard error of the highest so far, and no later one that
     was, too, has a lower loss.
 
-    A later checkpoint can replace it, an earlier one cannot, so that one adapter is kept at a time.
+    As soon as the learning rate falls, the checkpoints of before are out: at its peak a model may write well and have learnt
+    nothing that predicts (ADR 0016). A later checkpoint can replace the best, an earlier one cannot, so that one adapter is kept
+    at a time.
 
     Args:
         curve: at least one validation.
         pairs: that each exact-match rate is the share of.
     """
-    best, highest = curve[0], 0.0
-    for point in curve:
+    begins = cools_down_at(curve, training)
+    points = [point for point in curve if point.step > begins] or curve
+    best, highest = points[0], 0.0
+    for point in points:
         highest = max(highest, point.exact)
         enough = highest - max(1 / pairs, math.sqrt(highest * (1 - highest) / pairs))
         if point.exact >= enough and (point.loss <= best.loss or best.exact < enough):

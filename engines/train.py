@@ -69,7 +69,7 @@ class Run:
         step: optimizer steps done.
         losses: of each step.
         curve: the validations.
-        best: adapter of `best_of(curve)`.
+        best: adapter of the checkpoint to keep, as `best_of` has it by now.
     """
 
     def __init__(self, job: TrainJob) -> None:
@@ -146,7 +146,7 @@ class Run:
         with arithmetic(self.model, self.precision):
             exact, loss = self.validation.measure(self.model, self.together, self._between)
         self.curve.append(Point(self.step, exact, loss))
-        if best_of(self.curve, self.validation.pairs) is self.curve[-1]:
+        if best_of(self.curve, self.validation.pairs, self.job.training) is self.curve[-1]:
             self.best = {name: weight.clone() for name, weight in self._adapter().items()}
         self.keep_checkpoint()
         self._report(f"validation loss {loss:.3f}" + (f", exact match {100 * exact:.1f} %" if exact is not None else ""))
@@ -222,7 +222,9 @@ class Run:
         """The curve, column by column, and which of its checkpoints became the adapter."""
         columns = zip(*map(dataclasses.astuple, self.curve), strict=True)
         names = (field.name for field in dataclasses.fields(Point))
-        return {"best_step": best_of(self.curve, pairs).step, "pairs": pairs} | dict(zip(names, map(list, columns), strict=True))
+        return {"best_step": best_of(self.curve, pairs, self.job.training).step, "pairs": pairs} | dict(
+            zip(names, map(list, columns), strict=True)
+        )
 
     def _adapter(self) -> dict[str, torch.Tensor]:
         adapter: dict[str, torch.Tensor] = get_peft_model_state_dict(self.model, save_embedding_layers=False)

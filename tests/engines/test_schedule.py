@@ -48,9 +48,19 @@ def test_every_rate_is_above_zero_and_at_most_the_peak(steps: int, cooldown: flo
 
 
 def test_exact_match_chooses_first_and_the_loss_among_equals() -> None:
-    assert best_of(curve((0.5, 1.0), (0.9, 2.0)), 100).step == 20
-    assert best_of(curve((0.93, 1.0), (0.95, 2.0)), 100).step == 10  # 0.93 is within 0.022 of 0.95
-    assert best_of(curve((0.92, 1.0), (0.95, 2.0)), 100).step == 20
-    assert best_of(curve((0.95, 2.0), (0.94, 1.0), (0.9, 0.5)), 100).step == 20
-    assert best_of(curve((1.0, 1.0), (0.98, 0.9)), 100).step == 10  # of 100, one may go wrong
-    assert best_of(curve((0.0, 3.0)), 100).step == 10
+    assert best_of(curve((0.5, 1.0), (0.9, 2.0)), 100, TRAINING).step == 20
+    assert best_of(curve((0.93, 1.0), (0.95, 2.0)), 100, TRAINING).step == 10  # 0.93 is within 0.022 of 0.95
+    assert best_of(curve((0.92, 1.0), (0.95, 2.0)), 100, TRAINING).step == 20
+    assert best_of(curve((0.95, 2.0), (0.94, 1.0), (0.9, 0.5)), 100, TRAINING).step == 20
+    assert best_of(curve((1.0, 1.0), (0.98, 0.9)), 100, TRAINING).step == 10  # of 100, one may go wrong
+    assert best_of(curve((0.0, 3.0)), 100, TRAINING).step == 10
+
+
+def test_once_the_rate_falls_the_checkpoints_of_its_peak_are_out() -> None:
+    at_peak = curve(*((0.98, 0.39),) * 8)
+    early = Training(steps=100, cooldown=0.2, validate_every=10, patience=9)
+    assert best_of(at_peak, 64, early).step == 80
+    falling = [*at_peak, Point(90, 0.9, 0.5)]
+    assert best_of(falling, 64, early).step == 90
+    assert best_of([*falling, Point(100, 0.98, 0.45)], 64, early).step == 100
+    assert best_of(falling, 64, Training(steps=100, cooldown=0, patience=9)).step == 80
