@@ -1,5 +1,6 @@
 """What the trie engine does beyond the contract of all engines (`test_engine_contract.py`)."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,26 @@ def answers(model: Any, tokenizer: Any, batch_size: int, sampling: Sampling | No
 
 def test_batches_change_nothing(model: Any, tokenizer: Any) -> None:
     assert answers(model, tokenizer, batch_size=1) == answers(model, tokenizer, batch_size=4)
+
+
+def test_what_a_model_folder_says_of_decoding_is_not_obeyed(tiny_llm: Path, tokenizer: Any, tmp_path: Path) -> None:
+    """An instruct model's own sampling would filter away the tokens that are allowed."""
+    shutil.copytree(tiny_llm, tmp_path / "llm")
+    (tmp_path / "llm/generation_config.json").write_text('{"do_sample": true, "top_k": 1, "repetition_penalty": 1.3}')
+    told = AutoModelForCausalLM.from_pretrained(tmp_path / "llm").eval()
+    assert told.generation_config.repetition_penalty == 1.3
+    plain = AutoModelForCausalLM.from_pretrained(tiny_llm).eval()
+    assert answers(told, tokenizer, 4) == answers(plain, tokenizer, 4)
+
+
+def test_a_model_that_says_no_numbers_answers_novel_interests_and_none_exactly(tiny_llm: Path, tokenizer: Any) -> None:
+    model = AutoModelForCausalLM.from_pretrained(tiny_llm).eval()
+    with torch.no_grad():
+        model.model.norm.weight.fill_(float("nan"))
+    found = answers(model, tokenizer, 4)
+    assert len(found) == len(PAIRS)
+    assert all(answer.c_next not in pair and 0 <= answer.c_next < 6 for pair, answer in found.items())
+    assert not any(answer.exact for answer in found.values())
 
 
 def clusters(model: Any, tokenizer: Any, batch_size: int, temperature: float, seed: int) -> dict[tuple[int, int], int]:
