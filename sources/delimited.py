@@ -27,6 +27,7 @@ MISSING = "('', 'null', 'nan', 'none', 'na', 'n/a', '\\n')"
 """What stands for no value in a column of numbers, in lower case."""
 # Patterns of `str.format`, as the tests are.
 ISO = "[0-9]{{4}}[-/][0-9]{{1,2}}[-/][0-9]{{1,2}}"
+CLOCK = "[0-9]{{1,2}}:[0-9]{{2}}(:[0-9]{{2}}([.][0-9]+)?)?"
 ZONE = ".*:[0-9]{{2}}([.][0-9]+)? ?(Z|UTC|[+-][0-9]{{2}}(:?[0-9]{{2}})?)"
 TESTS = {
     "n": "count({c})",
@@ -40,6 +41,7 @@ TESTS = {
     "time": "count_if({c} LIKE '%:%' AND {c} NOT LIKE '%-%' AND {c} NOT LIKE '%/%' AND TRY_CAST({c} AS TIME) IS NOT NULL)",
     # A cast without a zone ignores what is behind the seconds, so that only one with a zone can tell.
     "instant": "count_if(TRY_CAST({c} AS TIMESTAMPTZ) >= TIMESTAMPTZ '1000-01-01 00:00:00+00')",
+    "unzoned": "count_if(regexp_full_match({c}, " + literal(f"{ISO}([ T]{CLOCK})?") + "))",
     "zoned": "count_if(regexp_full_match({c}, " + literal(ZONE) + "))",
 }
 
@@ -239,8 +241,10 @@ def _kind(found: Mapping[str, int]) -> str:
         return "DATE"
     if found["time"] == n:
         return "TIME"
-    if found["instant"] == n and found["zoned"] in (0, n):
-        return "TIMESTAMPTZ" if found["zoned"] else "TIMESTAMP"
+    if found["instant"] == n == found["zoned"]:
+        return "TIMESTAMPTZ"
+    if found["instant"] == n == found["unzoned"]:
+        return "TIMESTAMP"
     return "VARCHAR"
 
 
