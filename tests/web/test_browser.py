@@ -1,4 +1,4 @@
-"""The page in a real browser: from a stopped candidate to the published table by keyboard, with and without scripts."""
+"""The page in a real browser: from a stopped candidate to the published table by keyboard; light, dark, on a phone; axe."""
 
 import asyncio
 import shutil
@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.testing import WorkflowEnvironment
 
 from driftline.embedded import tokens
 from driftline.operations import channels
 from tests.operations.test_reviews import Shop, shop
+from tests.web.conftest import REVIEW
 from tests.web.test_doors import serving
 
 __all__ = ["shop"]
@@ -19,6 +21,12 @@ __all__ = ["shop"]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+
+PLACES = (
+    *("/", f"/reviews/{REVIEW}", f"/reviews/{REVIEW}?interest=meat", "/channels", "/channels/default/rollback", "/tables"),
+    *("/tables/3", "/changes?before=1&after=3", "/runs", "/explore?first=meat&second=3", "/nothing"),
+)
+LOOKS = {"light": ("light", 1280), "dark": ("dark", 1280), "phone": ("light", 390), "dark phone": ("dark", 390)}
 
 
 @contextmanager
@@ -75,3 +83,31 @@ async def test_from_a_stopped_candidate_to_the_published_table_by_keyboard(shop:
     (served,) = channels.served(shop.context)
     assert served.version == review.candidate
     assert shop.review(review.candidate).known_by == "login"
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_page_fits_and_axe_finds_nothing(filled: str, dev_server: WorkflowEnvironment, tmp_path: Path, look: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed").Axe()
+    scheme, width = LOOKS[look]
+    with (
+        serving(filled, dev_server.client.service_client.config.target_host, tmp_path) as address,
+        browser(color_scheme=scheme, viewport={"width": width, "height": 900}) as page,
+    ):
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.goto(f"{address}/login")
+        problems = {"/login": _problems(axe, page)}
+        page.goto(f"{address}/login?token={tokens.issue(tmp_path)}")
+        for place in PLACES:
+            page.goto(f"{address}{place}")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{place} is wider than the screen"
+            for details in page.query_selector_all("details"):
+                details.evaluate("one => { one.open = true }")
+            problems[place] = _problems(axe, page)
+        assert {place: found for place, found in problems.items() if found} == {}
+        assert [text for text in said if "404" not in text] == []  # nothing that the policy forbids
+
+
+def _problems(axe: Any, page: Any) -> list[str]:
+    found = axe.run(page).response["violations"]
+    return [f"{one['id']}: {one['nodes'][0]['html'][:200]} {one['nodes'][0].get('failureSummary', '')[:200]}" for one in found]
