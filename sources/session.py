@@ -39,9 +39,16 @@ def connect(setup: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
 
 @contextmanager
 def explained(what: str) -> Iterator[None]:
-    """Raises DuckDB's complaints about the input as `BadInput("{what}: {DuckDB's words}")`."""
+    """Raises DuckDB's complaints about the input as `BadInput("{what}: {DuckDB's words}")`.
+
+    A file that cannot be read is an OSError: another attempt may heal it, but not one that is no GZIP as its name says.
+    """
     try:
         yield
+    except duckdb.IOException as error:
+        if "GZIP" in str(error):
+            raise BadInput(f"{what}: {words(error)}: give the file the ending that it has") from error
+        raise OSError(f"{what}: {words(error)}") from error
     except BAD_INPUT as error:
         raise BadInput(f"{what}: {words(error)}") from error
 

@@ -121,6 +121,11 @@ class TestDialect:
         assert "strict mode" not in message
         assert "\n" not in message
 
+    def test_a_file_that_is_not_what_its_name_says(self, write: Callable[..., Source]) -> None:
+        message = refusal(write({"a.csv.gz": log("u,a,2024-01-02")}, glob="*.gz"))
+        assert "not a GZIP stream" in message
+        assert "give the file the ending that it has" in message
+
     def test_what_was_taken(self, write: Callable[..., Source]) -> None:
         source = write({"a.csv": "user;item;ts;stars\n007;1;25/03/2024 10:00;4.5\n"}, positive="stars > 4")
         with describe_source(source) as opened:
