@@ -88,7 +88,7 @@ def loading(stage: str, done: int = 0, total: int = 0) -> Iterator[None]:
 
     def say() -> None:
         while True:
-            report(stage, done, total, f"loading, {time.process_time():.0f} CPU-s")
+            report(stage, done, total, f"loading, {time.process_time():.1f} CPU-s")
             if over.wait(SAY):
                 return
 

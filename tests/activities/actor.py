@@ -43,7 +43,7 @@ def play(part: Part) -> None:
     if part.act == "load":
         child.SAY = 0.1
         with child.loading("training"):
-            while time.process_time() < 5:
+            while time.process_time() < 8:
                 pass
             (folder / "loaded").touch()
             time.sleep(600)
