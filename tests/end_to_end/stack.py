@@ -16,6 +16,8 @@ from driftline import embedded
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
+LOG_PASSWORD = "pw-of-the-log-8d1f"
+"""What `${LOG_PASSWORD}` in a setting stands for."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Stack:
     @property
     def env(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("DRIFTLINE_")}
+        kept["LOG_PASSWORD"] = LOG_PASSWORD
         return kept | {"DRIFTLINE_HOME": str(self.home), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "160"}
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":

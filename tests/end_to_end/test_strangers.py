@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg
 from sqlalchemy import make_url
 
 from driftline import embedded
 from driftline.embedded import temporal
-from tests.end_to_end.stack import Stack
+from tests.end_to_end.stack import LOG_PASSWORD, Stack
 
 WINDOWS = {"days": 20, "test_days": 20}
 
@@ -55,24 +56,34 @@ def test_so_is_one_that_brings_a_model_or_a_database_to_count_in(stack: Stack, c
     assert "this model is refused" in said, said
 
 
-def test_no_password_is_anywhere_after_a_run_that_failed(stack: Stack) -> None:
-    """Postgres' own, which every process of ours knows."""
-    password = make_url(embedded.status(stack.home).postgres_url).password
-    assert password
+def test_no_password_is_anywhere_after_a_run_that_failed(stack: Stack, cluster_set: Any) -> None:
+    """Postgres' own, those of its owner, workers and readers; and that of the log, which settings name by its variable."""
+    state = embedded.status(stack.home)
+    passwords = [str(make_url(url).password) for url in (state.postgres_url, state.worker_url, state.reader_url)]
+    assert len({*passwords, "None"}) == 4
     said = stack("run", "fine-tune", "--wait", "--at", "2024-03-30", "--set", "source.positive=nonsense > 0", code=1)
     assert "failed" in said
+    broken = "source.setup=SELECT '${LOG_PASSWORD}' FROM nowhere"
+    said += stack("run", "fine-tune", "--wait", "--at", "2024-03-26", "--set", broken, code=1)
+    assert "nowhere" in said
+    said += stack("ingest", "--set", broken, code=1)
     said += stack("status") + stack("status", "--json") + stack("tables", "list") + stack("run", "fine-tune", "--at", "x", code=2)
     address = embedded.status(stack.home).temporal_address
-    show = [
-        temporal.binary(),
-        *["workflow", "show", "--output", "json", "--workflow-id", "fine-tune-2024-03-30", "--address"],
-        address,
-    ]
-    said += subprocess.run(show, capture_output=True, text=True, check=True).stdout
+    for day in (26, 30):
+        show = [temporal.binary(), "workflow", "show", "--output", "json", "--workflow-id", f"fine-tune-2024-03-{day}"]
+        said += subprocess.run([*show, "--address", address], capture_output=True, text=True, check=True).stdout
     for process in psutil.process_iter(["cmdline"]):
         said += " ".join(process.info["cmdline"] or [])
     assert "WORKFLOW_EXECUTION_FAILED" in said
-    assert password not in said
+    assert not [password for password in (*passwords, LOG_PASSWORD) if password in said]
     keepers = {stack.home / "state.json", stack.home / "pgpass"}
-    telling = [path for path in stack.home.rglob("*") if path.is_file() and password.encode() in path.read_bytes()]
-    assert set(telling) == keepers
+    files = {path: path.read_bytes() for path in stack.home.rglob("*") if path.is_file()}
+    for password in passwords:
+        assert {path for path, content in files.items() if password.encode() in content} == keepers
+    assert not [path for path, content in files.items() if LOG_PASSWORD.encode() in content]
+
+
+def test_the_worker_is_no_owner_of_postgres(stack: Stack, cluster_set: Any) -> None:
+    with psycopg.connect(embedded.status(stack.home).postgres_url) as conn:
+        others = "SELECT DISTINCT usename FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        assert conn.execute(others).fetchall() == [("worker",)]
