@@ -7,13 +7,14 @@ from pydantic import TypeAdapter
 from driftline.activities.child import run_child
 from driftline.activities.resources import Resources
 from driftline.contracts import Computed, ResolveJob
+from driftline.contracts.knobs import Precision
 
 _computed = TypeAdapter(Computed)
 FILE = "computed.json"
 _known: dict[tuple[str, str], Computed] = {}
 
 
-async def resolve(resources: Resources, engine: str, precision: str) -> Computed:
+async def resolve(resources: Resources, engine: str, precision: Precision) -> Computed:
     """What `engine` computes with on this machine, where `precision` is what was asked for (`auto`, too)."""
     if (engine, precision) not in _known:
         with resources.artifacts.folder() as work:

@@ -24,14 +24,14 @@ BATCH_TOKENS = 1 << 14
 """Of `generate`: it copies a long prompt to every row."""
 
 
-class Thorough(TrieEngine):  # type: ignore[misc]
+class Thorough(TrieEngine):
     """Checks every answer to its end token, as if free decoding wrote all of them: what a fine-tuned model costs."""
 
     def _finished(self, row: Row, greedy: list[int], chosen: int) -> bool:
         return bool(super()._finished(row, row.forced if row.at_end else [*row.forced, chosen], chosen))
 
 
-class Unchecked(TrieEngine):  # type: ignore[misc]
+class Unchecked(TrieEngine):
     """Checks nothing: an answer is done as soon as no choice is left, because no description has the token 0."""
 
     def _finished(self, row: Row, greedy: list[int], chosen: int) -> bool:

@@ -19,7 +19,7 @@ from bench.inference_prompts import BATCH, MODEL, WARM_UP, Prompts, answer, read
 from bench.spent import report
 from driftline.engines import child, weights
 from driftline.engines.tokens import Segments
-from driftline.engines.vllm_engine import (  # vLLM by way of it: it sets what vLLM reads on import
+from driftline.engines.vllm_engine import (  # type: ignore[attr-defined] # vLLM by way of it: it sets what vLLM reads on import
     CPU,
     LLM,
     SamplingParams,

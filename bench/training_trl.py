@@ -8,7 +8,7 @@ import torch
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
-from driftline.engines.train import rate
+from driftline.engines.schedule import rate
 
 
 def sft(setup: Any, bf16: bool, checkpointing: bool) -> Callable[[], list[float]]:
@@ -37,7 +37,7 @@ def sft(setup: Any, bf16: bool, checkpointing: bool) -> Callable[[], list[float]
         disable_tqdm=True,
         use_cpu=not torch.cuda.is_available(),
     )
-    rates = torch.optim.lr_scheduler.LambdaLR(setup.optimizer, lambda step: rate(step, setup.training))
+    rates = torch.optim.lr_scheduler.LambdaLR(setup.optimizer, lambda step: rate(step, (), setup.training))
     trainer = SFTTrainer(
         model=setup.model,
         args=config,

@@ -2,7 +2,7 @@
 
 from pydantic.dataclasses import dataclass
 
-from driftline.contracts.knobs import EngineName, Generation, Training
+from driftline.contracts.knobs import EngineName, Generation, Precision, Training
 from driftline.contracts.steps import Sampling
 from driftline.contracts.versions import Computed
 
@@ -12,7 +12,7 @@ class ResolveJob:
     """`precision`: as asked, `auto` too. `out`: where the engine's `Computed` is written."""
 
     engine: str
-    precision: str
+    precision: Precision
     out: str
 
 

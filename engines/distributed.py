@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from driftline.contracts import BadInput, TrainJob
+from driftline.contracts.children import STOPPED
 from driftline.engines import child, device
 
 POLL = 0.05
@@ -31,7 +32,7 @@ def launch(module: str) -> None:
         try:
             device.hold(device.gpus(processes), "training")
         except child.Stopped:
-            sys.exit(child.STOPPED)
+            sys.exit(STOPPED)
         sys.exit(_exit_code(_start(module, processes)))
 
 
@@ -85,11 +86,11 @@ def _exit_code(ranks: list[subprocess.Popen[bytes]]) -> int:
             told = True
             for rank in ranks:
                 rank.terminate()
-        if any(code not in (None, 0, child.STOPPED) for code in codes):
+        if any(code not in (None, 0, STOPPED) for code in codes):
             for rank in ranks:
                 rank.kill()
         time.sleep(POLL)
     # A rank that had only begun to start ends by SIGTERM itself. The others, which wait for it in vain, are killed.
-    if told and set(codes) <= {child.STOPPED, -signal.SIGTERM, -signal.SIGKILL}:
-        return child.STOPPED
-    return next((code if code > 0 else 1 for code in codes if code not in (0, -signal.SIGKILL)), int(any(codes)))
+    if told and set(codes) <= {STOPPED, -signal.SIGTERM, -signal.SIGKILL}:
+        return STOPPED
+    return next((code if code > 0 else 1 for code in codes if code and code != -signal.SIGKILL), int(any(codes)))

@@ -6,6 +6,7 @@ if __name__ == "__main__":
     child.arm()
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -57,7 +58,7 @@ def embed(job: EmbedJob) -> None:
         np.save(file, np.concatenate(vectors).astype(np.float32)[[row[text] for text in texts]])
 
 
-def _encode(model, batch: list[str]) -> np.ndarray:
+def _encode(model: SentenceTransformer, batch: list[str]) -> np.ndarray:
     """Where a model overflows, on a GPU and beside longer texts, the text alone in float32 may still be right."""
     found = np.array(model.encode(batch, batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False), np.float32)
     for row in np.flatnonzero(~_directed(found)):
@@ -79,7 +80,7 @@ def _refuse_lost(model: str, texts: list[str], vectors: np.ndarray) -> None:
         )
 
 
-def _by_length(texts: list[str], tokenizer) -> list[str]:
+def _by_length(texts: list[str], tokenizer: Any) -> list[str]:
     """Neighbours alike in tokens, so that a batch has little padding; characters would be a poor guide to abbreviations."""
     lengths = map(len, tokenizer(texts)["input_ids"] if callable(tokenizer) else texts)
     return [text for _, text in sorted(zip(lengths, texts, strict=True))]

@@ -15,6 +15,7 @@ import json
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -98,7 +99,7 @@ def _answer(missing: list[int], job: GenerateJob, prompts: Prompts, work: Path, 
     ask = {c1: unknown[prompts.of(c1)] for c1 in missing}
     pairs = prompts.pairs.num_rows
     done = before = pairs - int(sum(map(np.sum, ask.values())))
-    engine = None
+    engine: Any = None  # an Engine, where there is something to ask
     if done < pairs:
         device.take_turns("mapping")
         with child.loading("mapping", done, pairs):

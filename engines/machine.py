@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from driftline.contracts import Computed, ResolveJob
+from driftline.contracts.knobs import Precision
 from driftline.engines.files import atomic_file
 from driftline.engines.precision import precision
 
@@ -22,7 +23,7 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def computed(engine: str, asked: str) -> Computed:
+def computed(engine: str, asked: Precision) -> Computed:
     """What an engine computes with here, where `asked` is its knob of precision."""
     return Computed(
         engine=engine,

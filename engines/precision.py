@@ -1,9 +1,13 @@
 """What a model computes in."""
 
+from typing import Literal
+
 import torch
 
+from driftline.contracts.knobs import Precision
 
-def precision(asked: str) -> str:
+
+def precision(asked: Precision) -> Literal["float32", "bfloat16"]:
     """`float32` or `bfloat16`: what was asked for, and for `auto` bfloat16 where this hardware multiplies in it."""
     if asked != "auto":
         return asked

@@ -26,8 +26,9 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once, when C
 import numpy as np
 import torch
 from accelerate import Accelerator
-from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.helpers import disable_input_dtype_casting
+from transformers import PreTrainedModel
 
 from driftline.contracts import BadInput, Training, TrainJob
 from driftline.engines import checkpoints, device, machine, memory, prefix_tree, suits, weights
@@ -248,7 +249,7 @@ def batch_of(step: int, samples: int, training: Training) -> list[int]:
     return order[offset : offset + training.batch_size].tolist()
 
 
-def _can_be_asked(base, longest: int) -> bool:
+def _can_be_asked(base: PreTrainedModel, longest: int) -> bool:
     """Whether exact match can be measured while training for another engine than our own."""
     try:
         suits.check(base, longest, inference=True)
@@ -259,7 +260,12 @@ def _can_be_asked(base, longest: int) -> bool:
 
 
 def _backward(
-    model, precision: str, parameters: list, shared: list[int], batch: list[Example], together: Accelerator
+    model: PeftModel,
+    precision: str,
+    parameters: list[torch.nn.Parameter],
+    shared: list[int],
+    batch: list[Example],
+    together: Accelerator,
 ) -> torch.Tensor:
     """The mean loss over the label tokens of the whole batch, its gradients in `parameters`; every process does its share."""
     own = batch[together.process_index :: together.num_processes]
@@ -277,7 +283,7 @@ def _backward(
     return sums[0]
 
 
-def with_lora(base, training: Training):
+def with_lora(base: PreTrainedModel, training: Training) -> PeftModel:
     """The model with an untrained adapter on all its linear layers; the same one for the same seed."""
     torch.manual_seed(training.seed)
     config = LoraConfig(
@@ -291,14 +297,14 @@ def with_lora(base, training: Training):
 
 
 @contextmanager
-def arithmetic(model, precision: str) -> Iterator[None]:
+def arithmetic(model: PeftModel, precision: str) -> Iterator[None]:
     """What a model with an adapter multiplies in; with bfloat16 the adapter does, too, which is kept in float32."""
     low = precision == "bfloat16"
     with torch.autocast(model.device.type, torch.bfloat16, enabled=low), disable_input_dtype_casting(model, active=low):
         yield
 
 
-def _save(model, training: Training, facts: dict[str, object], out: Path) -> None:
+def _save(model: PeftModel, training: Training, facts: dict[str, object], out: Path) -> None:
     with atomic_folder(out) as aside:
         model.save_pretrained(aside, save_embedding_layers=False)
         (aside / "README.md").unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from huggingface_hub import is_offline_mode
 from huggingface_hub.errors import DisabledRepoError, GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from driftline.contracts import BadInput
 from driftline.engines import child
@@ -24,7 +24,7 @@ PATH = (".", "/", "~")
 ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 
 
-def load_causal_lm(name: str):
+def load_causal_lm(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The base model `name` in fp32 on the best device, and its tokenizer.
 
     Raises:
@@ -34,7 +34,7 @@ def load_causal_lm(name: str):
     return load_model(name), tokenizer
 
 
-def load_model(name: str):
+def load_model(name: str) -> PreTrainedModel:
     """The base model alone. Raises BadInput as `load_causal_lm` does."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with named("training.base_model", name):
@@ -42,7 +42,7 @@ def load_model(name: str):
     return model.to(device)
 
 
-def load_tokenizer(name: str):
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     """The base model's tokenizer. Raises BadInput as `load_causal_lm` does."""
     with named("training.base_model", name):
         tokenizer = AutoTokenizer.from_pretrained(base_model_path(name))

@@ -5,6 +5,7 @@ import json
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -111,7 +112,7 @@ def finished(job: GenerateJob) -> dict[str, tuple[int, int]]:
 def test_blocks_of_other_prompts_are_never_mixed_in(job: GenerateJob, tmp_path: Path) -> None:
     from driftline.engines.generate import _work_folder as folder
 
-    def _work_folder(job: GenerateJob, **other: str) -> Path:
+    def _work_folder(job: GenerateJob, **other: Any) -> Path:
         own = machine.computed(job.generation.engine, job.generation.precision)
         return Path(folder(job, dataclasses.replace(own, **other)))
 
@@ -207,7 +208,8 @@ def test_tokens_are_counted_once_where_they_are_shared(job: GenerateJob, tiny_ll
 def test_a_mapping_in_bfloat16_is_nearly_the_same(job: GenerateJob, tmp_path: Path) -> None:
     generate(job)
     lower = dataclasses.replace(job, generation=Generation(precision="bfloat16"), out=str(tmp_path / "lower"))
-    assert trie_engine(lower, read_prompts(Path(job.prompts)))._model._model.dtype == torch.bfloat16
+    engine: Any = trie_engine(lower, read_prompts(Path(job.prompts)))
+    assert engine._model._model.dtype == torch.bfloat16
     generate(lower)
     same = pc.equal(mapping(lower)["c_next"], mapping(job)["c_next"])
     assert pc.mean(pc.cast(same, pa.int8())).as_py() > 0.8

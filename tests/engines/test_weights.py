@@ -74,7 +74,7 @@ def test_a_file_system_that_fails_is_a_fault(tiny_llm: Path, monkeypatch: pytest
         except OSError:
             raise OSError("cannot read config.json")  # noqa: B904
 
-    monkeypatch.setattr(weights.AutoTokenizer, "from_pretrained", stale)
+    monkeypatch.setattr("driftline.engines.weights.AutoTokenizer.from_pretrained", stale)
     with pytest.raises(OSError, match="cannot read config"):
         weights.load_tokenizer(str(tiny_llm))
 
