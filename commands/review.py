@@ -195,7 +195,10 @@ async def submit(context: Context, review: Review, decision: Decision, actor: st
     if await reviews.is_running(context, review):
         warn_without_worker(context)
     reviewer, known_by = who(context, actor)
-    return await reviews.submit(context, review, decision, reviewer, reason, known_by)
+    reply = await reviews.submit(context, review, decision, reviewer, reason, known_by)
+    if reply.accepted and decision != "revoke" and not await reviews.taken_up(context, review):
+        errors.print("[yellow]the verdict is on record, but the run has not acted on it yet[/]", highlight=False)
+    return reply
 
 
 async def _follow(context: Context, review: Review, decision: Decision, json: bool) -> int:

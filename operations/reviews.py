@@ -164,6 +164,24 @@ async def record(context: Context, review: Review, verdict: Verdict) -> VerdictR
     return VerdictReply(True, said)
 
 
+async def taken_up(context: Context, review: Review) -> bool:
+    """Wait until the run acts on how this review ended. False: it does not in time, most likely because no worker runs."""
+    from temporalio.service import RPCError
+
+    from driftline.operations.runs import status
+
+    async def acts() -> None:
+        while await is_running(context, review) and (await status(handle)).review_id == review.review_id:
+            await asyncio.sleep(0.1)
+
+    handle = await _opener(context, review)
+    try:
+        await asyncio.wait_for(acts(), ANSWER_SECONDS)
+    except (TimeoutError, RPCError):
+        return False
+    return True
+
+
 def revoke(context: Context, table: int, reviewer: str, reason: str, known_by: KnownBy = "claimed") -> VerdictReply:
     """Take back that a table may be served, also after its run has ended. Channels that serve it say so; none is moved.
 

@@ -1,20 +1,25 @@
 """The front door: `driftline demo` on a small log, from a stopped candidate to the evidence. The tests build on each other."""
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
+from pyarrow import csv
 from typer.testing import CliRunner
 
 from driftline import cli
 from driftline.commands import demo
 from driftline.settings import Settings
 from tests.end_to_end.conftest import SETTINGS
+from tests.end_to_end.shop import NAMES
 from tests.end_to_end.stack import Stack
 from tests.end_to_end.test_main_job import sql
 
 CHANGED: dict[str, Any] = {
+    "source": {"events": "events.parquet", "items": "items.parquet", "positive": "quantity > 0"},
     "channel": "demo",
     "training": SETTINGS["training"] | {"steps": 1, "validate_every": 1},  # type: ignore[operator]
     "gates": {"min_exact_match_rate": 0.99},
@@ -26,9 +31,12 @@ Driftline = Callable[..., Any]
 @pytest.fixture(scope="module")
 def run(stack: Stack, cluster_set: Any) -> Iterator[Driftline]:
     """The command in this process, on the stack that is there, with the shop in the place of the demo's log."""
+    for name in ("events", "items"):  # the demo's log is Parquet
+        pq.write_table(csv.read_csv(stack.folder / f"{name}.csv"), stack.folder / f"{name}.parquet")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in stack.env.items():
             patch.setenv(name, value)
+        patch.setenv("DRIFTLINE_CHANNEL", "demo")
         patch.chdir(stack.folder)
         patch.setattr(demo, "demo_settings", lambda base: Settings(**CHANGED))
         patch.setattr(demo, "FINE_TUNE_AT", datetime(2024, 4, 1, tzinfo=UTC))
@@ -61,6 +69,9 @@ def test_with_yes_it_goes_to_the_end(run: Driftline, stack: Stack) -> None:
     assert f"already there: table {first}" in done.output
     assert f"table {first} → table {second}" in done.output
     assert (stack.home / "report.html").exists()
+    answer = re.search(r"→ \d (\w+) \(\w+; (?:no )?pair.*; table (\d+)\)", done.output)
+    assert answer, "what a site would be answered"
+    assert (answer[1] in NAMES, int(answer[2])) == (True, second)
     assert stack.json("lookup", "0", "1", "--channel", "demo")["version"] == second
     assert run().exit_code == 0, "what is there is not made again"
 
