@@ -1,5 +1,6 @@
 """A real Postgres for every test that asks for one."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,6 +19,11 @@ TEMPLATE = "migrated"
 
 settings.register_profile("driftline", deadline=None)  # another machine may be slower
 settings.load_profile("driftline")
+
+
+def pytest_configure() -> None:
+    """No test reads the settings that `make demo` has left in this checkout."""
+    os.environ.setdefault("DRIFTLINE_HOME", str(Path(tempfile.gettempdir()) / f"driftline-no-home-{os.getpid()}"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
