@@ -53,9 +53,12 @@ def test_more_interests_are_no_more_statements_and_hardly_longer_pages(
             pages = {}
             for place in PAGES:
                 client.get(place)  # versions are read once
-                with counted(client) as asked:
-                    size = len(client.get(place).text)
-                pages[place] = (len(asked), size)
+                counts = []
+                for _ in range(3):  # the task that reads open reviews ahead asks now and then, too
+                    with counted(client) as asked:
+                        size = len(client.get(place).text)
+                    counts.append(len(asked))
+                pages[place] = (min(counts), size)
             seen.append(pages)
     few, more = seen
     for place in PAGES:
