@@ -1,8 +1,6 @@
 """`driftline tables` and `driftline lookup`: the product, its versions and where they are served."""
 
 import math
-import os
-import pwd
 from typing import Annotated
 
 import typer
@@ -10,6 +8,7 @@ from rich.tree import Tree
 
 from driftline.commands.context import load
 from driftline.commands.output import FAILED, Json, cell, console, errors, grid, percent, print_json
+from driftline.embedded import login as embedded_login
 from driftline.operations import channels, tables
 from driftline.operations.context import Context
 
@@ -21,11 +20,10 @@ Actor = Annotated[str | None, typer.Option("--as", help="Who does this. Default:
 
 
 def login() -> str:
-    """The name of the user that this process belongs to, whatever the environment says."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        raise typer.BadParameter("this login has no name: say who you are with --as") from None
+    """The name that an act without `--as` is on record under."""
+    if (name := embedded_login.login()) is None:
+        raise typer.BadParameter("this login has no name: say who you are with --as")
+    return name
 
 
 @app.command("list")

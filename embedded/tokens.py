@@ -3,13 +3,13 @@
 A token is a file's name in the home, hashed, so that neither a listing nor a backup of the folder has it.
 """
 
-import getpass
 import hashlib
 import json
 import secrets
 import time
 from pathlib import Path
 
+from driftline.embedded.login import login
 from driftline.embedded.state import open_private
 
 SECONDS = 600.0
@@ -25,7 +25,7 @@ def issue(home: Path) -> str:
             old.unlink(missing_ok=True)
     token = secrets.token_urlsafe(32)
     with open_private(folder / _name(token)) as file:
-        json.dump({"name": _login()}, file)
+        json.dump({"name": login() or "owner"}, file)
     return token
 
 
@@ -43,10 +43,3 @@ def redeem(home: Path, token: str) -> str | None:
 
 def _name(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name, as in some containers
-        return "owner"

@@ -1,5 +1,7 @@
 """Who comes in, as whom, and what they may do."""
 
+import os
+import pwd
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -57,6 +59,14 @@ def test_a_link_that_is_too_old_is_none(tmp_path: Path, monkeypatch: pytest.Monk
     token = tokens.issue(tmp_path)
     monkeypatch.setattr(tokens, "SECONDS", -1.0)
     assert tokens.redeem(tmp_path, token) is None
+
+
+def test_a_link_names_the_owner_of_the_process_whatever_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOGNAME", "USER"):
+        monkeypatch.setenv(name, "somebody-else")
+    assert tokens.redeem(tmp_path, tokens.issue(tmp_path)) == pwd.getpwuid(os.geteuid()).pw_name
 
 
 def test_nobody_but_the_owner_reads_the_tokens(tmp_path: Path) -> None:
