@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from driftline.interests.cgroups import cgroups
+
 
 def cores(system: Path = Path("/")) -> int:
     """Physical cores of the CPUs that this process may run on, and not more than the CPU time that it is granted (containers).
@@ -27,20 +29,8 @@ def _core(cpu: int, system: Path) -> str:
 
 
 def _grants(system: Path) -> Iterator[float]:
-    """CPUs' worth of time that this process's cgroup may use, and each one above it: of cgroups version 2, or of version 1."""
-    try:
-        lines = (system / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        top = system / ("sys/fs/cgroup/cpu" if controllers else "sys/fs/cgroup")
-        own = top / path.lstrip("/")  # not there where a container sees its own cgroup as the top
-        for group in (own, *own.parents):
-            if group.is_relative_to(top) and (quota := _quota(group)):
-                yield quota
+    """CPUs' worth of time that this process's cgroup may use, and each one above it."""
+    return (quota for group, _ in cgroups("cpu", system) if (quota := _quota(group)))
 
 
 def _quota(group: Path) -> float | None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
+from driftline.interests.cgroups import cgroups
+
 GIB = 1 << 30
 LIBRARIES = GIB // 2
 """Of the process itself: torch and its kin."""
@@ -115,22 +117,11 @@ def there_is(system: Path = Path("/")) -> tuple[int, int]:
 
 
 def _limits(system: Path) -> Iterator[tuple[int, int]]:
-    """Limit and use of this process's cgroup and of each one above it, of cgroups version 2 or 1."""
-    try:
-        lines = (system / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
+    """Limit and use of this process's cgroup and of each one above it."""
+    for group, version in cgroups("memory", system):
+        names = ("memory.max", "memory.current") if version == 2 else ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        try:
+            limit, used = (int((group / name).read_text()) for name in names)
+        except (OSError, ValueError):  # no file, or "max"
             continue
-        top = system / ("sys/fs/cgroup/memory" if controllers else "sys/fs/cgroup")
-        names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if controllers else ("memory.max", "memory.current")
-        own = top / path.lstrip("/")
-        for group in (own, *own.parents):
-            if group.is_relative_to(top):
-                try:
-                    limit, used = (int((group / name).read_text()) for name in names)
-                except (OSError, ValueError):  # no file, or "max"
-                    continue
-                yield limit, used
+        yield limit, used
