@@ -30,13 +30,10 @@ from driftline.contracts import (
     RunIds,
     RunOutcome,
     RunStatus,
-    Sequences,
-    Source,
     StoreTable,
     Supersede,
     TableRef,
     VerdictReply,
-    Window,
     WriteReport,
     note,
     parse_verdict,
@@ -56,7 +53,7 @@ with workflow.unsafe.imports_passed_through():
     from driftline.activities.reports import ReportActivities
     from driftline.activities.reviews import ReviewActivities
     from driftline.activities.tables import TableActivities
-    from driftline.interests.windows import fitting, split
+    from driftline.interests.windows import Split, fitting, split
 
 _scheduled = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
 
@@ -124,12 +121,11 @@ class CandidateWorkflow(LongRun):
         """Bulk inference over every ordered pair, stored as a version; `blended`: after the counts had their say."""
         self.kind = kind
         self.enter("mapping")
-        mapping = await self.answer(model, prompts, generation.scored() if blended else generation)
+        generation = generation.scored() if blended else generation
+        mapping = await self.answer(model, prompts, generation)
         request = StoreTable(kind, nominal, counts, model.version, prompts, mapping, generation, self.run_ids(), retrieval)
         if blended:
-            return await self._blend(
-                replace(request, generation=generation.scored()), replace(blended, mapping=mapping, model=model.version)
-            )
+            return await self._blend(request, replace(blended, mapping=mapping, model=model.version))
         return await self._store(request)
 
     async def make_table_of_counts(self, kind: Kind, nominal: datetime, counted: AnswerPairs) -> TableRef:
@@ -152,12 +148,8 @@ class CandidateWorkflow(LongRun):
             )
             counted = AnswerPairs("counts", counts.version, known.version, validation.version)
             table = await self.make_table_of_counts(kind, nominal, counted)
-            await self.measure(
-                table, test.version, request.source, request.sequences, windows.history, windows.test, request.gates
-            )
-            outcome = await self.settle(table, None, test.version, request.gates, request.channel)
+            outcome = await self.conclude(table, None, test.version, request, windows)
             if outcome is not None:
-                await workflow.wait_condition(workflow.all_handlers_finished)
                 return outcome
             self.enter("counting")
 
@@ -173,22 +165,24 @@ class CandidateWorkflow(LongRun):
         workflow.logger.info("table stored", extra={"table": table.version, "model": request.model, "counts": request.counts})
         return table
 
-    async def measure(
-        self,
-        table: TableRef,
-        test_counts: int,
-        source: Source,
-        sequences: Sequences,
-        window: Window,
-        test_window: Window,
-        gates: Gates,
-    ) -> None:
+    async def conclude(
+        self, table: TableRef, model: ModelRef | None, test_counts: int, request: FineTuneInput | RagRefreshInput, windows: Split
+    ) -> RunOutcome | None:
+        """Measure, judge, review and publish the candidate. None: an engineer asked for another attempt."""
+        await self._measure(table, test_counts, request, windows)
+        outcome = await self._settle(table, model, test_counts, request.gates, request.channel)
+        if outcome is not None:
+            await workflow.wait_condition(workflow.all_handlers_finished)
+        return outcome
+
+    async def _measure(self, table: TableRef, test_counts: int, request: FineTuneInput | RagRefreshInput, windows: Split) -> None:
         """Put the evidence for whoever reviews the candidate on record. A run never fails for want of it."""
         if not workflow.patched("measured-before-review"):
             return
         self.enter("measuring", table=table.version)
-        asked = MeasureQuality(table.version, test_counts, source, sequences, window, test_window, self.run_ids())
-        report = WriteReport(table.version, gates)
+        spans = (windows.history, windows.test)
+        asked = MeasureQuality(table.version, test_counts, request.source, request.sequences, *spans, self.run_ids())
+        report = WriteReport(table.version, request.gates)
         try:
             await workflow.execute_activity_method(MeasurementActivities.measure_quality, asked, **policies.measure)
             await workflow.execute_activity_method(ReportActivities.write_report, report, **policies.measure)
@@ -197,7 +191,7 @@ class CandidateWorkflow(LongRun):
                 raise
             workflow.logger.warning("table %s has no report: %s", table.version, error.cause)
 
-    async def settle(
+    async def _settle(
         self, table: TableRef, model: ModelRef | None, test_counts: int, gates: Gates, channel: str
     ) -> RunOutcome | None:
         """Judge, review and publish the candidate. None: an engineer asked for another attempt."""
@@ -244,15 +238,19 @@ class CandidateWorkflow(LongRun):
             raise
 
     async def _tell_end(self, outcome: Outcome, table: TableRef, channel: str, review: OpenReview | None) -> None:
-        run = RunIds(workflow.info().workflow_id, workflow.info().original_execution_run_id)
+        run = self._first_run()
         key = f"{outcome}:{run.workflow_id}:{run.run_id}:{self.status_now.attempt}"
         await tell(Notification(outcome, key, run, channel, table.version, review.review_id if review else None))
+
+    def _first_run(self) -> RunIds:
+        """A reset does not change it."""
+        info = workflow.info()
+        return RunIds(info.workflow_id, info.original_execution_run_id)
 
     def _supersedes(self, gates: Gates) -> bool:
         return gates.supersede == "always" or (gates.supersede == "refreshes" and self.kind == "rag")
 
     def _review(self, table: TableRef, evaluation: Evaluation, gates: Gates, channel: str) -> OpenReview:
-        info = workflow.info()
-        run = RunIds(info.workflow_id, info.original_execution_run_id)  # a reset does not change it
+        run = self._first_run()
         name = review_id(run, self.status_now.attempt, table.version, evaluation)
         return OpenReview(name, table.version, evaluation, run, workflow.now() + gates.expire_after, channel)

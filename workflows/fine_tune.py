@@ -82,10 +82,6 @@ class FineTune(CandidateWorkflow):
             table = await self.make_table(
                 "fine_tune", nominal, counts.version, model, prompts, request.generation, blended=blended
             )
-            await self.measure(
-                table, test_counts.version, request.source, request.sequences, windows.history, windows.test, request.gates
-            )
-            outcome = await self.settle(table, model, test_counts.version, request.gates, request.channel)
+            outcome = await self.conclude(table, model, test_counts.version, request, windows)
             if outcome is not None:
-                await workflow.wait_condition(workflow.all_handlers_finished)
                 return outcome
