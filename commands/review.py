@@ -19,23 +19,13 @@ from driftline.commands.output import (
     print_json,
 )
 from driftline.commands.tables import Actor, login, warn_of_channels
-from driftline.contracts import Decision, KnownBy, VerdictReply
+from driftline.contracts import KNOWN_BY, Decision, KnownBy, VerdictReply
 from driftline.db.reviews import Review
 from driftline.operations import reviews
 from driftline.operations.context import Context
 from driftline.operations.reviews import Evidence
 
 app = typer.Typer(help="Candidates that a gate has stopped: look at the evidence, then decide.", no_args_is_help=True)
-
-KNOWN = {
-    "login": "by the login of the operating system",
-    "oidc": "logged in",
-    "proxy": "by the proxy's login",
-    "principal": "authenticated by Temporal",
-    "claimed": "a name that the sender claims",
-    "system": "no person",
-}
-"""How a reviewer's name is known."""
 
 ReviewId = Annotated[str, typer.Argument(metavar="REVIEW", help="The review's id, as in `driftline review list`.")]
 Reason = Annotated[str, typer.Option(help="Why, for the record.")]
@@ -122,7 +112,7 @@ def draw(evidence: Evidence) -> None:
         console.print(f"[bold]report {report.version}[/]; the page: `driftline report {opened.candidate}`", highlight=False)
         draw_findings(TypeAdapter(tuple[Finding, ...]).validate_python(report.findings))
     if opened.decision:
-        who = f"[bold]{opened.decision}[/] by {cell(opened.reviewer)} ({cell(KNOWN[opened.known_by or 'claimed'])})"
+        who = f"[bold]{opened.decision}[/] by {cell(opened.reviewer)} ({cell(KNOWN_BY[opened.known_by or 'claimed'])})"
         console.print(f"decided: {who}, {cell(opened.decided_at)} UTC: {cell(opened.reason)}")
     else:
         console.print(

@@ -49,6 +49,15 @@ Decision = Literal["approve", "rerun", "abort", "revoke"]
 Closing = Literal["approve", "rerun", "abort", "expired", "superseded"]
 KnownBy = Literal["login", "oidc", "proxy", "principal", "claimed", "system"]
 """How a reviewer's name is known; `claimed`: whoever sent the verdict says so."""
+KNOWN_BY: dict[KnownBy, str] = {
+    "login": "by the login of the operating system",
+    "oidc": "logged in",
+    "proxy": "by the proxy's login",
+    "principal": "authenticated by Temporal",
+    "claimed": "a name that the sender claims",
+    "system": "no person",
+}
+"""The same in words."""
 
 
 @dataclass(frozen=True)

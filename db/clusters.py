@@ -47,15 +47,14 @@ def add(conn: Connection, clusters: pa.Table, items: pa.Table, method: dict[str,
     Raises:
         BadInput: the ids have gaps, or an item names a cluster that is not there.
     """
-    clusters = clusters.select(CLUSTERS.names).cast(CLUSTERS).sort_by("cluster")
-    items = items.select(ITEMS.names).cast(ITEMS).sort_by("item")
+    clusters, items = _in_order(clusters, items)
     size = clusters.num_rows
     if clusters["cluster"].to_pylist() != list(range(size)):
         raise BadInput(f"cluster ids must be 0..{size - 1}, each once")
     stray = sorted(set(items["cluster"].unique().to_pylist()) - set(range(size)))
     if stray:
         raise BadInput(f"items are assigned to clusters that are not in the set: {stray[:5]}")
-    key = content_key(key) if key else key_of(clusters, items, method)
+    key = content_key(key) if key else _key(clusters, items, method)
     lock(conn, f"cluster_set:{key}")
     found = conn.execute(select(cluster_set).where(cluster_set.c.key == key)).one_or_none()
     if found is not None:
@@ -69,8 +68,16 @@ def add(conn: Connection, clusters: pa.Table, items: pa.Table, method: dict[str,
 
 def key_of(clusters: pa.Table, items: pa.Table, method: dict[str, Any]) -> str:
     """The content key of a set: its clusters, its items and how it was made, but for the machine that embedded the texts."""
+    return _key(*_in_order(clusters, items), method)
+
+
+def _in_order(clusters: pa.Table, items: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """As they are stored, whatever order and types they came in."""
     clusters = clusters.select(CLUSTERS.names).cast(CLUSTERS).sort_by("cluster")
-    items = items.select(ITEMS.names).cast(ITEMS).sort_by("item")
+    return clusters, items.select(ITEMS.names).cast(ITEMS).sort_by("item")
+
+
+def _key(clusters: pa.Table, items: pa.Table, method: dict[str, Any]) -> str:
     return content_key(clusters, items, {**method, "embedded": None} if "embedded" in method else method)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -34,18 +34,17 @@ from driftline.sources.profile import traffic
 from driftline.sources.table import read_table
 from driftline.workflows import policies
 
+Result = TypeVar("Result")
+
 
 async def build(context: Context, workflow_id: str = "build-clusters") -> WorkflowHandle[Any, ClusterSetRef]:
     """Start the build of a set from the catalogue's texts. One of this id that is under way is joined."""
-    context.allow()
-    client = await context.temporal()
-    return await client.start_workflow(
+    return await _join(
+        context,
         "BuildClusters",
         BuildClustersInput(context.settings.source, context.settings.clusters),
-        id=workflow_id,
-        task_queue=policies.WORKFLOWS,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        result_type=ClusterSetRef,
+        workflow_id,
+        ClusterSetRef,
     )
 
 
@@ -61,15 +60,28 @@ async def assign(context: Context, version: int | None = None) -> WorkflowHandle
     about, _ = get(context, version)
     if not context.settings.source.items.strip():
         raise BadInput("source.items is not set: the texts of an item catalogue say which interest an item belongs to")
+    return await _join(
+        context,
+        "AssignItems",
+        AssignItemsInput(context.settings.source, about.version, context.settings.clusters),
+        f"assign-items-{about.version}",
+        AssignmentRef,
+    )
+
+
+async def _join(
+    context: Context, workflow: str, request: object, workflow_id: str, result: type[Result]
+) -> WorkflowHandle[Any, Result]:
+    """Start a workflow; one of this id that is under way is joined."""
     context.allow()
     client = await context.temporal()
     return await client.start_workflow(
-        "AssignItems",
-        AssignItemsInput(context.settings.source, about.version, context.settings.clusters),
-        id=f"assign-items-{about.version}",
+        workflow,
+        request,
+        id=workflow_id,
         task_queue=policies.WORKFLOWS,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        result_type=AssignmentRef,
+        result_type=result,
     )
 
 
@@ -93,16 +105,13 @@ def added(context: Context, assignment: int) -> pa.Table:
 
 async def describe(context: Context, version: int, how: How) -> WorkflowHandle[Any, ClusterSetRef]:
     """Start to write other descriptions of a set's clusters, or (`as_is`) to measure those that it has."""
-    context.allow()
-    client = await context.temporal()
     settings = context.settings
-    return await client.start_workflow(
+    return await _join(
+        context,
         "DescribeClusters",
         DescribeClustersInput(settings.source, version, settings.clusters, how, settings.training.base_model),
-        id=f"describe-clusters-{version}-{how}",
-        task_queue=policies.WORKFLOWS,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        result_type=ClusterSetRef,
+        f"describe-clusters-{version}-{how}",
+        ClusterSetRef,
     )
 
 

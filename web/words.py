@@ -1,9 +1,10 @@
 """Numbers and times as the pages show them; what is missing is a dash."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from driftline.contracts import KNOWN_BY
 from driftline.report import weights
 from driftline.report.words import computed, count, duration, kind, percent
 
@@ -67,14 +68,8 @@ def decided(decision: str | None) -> str:
 
 def known_by(how: str | None) -> str:
     """How a reviewer's name is known."""
-    return {
-        "login": "by the login of the operating system",
-        "oidc": "logged in",
-        "proxy": "by the proxy’s login",
-        "principal": "authenticated by Temporal",
-        "claimed": "a name that the sender claims",
-        "system": "no person",
-    }.get(how or "claimed", how or "")
+    words: Mapping[Any, str] = KNOWN_BY
+    return words.get(how or "claimed", how or "").replace("'", "’")
 
 
 def signed(value: int) -> str:

@@ -5,8 +5,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.loopback import Quiet, listening
 
 
 @dataclass
@@ -31,7 +32,7 @@ def hook(answer: str = "take") -> Iterator[Hook]:
     """Listens until the block ends."""
     it = Hook(answer=answer)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_POST(self) -> None:
             it.got.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
             if it.answer == "hang":
@@ -45,18 +46,8 @@ def hook(answer: str = "take") -> Iterator[Hook]:
             while it.answer == "drip" and not it.closed.wait(0.2):
                 self.wfile.write(b".")
 
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    it.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield it
-    finally:
-        it.closed.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(Handler) as it.port:
+        try:
+            yield it
+        finally:
+            it.closed.set()

@@ -5,12 +5,12 @@ It is no Grafana: what a server makes of a board is not known from it.
 
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.loopback import Quiet, listening
 
 TOKEN = "glsa_s3cret"
 ROUTES = {
@@ -138,7 +138,7 @@ class Grafana:
 def grafana() -> Iterator[Grafana]:
     it = Grafana()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def _do(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length)) if length else None
@@ -152,17 +152,5 @@ def grafana() -> Iterator[Grafana]:
 
         do_GET = do_POST = do_PUT = _do
 
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    it.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with listening(Handler) as it.port:
         yield it
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

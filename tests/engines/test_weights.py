@@ -1,9 +1,7 @@
-import http.server
 import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 from driftline.contracts import BadInput
 from driftline.engines import weights
 from tests.engines.conftest import ROOT
+from tests.loopback import Quiet, listening
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +78,7 @@ def test_a_file_system_that_fails_is_a_fault(tiny_llm: Path, monkeypatch: pytest
         weights.load_tokenizer(str(tiny_llm))
 
 
-class _Hub(http.server.BaseHTTPRequestHandler):
+class _Hub(Quiet):
     """A hub that has no model, and is down where a name says so."""
 
     def do_GET(self) -> None:
@@ -92,16 +91,11 @@ class _Hub(http.server.BaseHTTPRequestHandler):
 
     do_HEAD = do_GET
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @pytest.fixture
 def hub() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Hub) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with listening(_Hub) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_a_hub_that_is_down_is_a_fault_and_one_that_knows_no_such_model_is_bad_input(hub: str, tmp_path: Path) -> None:

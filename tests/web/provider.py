@@ -2,10 +2,8 @@
 
 import base64
 import hashlib
-import http.server
 import json
 import secrets
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +13,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+
+from tests.loopback import Quiet, listening
 
 CLIENT, SECRET = "driftline-page", "client-s3cret"
 
@@ -75,7 +75,7 @@ class Provider:
 def running() -> Iterator[Provider]:
     provider = Provider()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
             place, asked = urlsplit(self.path), {k: v[0] for k, v in parse_qs(urlsplit(self.path).query).items()}
             if place.path == "/.well-known/openid-configuration":
@@ -98,14 +98,6 @@ def running() -> Iterator[Provider]:
             self.end_headers()
             self.wfile.write(json.dumps(body).encode())
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    provider.address = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with listening(Handler) as port:
+        provider.address = f"http://127.0.0.1:{port}"
         yield provider
-    finally:
-        server.shutdown()
-        server.server_close()
