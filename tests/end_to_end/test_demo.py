@@ -42,6 +42,8 @@ def run(stack: Stack, cluster_set: Any) -> Iterator[Driftline]:
         patch.setattr(demo, "FINE_TUNE_AT", datetime(2024, 4, 1, tzinfo=UTC))
         patch.setattr(demo, "RAG_REFRESH_AT", datetime(2024, 4, 5, tzinfo=UTC))
         yield lambda *arguments, **more: CliRunner().invoke(cli.app, ["demo", *arguments], **more)
+        for table in tables(stack):  # no refresh of another test takes these models
+            stack("review", "revoke", str(table), "--reason", "made to be stopped")
 
 
 def test_without_a_terminal_it_stops_at_the_review(run: Driftline) -> None:
