@@ -26,6 +26,7 @@ from driftline.contracts import (
     Clusters,
     Counting,
     Days,
+    Experiment,
     Gates,
     Generation,
     Measures,
@@ -243,6 +244,7 @@ class Settings(BaseSettings):
     serving: Serving = Serving()
     notify: Notify = Notify()
     dashboards: Dashboards = Dashboards()
+    experiment: Experiment = Experiment()
 
     def temporal(self) -> dict[str, Any]:
         """Arguments of Temporal's `Client.connect`."""
@@ -286,6 +288,11 @@ class Settings(BaseSettings):
     def _absolute_files(cls, source: Source) -> Source:
         """A worker may run elsewhere than the command that reads the file."""
         return replace(source, events=_located(source.events), items=_located(source.items))
+
+    @field_validator("experiment")
+    @classmethod
+    def _absolute_exposures(cls, experiment: Experiment) -> Experiment:
+        return replace(experiment, exposures=_located(experiment.exposures), outcomes=_located(experiment.outcomes))
 
     @field_validator("training")
     @classmethod

@@ -14,12 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from driftline.contracts import BadInput, Counting, Source
+from driftline.contracts import BadInput, Counting, Experiment, Source
 from driftline.settings import Settings
 
-Kind = Literal["source", "counting.engine", "model"]
+Kind = Literal["source", "counting.engine", "model", "experiment"]
 
-HARMLESS: dict[Kind, set[str]] = {"source": set(), "counting.engine": {"duckdb"}, "model": {"smollm2", "minilm"}}
+HARMLESS: dict[Kind, set[str]] = {
+    "source": set(),
+    "counting.engine": {"duckdb"},
+    "model": {"smollm2", "minilm"},
+    "experiment": {"{}"},
+}
 """What comes with Driftline."""
 
 
@@ -53,6 +58,10 @@ class Allowed:
         """The same of a base model or an embedding model."""
         self._check("model", name)
 
+    def check_experiment(self, experiment: Experiment) -> None:
+        """The same of an experiment's exposures, outcomes and metrics."""
+        self._check("experiment", _canonical(experiment))
+
     def _check(self, kind: Kind, value: str) -> None:
         if value in HARMLESS[kind] or self._note(kind, value).exists():
             return
@@ -72,11 +81,16 @@ class Allowed:
 
 def _named(settings: Settings) -> dict[Kind, set[str]]:
     models = {settings.training.base_model, settings.clusters.embedding_model}
-    return {"source": {_canonical(settings.source)}, "counting.engine": {settings.counting.engine}, "model": models}
+    return {
+        "source": {_canonical(settings.source)},
+        "counting.engine": {settings.counting.engine},
+        "model": models,
+        "experiment": {_canonical(settings.experiment)},
+    }
 
 
-def _canonical(source: Source) -> str:
+def _canonical(knobs: Source | Experiment) -> str:
     """All that differs from the defaults, so that a field which is added later changes no note."""
-    default = Source()
-    changed = {name: value for name, value in dataclasses.asdict(source).items() if value != getattr(default, name)}
-    return json.dumps(changed, sort_keys=True)
+    default = type(knobs)()
+    changed = {name: value for name, value in dataclasses.asdict(knobs).items() if value != getattr(default, name)}
+    return json.dumps(changed, sort_keys=True, default=str)

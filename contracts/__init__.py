@@ -1,6 +1,7 @@
 """The dataclasses that cross a workflow or activity boundary: ids, hashes, URIs and small numbers only."""
 
 from driftline.contracts.errors import *
+from driftline.contracts.experiments import *
 from driftline.contracts.jobs import *
 from driftline.contracts.knobs import *
 from driftline.contracts.notifications import *

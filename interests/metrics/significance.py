@@ -17,10 +17,15 @@ def detected(family: Sequence[Estimate]) -> tuple[bool, ...]:
     Returns:
         One answer per estimate, in their order.
     """
-    known = {place: p for place, estimate in enumerate(family) if estimate.enough and (p := p_value(estimate)) is not None}
+    return holm([p_value(estimate) if estimate.enough else None for estimate in family])
+
+
+def holm(family: Sequence[float | None], alpha: float = 1 - CONFIDENCE) -> tuple[bool, ...]:
+    """The same of p-values; None is no test."""
+    known = {place: p for place, p in enumerate(family) if p is not None}
     found = [False] * len(family)
     for rank, place in enumerate(sorted(known, key=known.__getitem__)):
-        if known[place] > (1 - CONFIDENCE) / (len(known) - rank):
+        if known[place] > alpha / (len(known) - rank):
             break
         found[place] = True
     return tuple(found)

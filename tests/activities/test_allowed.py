@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from driftline.activities.allowed import Allowed
-from driftline.contracts import BadInput, Clusters, Counting, Source, Training
+from driftline.contracts import BadInput, Clusters, Counting, Experiment, Metric, Source, Training
 from driftline.settings import Settings
 
 EVIL = Source(events="/events.csv", setup="COPY (SELECT 1) TO '/tmp/here'")
@@ -62,3 +62,13 @@ def test_what_an_owners_command_named_is_known_from_then_on(allowed: Allowed) ->
     notes = list((allowed.home / "allowed").iterdir())
     assert len(notes) == 4
     assert not [path for path in (notes[0].parent, *notes) if path.stat().st_mode & 0o077]
+
+
+def test_an_experiments_exposures_and_metrics_are_named_as_a_whole(allowed: Allowed) -> None:
+    ours = Experiment(exposures="/exposures.parquet", metrics={"liked": Metric("liked")})
+    evil = Experiment(exposures="/exposures.parquet", metrics={"liked": Metric("length(getenv('SECRET'))")})
+    allowed.add(Settings(experiment=ours))
+    allowed.check_experiment(ours)
+    for experiment in (evil, Experiment(setup=EVIL.setup)):
+        with pytest.raises(BadInput, match="this experiment is refused"):
+            allowed.check_experiment(experiment)
