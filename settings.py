@@ -195,6 +195,9 @@ class Settings(BaseSettings):
 
     home: Path = Path(".driftline")
     """Artifacts, logs and the embedded servers' state."""
+    artifacts: Annotated[str, Field(pattern=r"^$|^[a-z][a-z0-9+]*://[^?#@]+$")] = ""
+    """Where artifacts are kept, as fsspec writes it, e.g. `s3://bucket/driftline`: workers then need no shared file
+    system. Empty: in the home, which all workers must share."""
     postgres_url: str = Field(default="", repr=False)
     """Empty: the embedded Postgres."""
     temporal_address: str = ""

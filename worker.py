@@ -172,7 +172,7 @@ async def serve(settings: Settings, names: list[str], principals: bool = False) 
     telemetry = TelemetryConfig(metrics=PrometheusConfig(bind_address=metrics))
     runtime = Runtime(telemetry=telemetry)
     client = await temporal_client.connect(settings, runtime)
-    found = (settings.gates, settings.notify, settings.web.url, settings.children, principals)
+    found = (settings.gates, settings.notify, settings.web.url, settings.children, principals, settings.artifacts)
     resources = Resources(engine, settings.home.absolute(), *found)
     made = workers(client, resources, names, settings.drain, settings.temporal_versioning)
     running = [asyncio.create_task(worker.run()) for worker in made]

@@ -1,4 +1,8 @@
-"""Files that cross between steps, kept under the hash of their content: written once, never changed, checked when read."""
+"""Files that cross between steps, kept under the hash of their content: written once, never changed, checked when read.
+
+`Artifacts` is what steps know of it. `LocalArtifacts` keeps them in a folder that all workers see; `driftline.activities.remote`
+in a store that they reach over the network.
+"""
 
 import errno
 import hashlib
@@ -6,9 +10,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 import structlog
@@ -21,6 +27,8 @@ DIGEST = "sha256"
 """File in a folder that is not named by its content: the hash of the rest."""
 _NOT_CONTENT = {"train.json", "cost.json", "computed.json", DIGEST}
 """Seconds, losses and machines: they differ between two runs that made the same adapter or mapping."""
+DAMAGED = "damaged"
+"""Where what is not its hash is moved to."""
 
 
 def hash_folder(folder: Path) -> str:
@@ -34,8 +42,61 @@ def hash_folder(folder: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Artifacts:
+class Stored:
+    """One artifact, or scrap that a killed step has left: then `hash` is empty.
+
+    Attributes:
+        kind: adapters, prompts, …; of mappings with their family.
+        used: when it was made, or asked for again.
     """
+
+    kind: str
+    uri: str
+    hash: str
+    bytes: int
+    used: datetime
+
+
+class Artifacts(Protocol):
+    """Finished folders, by their address. What `find` and `get` give is a folder on this machine, its content checked."""
+
+    def folder(self) -> AbstractContextManager[Path]:
+        """A scratch folder on this machine, gone afterwards; fill it and `store` it."""
+
+    def store(self, kind: str, folder: Path) -> tuple[str, str]:
+        """Copy a finished folder to its content address, in place of a damaged one. Returns its URI and hash.
+
+        A copy, so that a step which fails after this finds its work again.
+        """
+
+    def put(self, kind: str, name: str, folder: Path) -> str:
+        """The same under a name of one's own. Returns its URI."""
+
+    def get(self, kind: str, name: str) -> tuple[str, Path] | None:
+        """URI and folder of what was `put` there; None where nothing whole is."""
+
+    def newest(self, kind: str, most: int) -> list[Path]:
+        """Whole folders of a kind, the newest first."""
+
+    def find(self, uri: str, digest: str = "") -> Path:
+        """The folder that a URI names; with `digest`, it has to be this one.
+
+        Raises:
+            BadInput: it is lost, damaged (then it is set aside), or elsewhere than artifacts are kept.
+            OSError: it cannot be seen from here now, and may be seen later or by another worker.
+        """
+
+    def everything(self) -> Iterator[Stored]:
+        """Everything that is kept, scrap included."""
+
+    def remove(self, stored: Stored) -> None:
+        """Delete it. What is deleted half is not there."""
+
+
+@dataclass(frozen=True)
+class LocalArtifacts:
+    """In a folder of a file system that all workers share.
+
     Attributes:
         root: nothing outside of it is read or written, whatever a URI says.
     """
@@ -44,7 +105,7 @@ class Artifacts:
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """A scratch folder beside the artifacts, gone afterwards; fill it and `store` it."""
+        """Beside the artifacts, so that storing is a rename."""
         self.root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".new-", dir=self.root) as name:
             content = Path(name) / "content"
@@ -52,12 +113,14 @@ class Artifacts:
             yield content
 
     def store(self, kind: str, folder: Path) -> tuple[str, str]:
-        """Copy a finished folder to its content address, in place of a damaged one. Returns its URI and hash.
-
-        A copy, so that a step which fails after this finds its work again.
-        """
         digest = hash_folder(folder)
-        place = self.root.absolute() / kind / digest
+        return self._keep(self.root.absolute() / kind / digest, folder), digest
+
+    def put(self, kind: str, name: str, folder: Path) -> str:
+        (folder / DIGEST).write_text(hash_folder(folder))
+        return self._keep(self.root.absolute() / kind / name, folder)
+
+    def _keep(self, place: Path, folder: Path) -> str:
         if not self.intact(place):
             place.parent.mkdir(parents=True, exist_ok=True)
             with self.folder() as copy:
@@ -68,15 +131,24 @@ class Artifacts:
                 except OSError:
                     if not place.exists():  # else another step has just stored the same
                         raise
-        return place.as_uri(), digest
+        with suppress(OSError):  # asked for again: `driftline prune` counts from now
+            os.utime(place)
+        return place.as_uri()
+
+    def get(self, kind: str, name: str) -> tuple[str, Path] | None:
+        place = self.root.absolute() / kind / name
+        if not self.intact(place):
+            return None
+        with suppress(OSError):
+            os.utime(place)
+        return place.as_uri(), place
+
+    def newest(self, kind: str, most: int) -> list[Path]:
+        """By when they were made: `get` renews the folder's own time only."""
+        made = {place: _made(place) for place in (self.root.absolute() / kind).glob("*")}
+        return [place for place in sorted(made, key=made.__getitem__, reverse=True)[:most] if self.intact(place)]
 
     def find(self, uri: str, digest: str = "") -> Path:
-        """The folder that a URI names, its content checked; with `digest`, it has to be this one.
-
-        Raises:
-            BadInput: it is lost (the folder of its kind is here without it), damaged (then it is set aside), or not in `root`.
-            OSError: it cannot be seen from here now, and may be seen later or by another worker.
-        """
         place = self.place(uri)
         try:
             place.stat()  # not `is_dir`, to which every error of a file system is a no since Python 3.14
@@ -91,13 +163,35 @@ class Artifacts:
             raise BadInput(f"artifact {uri} has another content than the one that is asked for: run again what made it")
         return place
 
+    def everything(self) -> Iterator[Stored]:
+        for place in sorted(path for pattern in ("*/*", "mappings/*/*") for path in self.root.absolute().glob(pattern)):
+            kind = place.parent.relative_to(self.root.absolute()).as_posix()
+            if kind == "mappings" and any(path.is_dir() for path in place.iterdir()):
+                continue  # a family, not a mapping
+            scrap = kind == DAMAGED or kind.startswith(".new-")
+            whole = place.parent if kind.startswith(".new-") else place
+            with suppress(FileNotFoundError):  # a step has just finished
+                files = [path.stat() for path in whole.rglob("*") if path.is_file()]
+                changed = [whole.stat().st_mtime, *(file.st_mtime for file in files if scrap)]
+                used, digest = datetime.fromtimestamp(max(changed), UTC), "" if scrap else self._recorded(place)
+                yield Stored(kind, whole.as_uri(), digest, sum(file.st_size for file in files), used)
+
+    def remove(self, stored: Stored) -> None:
+        place = self.place(stored.uri)
+        aside = Path(tempfile.mkdtemp(prefix=".new-", dir=self.root))
+        os.replace(place, aside / place.name)
+        shutil.rmtree(aside)
+        if "/" in stored.kind:
+            with suppress(OSError):  # unless it was the last mapping of its family
+                place.parent.rmdir()
+
     def intact(self, place: Path) -> bool:
         """Whether a folder is there with its content. A damaged one is moved to `damaged/`, so that it is made again."""
         if not place.is_dir():
             return False
         if hash_folder(place) == self._recorded(place):
             return True
-        aside = self.root / "damaged"
+        aside = self.root / DAMAGED
         aside.mkdir(exist_ok=True)
         with suppress(FileNotFoundError):  # another worker was faster
             os.replace(place, Path(tempfile.mkdtemp(prefix=f"{place.parent.name}-", dir=aside)) / place.name)
@@ -123,6 +217,10 @@ class Artifacts:
         if not place.is_relative_to(self.root.absolute()) or not place.resolve().is_relative_to(self.root.resolve()):
             raise BadInput(f"artifact {uri} is not in {self.root}: workers that share runs must share DRIFTLINE_HOME")
         return place
+
+
+def _made(place: Path) -> float:
+    return max((path.stat().st_mtime for path in place.glob("*")), default=0.0)
 
 
 def _sync(folder: Path) -> None:

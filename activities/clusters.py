@@ -74,8 +74,9 @@ class ClusterActivities:
         job = EmbedJob(str(texts), request.model, str(out / "embeddings.npy"))
         await run_child("driftline.engines.embed", job, work, self.resources.home, self.resources.children)
         uri, digest = await asyncio.to_thread(self.resources.artifacts.store, "embeddings", out)
+        own = computed.read(out)
         shutil.rmtree(work)
-        return EmbeddingsRef(uri, digest, computed.read(self.resources.artifacts.place(uri)))
+        return EmbeddingsRef(uri, digest, own)
 
     @activity.defn
     async def build_cluster_set(self, request: BuildClusterSet) -> ClusterSetRef:

@@ -15,7 +15,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from driftline.activities import computed
-from driftline.activities.artifacts import DIGEST, Artifacts, hash_folder
+from driftline.activities.artifacts import hash_folder
 from driftline.activities.child import run_child
 from driftline.activities.resources import Resources
 from driftline.contracts import BadInput, Computed, Cost, GenerateJob, GenerateMapping, MappingRef, ModelRef
@@ -44,11 +44,13 @@ class MappingActivities:
         await asyncio.to_thread(self._check_model, model)
         prompts = await asyncio.to_thread(artifacts.find, request.prompts.uri)
         own = await computed.resolve(self.resources, request.generation.engine, request.generation.precision)
-        siblings = artifacts.root.absolute() / "mappings" / await asyncio.to_thread(_family, request, prompts, own)
-        folder = siblings / request.prompts.hash
-        if not await asyncio.to_thread(artifacts.intact, folder):
-            work = self.resources.work("mapping", hashlib.sha256(f"{siblings.name}/{folder.name}".encode()).hexdigest()[:16])
+        siblings = f"mappings/{await asyncio.to_thread(_family, request, prompts, own)}"
+        found = await asyncio.to_thread(artifacts.get, siblings, request.prompts.hash)
+        if found is None:
+            key = f"{siblings.rpartition('/')[2]}/{request.prompts.hash}"
+            work = self.resources.work("mapping", hashlib.sha256(key.encode()).hexdigest()[:16])
             new = work / "new"
+            known = await asyncio.to_thread(artifacts.newest, siblings, KNOWN)
             job = GenerateJob(
                 prompts=str(prompts),
                 base_model=model.base_model,
@@ -57,7 +59,7 @@ class MappingActivities:
                 work=str(work),
                 out=str(new),
                 sampling=request.sampling,
-                known=await asyncio.to_thread(_newest, artifacts, siblings),
+                known=tuple(map(str, known)),
                 computed=own,
             )
             try:
@@ -65,11 +67,11 @@ class MappingActivities:
             except ApplicationError:
                 computed.forget()  # the machine may have changed, which a child refuses
                 raise
-            (new / DIGEST).write_text(await asyncio.to_thread(hash_folder, new))
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            new.replace(folder)
+            uri = await asyncio.to_thread(artifacts.put, siblings, request.prompts.hash, new)
+            ref = await asyncio.to_thread(_ref, uri, new)
             shutil.rmtree(work)
-        return await asyncio.to_thread(_ref, folder)
+            return ref
+        return await asyncio.to_thread(_ref, *found)
 
     def _check_model(self, model: ModelRef) -> None:
         """
@@ -93,18 +95,13 @@ def _family(request: GenerateMapping, prompts: Path, own: Computed) -> str:
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
-def _newest(artifacts: Artifacts, siblings: Path) -> tuple[str, ...]:
-    finished = sorted(siblings.glob("*/mapping.parquet"), key=lambda path: path.stat().st_mtime, reverse=True)
-    return tuple(str(path.parent) for path in finished[:KNOWN] if artifacts.intact(path.parent))
-
-
-def _ref(folder: Path) -> MappingRef:
+def _ref(uri: str, folder: Path) -> MappingRef:
     mapping = pq.read_table(folder / "mapping.parquet", columns=["c_next", "exact"])
     exact = mapping["exact"]
     spent = folder / "cost.json"
     cost = _cost.validate_json(spent.read_bytes()) if spent.exists() else None
     n, own = pc.sum(exact).as_py() or 0, computed.read(folder)
-    return MappingRef(folder.as_uri(), hash_folder(folder), len(exact), n, cost, own, _likeliest(folder, mapping))
+    return MappingRef(uri, hash_folder(folder), len(exact), n, cost, own, _likeliest(folder, mapping))
 
 
 def _likeliest(folder: Path, mapping: pa.Table) -> int | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from driftline.activities.allowed import Allowed
-from driftline.activities.artifacts import Artifacts
+from driftline.activities.artifacts import Artifacts, LocalArtifacts
 from driftline.contracts import Children, Gates, Notify
 
 
@@ -22,6 +22,7 @@ class Resources:
         children: how this worker keeps its child processes.
         principals: whether the sender's name that Temporal stamps on events is believed. The embedded server asks nobody for a
             login, and whoever reaches its inner ports writes any name there.
+        store: where artifacts are kept, by the settings of this worker; empty: in the home.
     """
 
     engine: Engine
@@ -31,10 +32,11 @@ class Resources:
     web_url: str = ""
     children: Children = field(default_factory=Children)
     principals: bool = False
+    store: str = ""
 
     @property
     def artifacts(self) -> Artifacts:
-        return Artifacts(self.home / "artifacts")
+        return artifacts_of(self.home, self.store)
 
     @property
     def allowed(self) -> Allowed:
@@ -45,3 +47,12 @@ class Resources:
         path = self.home / "work" / f"{step}-{key}"
         path.mkdir(parents=True, exist_ok=True)
         return path
+
+
+def artifacts_of(home: Path, store: str) -> Artifacts:
+    """Where the artifacts of a home are: in it, or at the address of a store."""
+    if not store:
+        return LocalArtifacts(home / "artifacts")
+    from driftline.activities.remote import RemoteArtifacts
+
+    return RemoteArtifacts(store.rstrip("/"), home / "cache" / "artifacts")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,8 +95,16 @@ def require_schema(engine: Engine) -> None:
 
 
 def revisions() -> list[str]:
-    """Every revision, oldest first, by the names of the files: Alembic itself takes as long to load as a command to run."""
-    return sorted(file.name.partition("_")[0] for file in MIGRATIONS.glob("versions/[0-9]*_*.py"))
+    """Every revision, oldest first, by what the files say of each other: Alembic itself takes as long to load as a command to
+    run."""
+    after = {}
+    for file in MIGRATIONS.glob("versions/[0-9]*_*.py"):
+        before = re.search(r'^down_revision = (?:"(\w+)"|None)', file.read_text(), re.MULTILINE)
+        after[before[1] if before else None] = file.name.partition("_")[0]
+    found: list[str] = []
+    while next_one := after.get(found[-1] if found else None):
+        found.append(next_one)
+    return found
 
 
 def _config() -> Config:

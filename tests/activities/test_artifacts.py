@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from driftline.activities.artifacts import Artifacts, hash_folder
+from driftline.activities.artifacts import LocalArtifacts as Artifacts
+from driftline.activities.artifacts import hash_folder
 from driftline.contracts import BadInput
 
 

@@ -9,8 +9,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from driftline.activities import computed
-from driftline.activities.artifacts import Artifacts
-from driftline.activities.mapping import MappingActivities, _newest
+from driftline.activities.artifacts import LocalArtifacts
+from driftline.activities.mapping import MappingActivities
 from driftline.activities.resources import Resources
 from driftline.contracts import GenerateMapping, Generation, MappingRef, ModelRef, PromptsRef, Sampling, Training, TrainJob
 from driftline.settings import Settings
@@ -31,19 +31,19 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelRef:
     llm, samples, adapter = make_tiny_llm(tmp_path / "llm"), write_samples(tmp_path / "samples.parquet"), tmp_path / "adapter"
     recipe = Training(base_model=str(llm), rank=4, alpha=8, learning_rate=1e-2, steps=3, batch_size=4)
     train(TrainJob(str(samples), recipe, str(tmp_path / "checkpoints"), str(adapter)))
-    return ModelRef(1, 1, str(llm), *Artifacts(tmp_path / "home" / "artifacts").store("adapters", adapter))
+    return ModelRef(1, 1, str(llm), *LocalArtifacts(tmp_path / "home" / "artifacts").store("adapters", adapter))
 
 
 def prompts(folder: Path, descriptions: list[str], told: dict[tuple[int, int], str] | None = None) -> PromptsRef:
     write_prompts(folder, descriptions, told)
-    uri, _ = Artifacts(folder.parent / "home" / "artifacts").store("prompts", folder)
+    uri, _ = LocalArtifacts(folder.parent / "home" / "artifacts").store("prompts", folder)
     return PromptsRef(uri, hashlib.sha256((folder / "prompts.parquet").read_bytes()).hexdigest(), 30)
 
 
 async def test_a_refresh_asks_only_what_has_changed(model: ModelRef, tmp_path: Path) -> None:
     resources = Resources(sqlalchemy.create_engine("postgresql+psycopg://"), tmp_path / "home")
     resources.allowed.add(Settings(training=Training(base_model=model.base_model)))
-    activities, place = MappingActivities(resources), resources.artifacts.place
+    activities, place = MappingActivities(resources), LocalArtifacts(tmp_path / "home" / "artifacts").place
 
     async def mapped(of: PromptsRef, sampling: Sampling | None = None) -> MappingRef:
         request = GenerateMapping(of, model, Generation(batch_size=4), sampling)
@@ -83,7 +83,9 @@ async def test_a_refresh_asks_only_what_has_changed(model: ModelRef, tmp_path: P
     # One that is damaged is set aside: the next takes over nothing from it, and makes it again.
     damaged = place(refreshed.uri) / "mapping.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-8] + b"DAMAGED!")
-    assert str(damaged.parent) not in _newest(resources.artifacts, damaged.parent.parent)
+    newest = resources.artifacts.newest(f"mappings/{damaged.parent.parent.name}", 16)
+    assert newest
+    assert damaged.parent not in newest
     assert not damaged.exists()
 
 
@@ -93,7 +95,7 @@ async def test_two_kinds_of_machine_never_mix_their_answers(
     """Two workers that share a home; torch on the second one has narrow vectors only."""
     resources = Resources(sqlalchemy.create_engine("postgresql+psycopg://"), tmp_path / "home")
     resources.allowed.add(Settings(training=Training(base_model=model.base_model)))
-    activities, place = MappingActivities(resources), resources.artifacts.place
+    activities, place = MappingActivities(resources), LocalArtifacts(tmp_path / "home" / "artifacts").place
 
     async def mapped(of: PromptsRef) -> MappingRef:
         request = GenerateMapping(of, model, Generation(batch_size=4, precision="float32"))

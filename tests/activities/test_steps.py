@@ -143,7 +143,7 @@ def test_an_answer_that_is_not_novel_or_no_cluster_is_not_stored(chain: Chain, a
 
 def test_a_damaged_mapping_is_not_stored(chain: Chain) -> None:
     mapping = chain.mapped(chain.rendered(), onward)
-    file = chain.resources.artifacts.place(mapping.uri) / "mapping.parquet"
+    file = chain.resources.artifacts.find(mapping.uri) / "mapping.parquet"
     file.write_bytes(file.read_bytes()[:-9] + b"\0" * 9)
     with pytest.raises(BadInput, match="damaged"):
         chain.stored(mapping=mapping)

@@ -11,7 +11,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from driftline import embedded
-from driftline.activities.artifacts import Artifacts
+from driftline.activities.artifacts import LocalArtifacts
 from driftline.contracts import RunOutcome
 from tests.end_to_end.conftest import NOMINAL, SETTINGS
 from tests.end_to_end.shop import NAMES, USERS
@@ -62,7 +62,7 @@ def test_a_fine_tune_that_passes_its_gates_is_published(stack: Stack, fine_tuned
 
 def test_the_published_table_was_made_with_the_adapter_the_run_trained(stack: Stack, fine_tuned: Any) -> None:
     lineage = stack.json("tables", "show", str(fine_tuned["table"]))
-    assert Artifacts(stack.home / "artifacts").find(lineage["adapter_uri"], lineage["adapter_hash"])
+    assert LocalArtifacts(stack.home / "artifacts").find(lineage["adapter_uri"], lineage["adapter_hash"])
     assert lineage["recipe"]["steps"] == 300
     assert lineage["validation_window_start"] == lineage["model_window_end"]
     curve = lineage["validation"]
