@@ -15,7 +15,7 @@ def machine(packages: Iterable[str]) -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     system = platform.freedesktop_os_release()["PRETTY_NAME"]
     versions = [f"Python {platform.python_version()}", *(f"{name} {found}" for name in packages if (found := _version(name)))]
-    return f"{kind()}, {_cores()} cores, {memory:.0f} GiB; {system}; {', '.join(versions)}"
+    return f"{kind()}, {_cores()} core{'s' * (_cores() > 1)}, {memory:.0f} GiB; {system}; {', '.join(versions)}"
 
 
 def kind() -> str:
