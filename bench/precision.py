@@ -83,11 +83,12 @@ def _inference(precision: str, folder: str) -> Callable[[], Any]:
     from bench.inference_engines import Thorough
     from bench.inference_prompts import BATCH, MODEL, WARM_UP, answer, read
     from driftline.engines import child, weights
+    from driftline.engines.precision import cast
 
     torch.set_num_threads(child.threads())
     model, tokenizer = weights.load_causal_lm(MODEL)
     prompts, labels = read(Path(folder))
-    engine = Thorough(model.to(getattr(torch, precision)), tokenizer, prompts[0]["shared"], labels, BATCH)
+    engine = Thorough(cast(model, getattr(torch, precision)), tokenizer, prompts[0]["shared"], labels, BATCH)
     answer(engine, prompts[:WARM_UP])
     return lambda: answer(engine, prompts)
 

@@ -181,6 +181,7 @@ class Setup:
 
         from driftline.engines import child, train, weights
         from driftline.engines.examples import read_examples
+        from driftline.engines.precision import cast
 
         torch.set_num_threads(child.threads())
         torch.use_deterministic_algorithms(asked.run in (OURS, STAGES), warn_only=True)  # as our training has it
@@ -188,7 +189,7 @@ class Setup:
         self.training, self.steps = asked.training, asked.steps
         base, self.tokenizer = weights.load_causal_lm(asked.base_model)
         self.shared, self.examples = read_examples(Path(asked.samples), self.tokenizer)
-        self.model = train.with_lora(base.to(getattr(torch, precision)), self.training).train()
+        self.model = train.with_lora(cast(base, getattr(torch, precision)), self.training).train()
         self.tokens = train.tokens_trained(self.shared, self.examples, self.training, self.steps)
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=self.training.learning_rate, weight_decay=0.0)

@@ -29,7 +29,7 @@ from driftline.engines import device, machine, memory, suits, weights
 from driftline.engines.cost import Account
 from driftline.engines.engine import Answer, Engine
 from driftline.engines.files import atomic_file, atomic_folder, sha256
-from driftline.engines.precision import precision
+from driftline.engines.precision import cast, precision
 from driftline.engines.prompts import ANSWER, Prompts, known_answers, longest, read_prompts
 from driftline.engines.tokens import Segments
 from driftline.engines.trie_engine import TrieEngine
@@ -136,7 +136,7 @@ def trie_engine(job: GenerateJob, prompts: Prompts) -> Engine:
     if job.adapter is not None:
         model = PeftModel.from_pretrained(model, job.adapter).merge_and_unload()
     suits.check(model, rows, inference=True)
-    model.to(getattr(torch, low))  # once the adapter is in, which may be small beside the weights
+    cast(model, getattr(torch, low))  # once the adapter is in, which may be small beside the weights
     scores = job.generation.scores if _scored(job) else 0
     return TrieEngine(model, tokenizer, prompts.shared, prompts.labels, job.generation.batch_size, job.sampling, scores)
 

@@ -36,7 +36,7 @@ from driftline.engines.attention import exchanged
 from driftline.engines.cost import Account
 from driftline.engines.examples import Example, label_loss, read_examples
 from driftline.engines.files import atomic_folder, sha256
-from driftline.engines.precision import precision
+from driftline.engines.precision import cast, precision
 from driftline.engines.schedule import Point, best_of, ends_at, rate
 from driftline.engines.validation import Validation
 from driftline.interests.memory import of_training
@@ -98,7 +98,7 @@ class Run:
             suits.check(base, longest, training=True, inference=job.engine == "trie")
             asks = job.engine == "trie" or (job.validation is not None and _can_be_asked(base, longest))
             self.validation = Validation(Path(job.validation), tokenizer, asks) if job.validation else None
-            self.model = with_lora(base.to(getattr(torch, self.precision)), training).train()
+            self.model = with_lora(cast(base, getattr(torch, self.precision)), training).train()
         if training.gradient_checkpointing:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]

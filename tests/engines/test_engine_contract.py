@@ -21,6 +21,7 @@ from driftline.contracts import GenerateJob, Generation, Sampling, Training, Tra
 from driftline.engines import weights
 from driftline.engines.engine import Answer, Block
 from driftline.engines.generate import ENGINES, generate
+from driftline.engines.precision import cast
 from driftline.engines.prompts import read_prompts
 from driftline.engines.tokens import Segments
 from driftline.engines.train import train
@@ -149,7 +150,7 @@ def test_in_bfloat16_answers_are_those_of_float32_but_for_its_rounding(engine: N
         (c1, c2): segments.start(SHARED) + segments.of(first(c1)) + segments.of(rest(c2)) + written[c1, c2] for c1, c2 in PAIRS
     }
     exact = {pair: logits_of(model, texts[pair], len(written[pair])) for pair in PAIRS}
-    model.to(torch.bfloat16)
+    cast(model, torch.bfloat16)
     rounding = max(float((logits_of(model, texts[pair], len(written[pair])) - exact[pair]).abs().max()) for pair in PAIRS)
 
     alone = total = 0

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from driftline.contracts import BadInput
 from driftline.engines import suits
 from driftline.engines.engine import Block
 from driftline.engines.examples import Example, label_loss
+from driftline.engines.precision import cast
 from driftline.engines.tokens import Segments
 from driftline.engines.trie_engine import TrieEngine
 from tests.engines.conftest import DESCRIPTIONS, SHARED, first, rest
@@ -95,6 +96,20 @@ def test_weights_that_are_no_numbers_are_refused(name: str) -> None:
         list(model.parameters())[-1].view(-1)[-1] = float("nan")
     with pytest.raises(BadInput, match="not all finite"):
         suits.check(model, LONGEST, training=True)
+
+
+@pytest.mark.parametrize("name", [*RIGHT, *UNSUITED])
+def test_a_cast_rounds_what_transformers_rounds(name: str, tmp_path: Path) -> None:
+    """The same bits as loaded in bfloat16, but for Gemma's scale, which is rounded where it is used."""
+    make(name).save_pretrained(tmp_path)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.bfloat16)
+    ours = cast(AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32), torch.bfloat16)
+    found = dict((*ours.named_parameters(), *ours.named_buffers()))
+    for part, weights in (*loaded.named_parameters(), *loaded.named_buffers()):
+        if part.endswith("embed_scale"):
+            continue
+        assert found[part].dtype == weights.dtype, part
+        assert torch.equal(found[part], weights), part
 
 
 def check_against_transformers(model: Any, tokenizer: Any) -> None:

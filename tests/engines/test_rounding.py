@@ -9,6 +9,7 @@ import torch
 
 from driftline.contracts import BadInput, Precision, Training, TrainJob
 from driftline.engines import suits, weights
+from driftline.engines.precision import cast
 from driftline.engines.suits import Probe
 from driftline.engines.tokens import Segments
 from driftline.engines.train import train
@@ -36,7 +37,7 @@ def probes() -> tuple[object, list[Probe], list[torch.Tensor]]:
     probes = [Probe(segments.start(SHARED) + segments.of(first(0)), rows), Probe(words[:20], [words[20:35], words[35:]])]
     with torch.inference_mode():
         exact = [suits._by_itself(model.eval(), probe) for probe in probes]
-    return model.to(torch.bfloat16), probes, exact
+    return cast(model, torch.bfloat16), probes, exact
 
 
 def test_our_attentions_round_no_worse_than_the_model_s_own(probes: tuple[object, list[Probe], list[torch.Tensor]]) -> None:

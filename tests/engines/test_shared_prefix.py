@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Qwen3Config, set_seed
 
+from driftline.engines.precision import cast
 from driftline.engines.shared_prefix import Prefix, Rows, SharedPrefixModel
 
 SIZES = {
@@ -64,7 +65,7 @@ def test_every_row_has_the_logits_of_its_whole_text(config: Any, prefix: list[li
 
 
 def test_bfloat16_is_as_near_as_bfloat16_is() -> None:
-    exact, model = make(LlamaConfig(**SIZES)), make(LlamaConfig(**SIZES)).to(torch.bfloat16)
+    exact, model = make(LlamaConfig(**SIZES)), cast(make(LlamaConfig(**SIZES)), torch.bfloat16)
     shared = SharedPrefixModel(model)
     found = shared.forward(Rows(shared.extend(Prefix(), PREFIX[0]), 2, 4), [0, 1], [[5, 35], [9]], [1, 1]).float()
     with torch.inference_mode():
