@@ -132,7 +132,7 @@ def trie_engine(job: GenerateJob, prompts: Prompts) -> Engine:
     if shapes is not None:
         need = of_mapping(shapes, low, job.generation.batch_size, rows)
         memory.check(need, "lower generation.batch_size, or set generation.precision = 'bfloat16'")
-    model = weights.load_model(job.base_model)
+    model = weights.load_model(job.base_model, memory.loads_in(shapes, low))
     if job.adapter is not None:
         model = PeftModel.from_pretrained(model, job.adapter).merge_and_unload()
     suits.check(model, rows, inference=True)

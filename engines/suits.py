@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from driftline.contracts import BadInput
 from driftline.engines import prefix_tree
+from driftline.engines.first_layers import first_layers
 from driftline.engines.prefix_tree import PrefixTree
 from driftline.engines.shared_prefix import Prefix, Rows, SharedPrefixModel
 
@@ -45,7 +46,8 @@ def check(model: PreTrainedModel, longest: int, *, training: bool = False, infer
     """Compares the model's logits under the attention of training, of inference, or of both, with its own.
 
     Args:
-        model: in float32, which alone can tell another structure from another rounding.
+        model: float32 alone can tell another structure from another rounding. Of a model in another precision a copy of its
+            first layers is asked, one of every kind among them.
         longest: tokens of the longest row that the job has: a sliding window may be shorter.
 
     Raises:
@@ -58,10 +60,11 @@ def check(model: PreTrainedModel, longest: int, *, training: bool = False, infer
         _check_numbers(model)
         for _, refusal in uses:
             _check_rotation(model, longest, refusal)
+        asked = model if model.dtype == torch.float32 else first_layers(model)
         for probe in _probes(model, longest):
-            own = _attempt(_by_itself, model, probe, CANNOT_RUN)
+            own = _attempt(_by_itself, asked, probe, CANNOT_RUN)
             for logits, refusal in uses:
-                ours = _attempt(logits, model, probe, refusal)
+                ours = _attempt(logits, asked, probe, refusal)
                 if not (ours - own).abs().max() <= BOUND * own.std():  # NaN is in no order
                     reason = f"it gives other logits than by itself to rows of up to {probe.longest} tokens"
                     raise BadInput(refusal.format(type(model).__name__, reason))

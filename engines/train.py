@@ -39,7 +39,7 @@ from driftline.engines.files import atomic_folder, sha256
 from driftline.engines.precision import cast, precision
 from driftline.engines.schedule import Point, best_of, ends_at, rate
 from driftline.engines.validation import Validation
-from driftline.interests.memory import of_training
+from driftline.interests.memory import Shapes, of_training
 
 
 def train(job: TrainJob) -> None:
@@ -92,8 +92,8 @@ class Run:
         with child.loading("training", began["step"], training.steps):
             tokenizer = weights.load_tokenizer(training.base_model)
             self.shared, self.examples = read_examples(Path(job.samples), tokenizer)
-            self._check_memory()
-            base = weights.load_model(training.base_model)
+            shapes = self._check_memory()
+            base = weights.load_model(training.base_model, memory.loads_in(shapes, self.precision))
             longest = len(self.shared) + max(len(example.prompt) + len(example.label) for example in self.examples)
             suits.check(base, longest, training=True, inference=job.engine == "trie")
             asks = job.engine == "trie" or (job.validation is not None and _can_be_asked(base, longest))
@@ -111,8 +111,8 @@ class Run:
         # A barrier: no rank may still read a checkpoint that rank 0 is about to replace.
         self.together = Accelerator(cpu=not torch.cuda.is_available())
 
-    def _check_memory(self) -> None:
-        """Before the weights are loaded. The samples of a step may share nothing but what all of them begin with."""
+    def _check_memory(self) -> Shapes | None:
+        """The model's; before the weights are loaded. The samples of a step may share nothing but what all of them begin with."""
         training = self.job.training
         own = sorted((len(example.prompt) + len(example.label) for example in self.examples), reverse=True)
         labels = sorted((len(example.label) for example in self.examples), reverse=True)
@@ -123,6 +123,7 @@ class Run:
             checkpointing = training.gradient_checkpointing
             need = of_training(model, self.precision, training.rank, tokens, sum(labels[:size]), checkpointing)
             memory.check(need, "lower training.batch_size, or set training.gradient_checkpointing = true")
+        return model
 
     def _go_on_from(self, state: dict[str, Any]) -> None:
         processes = state["processes"]

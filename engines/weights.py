@@ -34,11 +34,11 @@ def load_causal_lm(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]
     return load_model(name), tokenizer
 
 
-def load_model(name: str) -> PreTrainedModel:
+def load_model(name: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """The base model alone. Raises BadInput as `load_causal_lm` does."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with named("training.base_model", name):
-        model = AutoModelForCausalLM.from_pretrained(base_model_path(name), dtype=torch.float32)
+        model = AutoModelForCausalLM.from_pretrained(base_model_path(name), dtype=dtype)
     return model.to(device)
 
 

@@ -34,6 +34,8 @@ class Shapes:
     vocabulary: int
     hidden: int
     layers: int
+    bfloat16: bool = False
+    """Every tensor is stored in it, so that float32 would tell no more."""
 
     @property
     def through(self) -> int:
@@ -59,10 +61,13 @@ class Need:
 def shapes(folder: Path) -> Shapes | None:
     """Of a model's safetensors in a folder; None where there are none."""
     found: dict[str, list[int]] = {}
+    stored = set()
     for file in sorted(folder.glob("*.safetensors")):
         with file.open("rb") as opened:
             header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
-        found |= {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
+        header.pop("__metadata__", None)
+        found |= {name: tensor["shape"] for name, tensor in header.items()}
+        stored |= {tensor["dtype"] for tensor in header.values()}
     matrices = {name: (shape[0], shape[1]) for name, shape in found.items() if len(shape) == 2}
     if not matrices:
         return None
@@ -70,7 +75,7 @@ def shapes(folder: Path) -> Shapes | None:
     vocabulary, hidden = max((matrices[name] for name in embeddings), default=max(matrices.values()))
     numbers = {int(part) for name in found for part in name.split(".") if part.isdecimal()}
     linear = tuple(matrices[name] for name in matrices if name not in embeddings)
-    return Shapes(sum(map(prod, found.values())), linear, vocabulary, hidden, max(numbers, default=0) + 1)
+    return Shapes(sum(map(prod, found.values())), linear, vocabulary, hidden, max(numbers, default=0) + 1, stored == {"BF16"})
 
 
 def of_training(model: Shapes, precision: str, rank: int, tokens: int, labels: int, checkpointing: bool) -> Need:
@@ -98,8 +103,13 @@ def of_embedding(model: Shapes, batch: int, longest: int) -> Need:
 
 
 def _beside_loading(model: Shapes, precision: str, work: int) -> Need:
-    """The model is loaded and checked in float32, before it is cast and works."""
+    """The model is loaded and checked in float32, before it is cast and works. One that is stored in what it works in is loaded
+    so, and checked by a copy of what is no layer and of its first two layers.
+    """
     loading, weights = 4 * model.parameters, SIZE[precision] * model.parameters
+    if model.bfloat16 and precision == "bfloat16":
+        layers = sum(out * into for out, into in model.linear)
+        loading = weights + 4 * (model.parameters - layers + 2 * layers // model.layers)
     return Need(loading, 0) if loading > weights + work else Need(weights, work)
 
 

@@ -10,6 +10,7 @@ from transformers import AutoTokenizer
 
 from driftline.contracts import BadInput, GenerateJob, Generation, Training, TrainJob
 from driftline.engines import suits
+from driftline.engines.first_layers import first_layers
 from driftline.engines.generate import generate
 from driftline.engines.prefix_tree import SHORT
 from driftline.engines.train import train
@@ -115,3 +116,37 @@ def test_inference_refuses_before_its_first_block(folder: Any, tmp_path: Path) -
     with pytest.raises(BadInput, match=r"MistralForCausalLM cannot be asked.*sees 8 tokens.*'vllm'"):
         generate(asked)
     assert not list(Path(asked.work).glob("blocks-*/*.parquet"))
+
+
+@pytest.mark.parametrize(("name", "unsuited"), [*((name, None) for name in RIGHT), *UNSUITED.items()])
+def test_a_model_in_bfloat16_is_judged_by_its_first_layers(name: str, unsuited: tuple[str, str] | None) -> None:
+    model, uses = make(name).bfloat16(), {"training": True, "inference": unsuited is None or unsuited[0] == "both"}
+    if unsuited is None or unsuited[0] == "inference":
+        suits.check(model, LONGEST, training=True, inference=unsuited is None)
+    else:
+        with pytest.raises(BadInput, match=unsuited[1]):
+            suits.check(model, LONGEST, **uses)
+    assert model.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "enough"),
+    [
+        ("llama", {"num_hidden_layers": 9, "num_key_value_heads": 4}, 2),
+        ("gpt2", {"n_layer": 6}, 2),
+        ("qwen3_moe", {"num_hidden_layers": 6, "mlp_only_layers": [0, 1, 3]}, 3),
+        ("smollm3", {"num_hidden_layers": 8, "no_rope_layer_interval": 4}, 4),
+        ("deepseek_v3", {"num_hidden_layers": 7, "first_k_dense_replace": 3}, 4),
+        ("gemma3_text, wide window", {"num_hidden_layers": 12}, 6),
+    ],
+)
+def test_the_first_layers_hold_every_kind(name: str, changes: dict[str, Any], enough: int) -> None:
+    model = make(name, **changes).bfloat16()
+    layers = model.config.num_hidden_layers
+    copied = first_layers(model)
+    assert copied.dtype == torch.float32
+    assert (
+        sum(f".{number}." in "".join(f"{part}." for part, _ in copied.named_parameters()) for number in range(layers)) == enough
+    )
+    assert copied(torch.tensor([[3, 4, 5]])).logits.isfinite().all()
+    assert max(len(part) for part in model.modules() if isinstance(part, torch.nn.ModuleList)) == layers

@@ -1,5 +1,6 @@
 """What a job needs, beside what there is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,12 @@ def test_a_model_is_checked_in_float32_whatever_it_works_in() -> None:
     need = memory.of_mapping(BILLIONS_7, "bfloat16", 1, 100)
     assert 26 < need.weights / GIB < 27
     assert memory.of_mapping(BILLIONS_7, "bfloat16", 1000, 1000).work > 14 * GIB
+
+
+def test_a_model_that_is_stored_in_what_it_works_in_needs_half_the_room() -> None:
+    need = memory.of_mapping(replace(BILLIONS_7, bfloat16=True), "bfloat16", 1, 100)
+    assert 13 < need.weights / GIB < 17
+    assert memory.of_mapping(replace(BILLIONS_7, bfloat16=True), "float32", 1, 100).weights == 28_000_000_000
 
 
 def test_gradient_checkpointing_keeps_a_fraction_for_the_way_back() -> None:
@@ -35,6 +42,8 @@ def test_shapes_are_those_of_the_files(tmp_path: Path) -> None:
     save_file(tensors, tmp_path / "model.safetensors")
     assert memory.shapes(tmp_path) == Shapes(400 + 2 * 128 + 8, ((16, 8), (16, 8)), 50, 8, 2)
     assert memory.shapes(tmp_path / "nowhere") is None
+    save_file({name: tensor.bfloat16() for name, tensor in tensors.items()}, tmp_path / "model.safetensors")
+    assert memory.shapes(tmp_path) == Shapes(400 + 2 * 128 + 8, ((16, 8), (16, 8)), 50, 8, 2, bfloat16=True)
 
 
 @pytest.mark.parametrize("version", [1, 2])
