@@ -14,12 +14,9 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from driftline.contracts import BadInput, EmbedJob
-from driftline.engines import device, machine, memory, weights
+from driftline.engines import device, embedder, machine
+from driftline.engines.embedder import BATCH
 from driftline.engines.files import atomic_file
-from driftline.interests.memory import of_embedding
-
-BATCH, LONGEST = 64, 512
-"""Texts at a time, and tokens of the longest, for the memory they take."""
 
 
 def embed(job: EmbedJob) -> None:
@@ -38,11 +35,8 @@ def embed(job: EmbedJob) -> None:
         raise BadInput("there is no text to embed: the item catalogue is empty")
     unique = sorted(set(texts))
     device.take_turns("embedding")
-    with child.loading("embedding", 0, len(unique)), weights.named("clusters.embedding_model", job.model):
-        path = weights.embedding_model_path(job.model)
-        if (shapes := memory.shapes(path)) is not None:
-            memory.check(of_embedding(shapes, BATCH, LONGEST), "take a smaller clusters.embedding_model")
-        model = SentenceTransformer(str(path), device=machine.device())
+    with child.loading("embedding", 0, len(unique)):
+        model = embedder.load(job.model)
     unique = _by_length(unique, model.tokenizer)
     vectors = []
     for begin in range(0, len(unique), BATCH):

@@ -18,7 +18,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from driftline.contracts import NameJob
-from driftline.engines import device, machine, weights
+from driftline.engines import device, embedder
 from driftline.engines.files import atomic_file
 from driftline.interests import naming
 from driftline.interests.descriptions import describe
@@ -40,8 +40,8 @@ def name(job: NameJob) -> None:
     row, cluster, items = (texts[column].to_numpy().astype(np.int64) for column in ("row", "cluster", "items"))
     embeddings = np.load(job.embeddings)[row].astype(np.float32)
     device.take_turns("naming")
-    with child.loading("naming", 0, 1), weights.named("clusters.embedding_model", job.model):
-        model = SentenceTransformer(str(weights.embedding_model_path(job.model)), device=machine.device())
+    with child.loading("naming", 0, 1):
+        model = embedder.load(job.model)
     keywords: list[list[str]] = clusters["keywords"].to_pylist()
     descriptions = clusters["description"].to_pylist()
     if job.count:

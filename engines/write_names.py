@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import torch
 
 from driftline.contracts import WriteNamesJob
-from driftline.engines import device, weights
+from driftline.engines import device, memory, weights
+from driftline.interests.memory import of_mapping
 
 PROMPT = """Name each group of items in a few words.
 
@@ -22,7 +23,7 @@ Name: tools and hardware
 
 Items: {examples}
 Name:"""
-NEW_TOKENS, LONGEST = 12, 60
+NEW_TOKENS, LONGEST, LONGEST_PROMPT = 12, 60, 1024
 
 
 def write_names(job: WriteNamesJob) -> None:
@@ -35,6 +36,9 @@ def write_names(job: WriteNamesJob) -> None:
     torch.set_num_threads(child.threads())
     clusters = pq.read_table(job.clusters).sort_by("cluster")
     device.take_turns("writing names")
+    shapes = memory.shapes(weights.base_model_path(job.base_model))
+    if shapes is not None:
+        memory.check(of_mapping(shapes, "float32", 1, LONGEST_PROMPT), "choose a smaller training.base_model")
     model, tokenizer = weights.load_causal_lm(job.base_model)
     names = []
     for number, examples in enumerate(clusters["examples"].to_pylist()):
