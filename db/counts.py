@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, Row, insert, select
@@ -12,6 +13,7 @@ from driftline.contracts import BadInput, CountsRef, Window
 from driftline.db.keys import content_key, lock
 from driftline.db.load import add_partition, copy_integers, read_integers
 from driftline.db.schema import counts as records
+from driftline.db.schema import pair_traffic
 
 COUNTS = pa.schema([("c1", pa.int32()), ("c2", pa.int32()), ("c_next", pa.int32()), ("n", pa.int64())])
 
@@ -88,6 +90,7 @@ def add(
     rows = counts.add_column(0, "version", versions)
     fill = lambda table: copy_integers(conn, table, rows)  # noqa: E731
     add_partition(conn, "transition_count", added.version, "version, c1, c2, c_next", fill)
+    conn.execute(insert(pair_traffic).values(version=added.version, **_by_pair(counts)))
     return _ref(added)
 
 
@@ -140,6 +143,14 @@ def since(conn: Connection, moment: datetime) -> list[Counts]:
     """The records of versions counted since then, oldest first."""
     query = select(records.c.version).where(records.c.created_at >= moment).order_by(records.c.version)
     return [describe(conn, version) for version in conn.execute(query).scalars()]
+
+
+def _by_pair(counts: pa.Table) -> dict[str, bytes]:
+    """The columns of `pair_traffic`. Rows have to be sorted."""
+    c1, c2, n = (counts[name].to_numpy() for name in ("c1", "c2", "n"))
+    first = np.flatnonzero(np.append(True, (np.diff(c1) != 0) | (np.diff(c2) != 0))[: len(c1)])
+    summed = np.add.reduceat(n, first) if len(first) else n
+    return {"c1": c1[first].astype(">i4").tobytes(), "c2": c2[first].astype(">i4").tobytes(), "n": summed.astype(">i8").tobytes()}
 
 
 def _one(conn: Connection, version: int) -> Row[Any]:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Table,
@@ -166,6 +167,16 @@ transition_count = Table(
     CheckConstraint("n > 0", name="occurs"),
     comment="Triples of a counts version; one partition per version",
     postgresql_partition_by="LIST (version)",
+)
+
+pair_traffic = Table(
+    "pair_traffic",
+    metadata,
+    Column("version", BigInteger, ForeignKey("counts.version"), primary_key=True, autoincrement=False, comment="Counts version"),
+    Column("c1", LargeBinary, nullable=False, comment="First cluster of each pair, 4 bytes each, ascending"),
+    Column("c2", LargeBinary, nullable=False, comment="Second cluster of each pair, 4 bytes each"),
+    Column("n", LargeBinary, nullable=False, comment="Occurrences of each pair, 8 bytes each"),
+    comment="Occurrences of each ordered pair of a counts version, as columns of big-endian integers; the sum of its triples",
 )
 
 model = Table(

@@ -68,5 +68,10 @@ def pair_number(c1: NDArray[Any], c2: NDArray[Any], n_clusters: int) -> Ints:
 
 def pairs(n_clusters: int) -> tuple[Ints, Ints]:
     """Every ordered pair by number: c1 and c2, int64 [|C|·(|C|−1)] each."""
-    c1, c2 = np.divmod(np.arange(n_clusters * (n_clusters - 1)), max(n_clusters - 1, 1))
+    return pairs_of(np.arange(n_clusters * (n_clusters - 1)), n_clusters)
+
+
+def pairs_of(numbers: NDArray[Any], n_clusters: int) -> tuple[Ints, Ints]:
+    """The ordered pairs with these numbers: c1 and c2."""
+    c1, c2 = np.divmod(numbers, max(n_clusters - 1, 1))
     return c1, c2 + (c2 >= c1)

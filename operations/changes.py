@@ -3,11 +3,12 @@
 Versions never change, so what is read of one is kept for the next question: of 761 clusters 2.3 MB a table, 4.6 MB a window.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from driftline.contracts import BadInput
@@ -16,9 +17,10 @@ from driftline.db import pairs as db_pairs
 from driftline.db import tables as db_tables
 from driftline.db.connection import Engine
 from driftline.db.tables import TransitionTable
-from driftline.interests.triples import Ints, pair_number, pairs
+from driftline.interests.triples import pair_number, pairs_of
 from driftline.operations.context import Context
 
+Ints = NDArray[np.integer[Any]]
 NO_ANSWER = -1
 """Of a pair that an incomplete table lacks."""
 
@@ -98,23 +100,25 @@ def compare(context: Context, before: int, after: int, search: str = "", limit: 
     a, b, weight = _answers(context.engine, old), _answers(context.engine, new), _traffic(context.engine, new)
     known = (a != NO_ANSWER) & (b != NO_ANSWER)
     changed = np.flatnonzero(known & (a != b))
+    was, becomes, traffic = a[changed], b[changed], weight[changed]
     names = cluster_names(context.engine, new.cluster_set)
-    c1, c2 = (ids[changed] for ids in pairs(clusters))
-    rows = np.stack([c1, c2, a[changed], b[changed], weight[changed]], axis=1)
-    matching = rows[_mentions(rows[:, :4], search, names)] if search else rows
-    order = np.argsort(-matching[:, 4], kind="stable")[:limit]
-    gained, lost = (np.bincount(column, minlength=clusters) for column in (b[changed], a[changed]))
+    found = np.arange(len(changed))
+    if search:
+        found = np.flatnonzero(_mentions((*pairs_of(changed, clusters), was, becomes), search, names))
+    heaviest = found[_largest(traffic[found], limit)]
+    gained, lost = (np.bincount(column, minlength=clusters) for column in (becomes, was))
     moved = np.flatnonzero(gained + lost)
     by_net = moved[np.argsort(-np.abs(gained - lost)[moved], kind="stable")]
+    rows = zip(*pairs_of(changed[heaviest], clusters), was[heaviest], becomes[heaviest], traffic[heaviest], strict=True)
     return Changes(
         before=before,
         after=after,
         pairs=int(known.sum()),
         changed=len(changed),
         traffic=int(weight.sum()),
-        traffic_changed=int(weight[changed].sum()),
-        found=len(matching),
-        heaviest=tuple(Change(*map(int, row)) for row in matching[order]),
+        traffic_changed=int(traffic.sum()),
+        found=len(found),
+        heaviest=tuple(Change(*map(int, row)) for row in rows),
         balances=tuple(Balance(int(c), int(gained[c]), int(lost[c])) for c in by_net),
         names=names,
     )
@@ -124,20 +128,33 @@ def compare(context: Context, before: int, after: int, search: str = "", limit: 
 def cluster_names(engine: Engine, cluster_set: int) -> tuple[str, ...]:
     """The names of a set's clusters, by id."""
     with engine.connect() as connection:
-        return tuple(db_clusters.get(connection, cluster_set)["name"].to_pylist())
+        return db_clusters.names(connection, cluster_set)
 
 
-def _mentions(ids: Ints, search: str, names: tuple[str, ...]) -> NDArray[np.bool_]:
+def _mentions(columns: Sequence[Ints], search: str, names: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Whether one of these ids has the text in its name, or is it."""
     wanted = search.strip().casefold()
     hit = np.array([wanted in name.casefold() or wanted == str(number) for number, name in enumerate(names)])
-    found: NDArray[np.bool_] = np.logical_or.reduce(hit[ids], axis=1)
+    found: NDArray[np.bool_] = np.logical_or.reduce([hit[ids] for ids in columns])
     return found
 
 
+def _largest(values: Ints, limit: int) -> NDArray[np.int64]:
+    """Places of the largest values, the first of equals first; without sorting all of them."""
+    places = np.arange(len(values))
+    if limit < len(values):
+        places = np.flatnonzero(values >= np.partition(values, -limit)[-limit])
+    return places[np.argsort(-values[places], kind="stable")][:limit]
+
+
 def _answers(engine: Engine, table: TransitionTable) -> Ints:
+    """The answer to each pair, by the pair's number."""
     if not table.complete:  # rows of an incomplete table may still come
-        return _read_answers.__wrapped__(engine, table.version, table.clusters)
-    return _read_answers(engine, table.version, table.clusters)
+        with engine.connect() as connection:
+            found = db_tables.answers(connection, table.version)
+        c1, c2, c_next = (found[name].to_numpy() for name in ("c1", "c2", "c_next"))
+        return _by_pair(c1, c2, c_next, table.clusters, NO_ANSWER)
+    return _read_answers(engine, table.version)
 
 
 def _traffic(engine: Engine, table: TransitionTable) -> Ints:
@@ -145,23 +162,19 @@ def _traffic(engine: Engine, table: TransitionTable) -> Ints:
 
 
 @lru_cache(maxsize=16)
-def _read_answers(engine: Engine, version: int, clusters: int) -> Ints:
-    """The answer to each pair, by the pair's number."""
+def _read_answers(engine: Engine, version: int) -> Ints:
     with engine.connect() as connection:
-        found = db_tables.answers(connection, version)
-    return _by_pair(found, "c_next", clusters, NO_ANSWER).astype(np.int32)
+        return db_pairs.next_of(connection, version)
 
 
 @lru_cache(maxsize=16)
 def _read_traffic(engine: Engine, counts: int, clusters: int) -> Ints:
     """How often each pair occurred, by the pair's number."""
     with engine.connect() as connection:
-        found = db_pairs.traffic(connection, counts)
-    return _by_pair(found, "n", clusters, 0)
+        return _by_pair(*db_pairs.traffic(connection, counts), clusters, 0)
 
 
-def _by_pair(rows: pa.Table, column: str, clusters: int, empty: int) -> Ints:
-    c1, c2, values = (rows[name].to_numpy() for name in ("c1", "c2", column))
-    filled = np.full(clusters * (clusters - 1), empty, dtype=np.int64)
+def _by_pair(c1: Ints, c2: Ints, values: Ints, clusters: int, empty: int) -> Ints:
+    filled = np.full(clusters * (clusters - 1), empty, dtype=values.dtype)
     filled[pair_number(c1, c2, clusters)] = values
     return filled

@@ -22,7 +22,6 @@ from driftline.db.reviews import Review, TableVerdict
 from driftline.db.tables import InexactAnswer, TransitionTable
 from driftline.operations import reviews
 from driftline.operations.context import Context
-from driftline.operations.reviews import EXAMPLES
 
 NEEDS_REASON = "write why: a reason is on record with {what}"
 CHANGED = {
@@ -85,7 +84,7 @@ def case(context: Context, review_id: str) -> Case:
             served=served,
             comparable=before is not None and before.cluster_set == table.cluster_set,
             report=db_reports.newest_of(connection, table.version),
-            inexact=db_tables.inexact(connection, table.version, EXAMPLES),
+            inexact=reviews.inexact(context, table.version),
             model=db_models.describe(connection, table.model_version) if table.model_version else None,
             lineage=db_tables.lineage(connection, table.version),
             period=_period(connection, table),

@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from driftline.contracts import BadInput, Decision, KnownBy, Verdict, VerdictReply, barred, parse_verdict
 from driftline.db import reports as db_reports
 from driftline.db import reviews as db_reviews
 from driftline.db import tables as db_tables
+from driftline.db.connection import Engine
 from driftline.db.reports import Report
 from driftline.db.reviews import Review
 from driftline.db.tables import InexactAnswer
@@ -71,9 +73,20 @@ def evidence(context: Context, review_id: str) -> Evidence:
     """Raises ValueError: there is no such review."""
     with context.engine.connect() as connection:
         review = db_reviews.get(connection, review_id)
-        inexact = db_tables.inexact(connection, review.candidate, EXAMPLES)
         weights = db_tables.lineage(connection, review.candidate)["weights"]
-        return Evidence(review, inexact, db_reports.newest_of(connection, review.candidate), weights)
+        report = db_reports.newest_of(connection, review.candidate)
+    return Evidence(review, inexact(context, review.candidate), report, weights)
+
+
+def inexact(context: Context, table: int) -> list[InexactAnswer]:
+    """Some answers that were not exact, spread over the table. Rows of a version never change: they are looked for once."""
+    return _inexact(context.engine, table)
+
+
+@lru_cache(maxsize=32)
+def _inexact(engine: Engine, table: int) -> list[InexactAnswer]:
+    with engine.connect() as connection:
+        return db_tables.inexact(connection, table, EXAMPLES)
 
 
 async def is_running(context: Context, review: Review) -> bool:

@@ -95,6 +95,7 @@ ROUTES = [*OPEN, *GUARDED]
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     context: Context = app.state.context
     await asyncio.to_thread(lambda: context.engine)
+    await asyncio.to_thread(page.load)
     keeping = asyncio.create_task(_keep_warm(context))
     yield
     keeping.cancel()

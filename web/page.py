@@ -51,6 +51,12 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
     return HTMLResponse(environment.get_template(template).render({**frame, **values}), status)
 
 
+def load() -> None:
+    """Compile every template before somebody waits for it."""
+    for name in environment.list_templates():
+        environment.get_template(name)
+
+
 def say(request: Request, status: int, title: str, text: str) -> HTMLResponse:
     """A page with one message."""
     return render(request, "message.html", status, title=title, text=text)

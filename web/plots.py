@@ -106,7 +106,9 @@ def bars(title: str, rows: Sequence[Bar], gate: float | None = None) -> Markup:
 
 
 def write(value: float, shown: str) -> str:
-    return f"{100 * value:.2f} %" if shown == "percent" else f"{value:,.3g}"
+    if shown == "percent":
+        return f"{100 * value:.2f} %"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _drawing(title: str, width: int, height: int, parts: Sequence[Markup]) -> Markup:

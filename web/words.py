@@ -1,5 +1,6 @@
 """Numbers and times as the pages show them; what is missing is a dash."""
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -52,13 +53,41 @@ def left(until: datetime) -> str:
     return span(seconds) if seconds > 0 else "overdue"
 
 
+GATES = {
+    "exact_match_rate": (
+        "Exact match",
+        "How often the LLM, free to write anything, wrote exactly one interest. Else it was held to one.",
+    ),
+    "recall": ("Recall", "How often the answer is what a user really showed next."),
+    "recall_above_chance": ("Recall above chance", "Whether that is more than random answers would get, by its lower bound."),
+    "unknown_share": ("Events of no interest’s items", "How much of what users did the interests do not cover."),
+}
+"""Title, and what it looks at, for somebody who has never heard of it."""
+
+
 def gate(name: str) -> str:
-    return {
-        "exact_match_rate": "Exact match",
-        "recall": "Recall",
-        "recall_above_chance": "Recall above chance",
-        "unknown_share": "Events of no interest’s items",
-    }.get(name, name)
+    return GATES.get(name, (name, ""))[0]
+
+
+def gate_means(name: str) -> str:
+    return GATES.get(name, (name, ""))[1]
+
+
+def probability(score: float | None) -> str:
+    """A score, which is a log p."""
+    return DASH if score is None else percent(math.exp(score))
+
+
+def made_of(answers: str) -> str:
+    """What a table's answers come from."""
+    return {"llm": "the LLM", "blend": "the LLM and counts together", "counts": "counts"}.get(answers, answers)
+
+
+def decoding(how: str | None) -> str:
+    """How the LLM came to an answer."""
+    return {"exact": "as the LLM wrote it", "constrained": "the LLM wrote something else and was held to an interest"}.get(
+        how or "", ""
+    )
 
 
 def decided(decision: str | None) -> str:
@@ -86,6 +115,7 @@ def _or_dash(shown: Callable[[Any], str]) -> Callable[[Any], str]:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     **{"when": when, "day": day, "ago": ago, "left": left, "gate": gate, "decided": decided, "known_by": known_by},
+    **{"probability": probability, "made_of": made_of, "decoding": decoding},
     **{"signed": signed, "points": points, "kind": kind, "titled": titled, "computed": computed, "weights": weights.rows},
     **{"percent": _or_dash(percent), "count": _or_dash(count), "duration": _or_dash(duration)},
 }

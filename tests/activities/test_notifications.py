@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
@@ -20,7 +21,7 @@ from sqlalchemy import Engine, text
 from driftline.activities import messengers
 from driftline.activities.notifications import NotificationActivities
 from driftline.activities.resources import Resources
-from driftline.contracts import Notification, Notify, OpenReview, Target, Window
+from driftline.contracts import Event, Notification, Notify, OpenReview, Target, Window, level_of
 from driftline.db import channels as db_channels
 from driftline.db import counts as db_counts
 from driftline.db import measurements as db_measurements
@@ -70,6 +71,42 @@ def test_a_message_arrives_once_however_often_it_is_asked_for(
         ((path, sent),) = it.got
     assert path == f"/{SECRET}"
     assert sent["title"] == "Driftline: A test: this target hears Driftline"
+
+
+def test_every_kind_of_message_arrives_and_arrives_once(
+    acts: NotificationActivities, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever can be told, told twice as a retry would; about a table, a review or a run."""
+    with engine.begin() as connection:
+        served = world.add_good_table(connection)
+        db_channels.publish(connection, served, "default", "ada")
+        table = world.add_table(connection, day=2, shift=1, kind="rag")
+        world.evaluate(connection, table, "recall")
+        world.open_review(connection, table, "b7356055ae68", "recall")
+    events: tuple[Event, ...] = get_args(Event)
+    with hook() as it:
+        monkeypatch.setenv("HOOK_URL", it.url())
+        for event in events:
+            review = "b7356055ae68" if event.startswith("review") else None
+            of_table = event not in ("run_failed", "start_skipped", "start_missed", "drift", "unknown_items", "test")
+            told = Notification(event, f"{event}:1", world.RUN, "default", table if of_table else None, review, why="Because.")
+            assert [[each.state for each in acts.notify(told)] for _ in range(2)] == [["sent"], ["sent"]], event
+        sent = [message for _, message in it.got]
+    assert len(sent) == len(events)
+    assert len({message["title"] for message in sent}) == len(events)
+    for event, message in zip(events, sent, strict=True):
+        assert "Because." in message["message"], event
+        if event in ("published", "superseded"):
+            assert "have another answer than in table" in message["message"] or "first table" in message["message"]
+    with engine.connect() as connection:
+        assert {row.event for row in connection.execute(text("SELECT event FROM notification"))} == set(events)
+
+
+def test_the_docs_name_every_kind_of_message_with_its_level() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text()
+    lines = [line.split("|") for line in page.partition("| event | level | said |")[2].partition("\n\n")[0].splitlines()]
+    named = {event: line[2].strip() for line in lines if len(line) > 3 for event in re.findall(r"`(\w+)`", line[1])}
+    assert named == {event: level_of(event) for event in get_args(Event) if event != "test"}
 
 
 @pytest.mark.parametrize(
@@ -280,6 +317,21 @@ def test_an_old_table_is_told_again_and_again_but_once_each_time(engine: Engine)
     nominal = world.START + timedelta(days=120)
     found = [keys(engine, nominal + timedelta(days=days), table_age=timedelta(days=3)) for days in (2, 3, 5, 6)]
     assert found == [set(), {f"table_old:default:{table}:1"}, {f"table_old:default:{table}:1"}, {f"table_old:default:{table}:2"}]
+
+
+def test_starts_that_were_left_out_are_told_by_their_numbers(engine: Engine) -> None:
+    """By the schedule's own counters: each time that they have risen, once."""
+    now = datetime.now(UTC)
+    for skipped, missed in ((1, 0), (1, 0), (1, 2), (3, 2)):
+        with engine.begin() as connection:
+            db_notifications.record_starts(connection, "driftline-rag-refresh", skipped, missed)
+    with engine.begin() as connection:
+        found = [(told.event, told.why.partition(":")[0]) for told in watch.overdue(connection, Notify(), now, OLD)]
+    assert sorted(found) == [
+        ("start_missed", "driftline-rag-refresh missed 2"),
+        ("start_skipped", "driftline-rag-refresh skipped 1"),
+        ("start_skipped", "driftline-rag-refresh skipped 2"),
+    ]
 
 
 def test_a_review_about_to_expire_is_told_unless_it_never_had_more_time(engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,6 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from driftline.contracts import BadInput
+from driftline.embedded import tokens
 from tests.web.conftest import REVIEW
 from tests.web.provider import CLIENT, SECRET, Provider, running
 
@@ -116,3 +118,20 @@ def test_whoever_is_named_nowhere_sees_nothing(site: Site, provider: Provider) -
 def test_what_is_missing_is_named(site: Site, provider: Provider, missing: str) -> None:
     with pytest.raises(BadInput, match=f"(?i){missing}"), site(**settings(provider, **{missing: ""})):
         pass
+
+
+def test_a_session_of_another_kind_of_login_is_none(site: Site, provider: Provider, tmp_path: Path) -> None:
+    """With the same secret: whoever came by the owner's link is nobody to the provider, and its viewers are no owners."""
+    ways: dict[str, dict[str, Any]] = {"token": {}, "oidc": settings(provider, viewers=("*",))}
+    cookies = {}
+    for way, about in ways.items():
+        with site(**about, session_secret="one") as client:
+            inside = walk(client) if way == "oidc" else client.get("/login", params={"token": tokens.issue(tmp_path)})
+            assert inside.status_code == 200
+            cookies[way] = client.cookies["driftline"]
+    for held, asked in (("token", "oidc"), ("oidc", "token")):
+        with site(**ways[asked], session_secret="one") as client:
+            client.cookies.set("driftline", cookies[held])
+            assert client.get("/", follow_redirects=False).status_code == 303
+            client.cookies.set("driftline", cookies[asked])
+            assert client.get("/", follow_redirects=False).status_code == 200

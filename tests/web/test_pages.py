@@ -73,6 +73,8 @@ def test_explore_answers_now_in_every_version_and_what_users_did(owner: TestClie
     assert "default answers" in shown
     assert all(f" {version} RAG refresh" in shown for version in (2, 3))
     assert re.search(r"[\d,]+ times in the window of table 2", shown)
+    assert "with probability 36.79 % , by the LLM in table 2 ; " in shown
+    assert re.search(r" 2 RAG refresh .* 36\.79 % +1 fine-tune .* –", shown), "of table 1 no score is on record"
     assert "No one interest is called “x”" in text(owner.get("/explore?first=x&second=1").text)
     assert "have to differ" in text(owner.get("/explore?first=1&second=1").text)
 

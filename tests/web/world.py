@@ -79,8 +79,9 @@ def open_shop(conn: Connection, names: tuple[str, ...] = NAMES, triples: int = 4
 def add_counts(conn: Connection, cluster_set: int, size: int, triples: int, day: int) -> int:
     """So many distinct triples, of random pairs; the low ids are the heavy ones."""
     chance = np.random.default_rng(day)
-    drawn = (size * chance.random((triples * 3, 3)) ** 1.7).astype(np.int32)
-    drawn = np.unique(drawn[(drawn[:, 0] != drawn[:, 1]) & (drawn[:, 2] != drawn[:, 0]) & (drawn[:, 2] != drawn[:, 1])], axis=0)
+    c1, c2, c_next = (size * chance.random((triples * 3, 3)) ** 1.7).astype(np.int64).T
+    numbers = np.unique(((c1 * size + c2) * size + c_next)[(c1 != c2) & (c_next != c1) & (c_next != c2)])
+    drawn = np.stack([numbers // size**2, numbers // size % size, numbers % size], axis=1).astype(np.int32)
     n = 1 + (2000 / (1 + drawn.sum(axis=1))).astype(np.int64)
     rows = pa.table({"c1": drawn[:, 0], "c2": drawn[:, 1], "c_next": drawn[:, 2], "n": n})
     window = Window(START + timedelta(days=day), START + timedelta(days=day + 60))
@@ -89,7 +90,16 @@ def add_counts(conn: Connection, cluster_set: int, size: int, triples: int, day:
 
 
 def add_table(
-    conn: Connection, shop: Shop, size: int, *, day: int = 0, shift: int = 1, kind: Kind = "rag", inexact: int = 5, run: RunIds
+    conn: Connection,
+    shop: Shop,
+    size: int,
+    *,
+    day: int = 0,
+    shift: int = 1,
+    kind: Kind = "rag",
+    inexact: int = 5,
+    score: float | None = None,
+    run: RunIds,
 ) -> int:
     """Every pair answers a novel interest `shift` places after its second; every third pair one of the first four."""
     pairs = np.array(list(permutations(range(size), 2)), dtype=np.int32)
@@ -112,7 +122,8 @@ def add_table(
         generation=Generation(),
         run=run,
     )
-    return tables.add(conn, request, pa.table({**mapping, "free": pa.array(free, pa.string())})).version
+    scored = {} if score is None else {"score": pa.array([score] * len(pairs), pa.float32())}
+    return tables.add(conn, request, pa.table({**mapping, "free": pa.array(free, pa.string()), **scored})).version
 
 
 def judged(exact: float = 0.98, recall: float = 0.1353) -> Evaluation:
@@ -125,9 +136,9 @@ def fill(conn: Connection, run: RunIds, names: tuple[str, ...] = NAMES, review: 
     """Two good tables that were published, and a third that waits for a verdict; returns that one."""
     shop, size = open_shop(conn, names), len(names)
     for day in (0, 2):
-        table = add_table(
-            conn, shop, size, day=day, shift=1 + day, kind="fine_tune" if day == 0 else "rag", run=RunIds(f"run-{day}", "r")
-        )
+        about: dict[str, Any] = {"day": day, "shift": 1 + day, "run": RunIds(f"run-{day}", "r")}
+        about |= {"kind": "rag", "score": -1.0} if day else {"kind": "fine_tune"}
+        table = add_table(conn, shop, size, **about)
         evaluations.add(conn, table, shop.test_counts, judged(recall=0.1353 - day / 1000))
         channels.publish(conn, table, "default", "driftline", reason="every gate passed")
     candidate = add_table(conn, shop, size, day=4, shift=4, inexact=40, run=run)

@@ -131,6 +131,7 @@ async def test_an_approval_is_revoked_before_it_is_published(time_skipping: Work
         assert steps.hold_publication
         steps.hold_publication.set()
         assert (await handle.result()).outcome == "revoked"
+    assert [told.event for told in steps.told] == ["review_opened", "revoked"]
     assert [(v.decision, v.reviewer) for v in steps.of("record_verdict")] == [("approve", "ana"), ("revoke", "ben")]
 
 

@@ -194,6 +194,7 @@ async def test_a_superseded_candidate_ends_unpublished(time_skipping: WorkflowEn
         await handle.signal("decided")
         assert (await handle.result()).outcome == "superseded"
     assert "publish" not in steps.names()
+    assert [told.event for told in steps.told] == ["review_opened", "superseded"]
 
 
 async def test_a_run_goes_on_without_evidence_that_cannot_be_had(time_skipping: WorkflowEnvironment) -> None:

@@ -16,7 +16,7 @@ from driftline.operations.decisions import Case
 from driftline.web.guard import context
 from driftline.web.page import render, say
 from driftline.web.plots import Bar, Line
-from driftline.web.words import gate
+from driftline.web.words import gate, gate_means
 
 FIRST = 3
 """Of the report's sentences, those that are always shown."""
@@ -27,9 +27,11 @@ PAIRS, MORE_PAIRS = 20, 500
 
 @dataclass(frozen=True)
 class Judged:
-    """A gate: what it looked at, what was asked, and by how much it passed or failed."""
+    """A gate: what it looked at, what was asked, and by how much it passed or failed. `measured`: what `value` is."""
 
     name: str
+    meaning: str
+    measured: str
     passed: bool
     value: float | None
     threshold: float | None
@@ -119,7 +121,8 @@ def judged(evidence: dict[str, Any], failed: list[str], gates: Gates) -> list[Ju
         reason, passed = str(evidence["reasons"].get(name, "")), name not in failed
         if threshold is not None and value is not None and (value < threshold) == passed and name != "recall_above_chance":
             threshold = None
-        rows.append(Judged(gate(name), passed, value, threshold, reason))
+        measured = "lower bound" if name == "recall_above_chance" else "measured"
+        rows.append(Judged(gate(name), gate_means(name), measured, passed, value, threshold, reason))
     return rows
 
 
