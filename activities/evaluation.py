@@ -1,4 +1,4 @@
-"""Step: judge a candidate on the window that neither training nor retrieval has seen."""
+"""Step: judge a candidate by what was measured on the window that neither training nor retrieval has seen."""
 
 from dataclasses import dataclass, replace
 
@@ -7,11 +7,9 @@ from temporalio import activity
 from driftline.activities.heartbeats import heartbeats
 from driftline.activities.resources import Resources
 from driftline.contracts import Evaluate, Evaluation
-from driftline.db import counts as db_counts
 from driftline.db import evaluations as db_evaluations
-from driftline.db import tables as db_tables
-from driftline.interests.gates import judge
-from driftline.interests.metrics import evaluate
+from driftline.db import measurements as db_measurements
+from driftline.interests.gates import evaluation, judge
 
 
 @dataclass(frozen=True)
@@ -21,14 +19,14 @@ class EvaluationActivities:
     @activity.defn
     @heartbeats("evaluating")
     def evaluate(self, request: Evaluate) -> Evaluation:
+        """
+        Raises:
+            BadInput: the table's quality was not measured on this test window.
+        """
+        gates = request.gates
         with self.resources.engine.connect() as connection:
-            table = db_tables.get(connection, request.table)
-            mapping = db_tables.answers(connection, request.table)
-            counts = db_counts.read(connection, table.counts_version)
-            test_counts = db_counts.read(connection, request.test_counts)
-            unknown = db_counts.unknown_share(connection, table.counts_version, request.test_counts)
-        measured = evaluate(mapping, counts, test_counts, table.clusters, request.gates.confidence)
-        measured = replace(measured, unknown_share=unknown)
-        judged = replace(judge(measured, request.gates), review_required=request.gates.review == "always")
+            measured = db_measurements.of_quality(connection, request.table, request.test_counts, request.quality)
+        judged = judge(evaluation(measured.result, gates), gates)
+        judged = replace(judged, review_required=gates.review == "always", measurement=measured.version)
         with self.resources.engine.begin() as connection:
             return db_evaluations.add(connection, request.table, request.test_counts, judged)

@@ -21,9 +21,6 @@ from driftline.contracts import (
     MeasureHits,
     MeasurementRef,
     MeasureQuality,
-    Sequences,
-    Source,
-    Window,
 )
 from driftline.db import clusters as db_clusters
 from driftline.db import counts as db_counts
@@ -31,10 +28,10 @@ from driftline.db import measurements as db_measurements
 from driftline.db import tables as db_tables
 from driftline.interests import metrics
 from driftline.interests.counting_model import counted
-from driftline.interests.metrics.arms import COUNTED, FREQUENT, LLM_ALONE, POPULAR, TABLE
+from driftline.interests.mapping import answers_of
 from driftline.interests.metrics.hits import Version
-from driftline.interests.triples import Ints
-from driftline.sources.sequences import read_sequences, read_shown
+from driftline.interests.pairs import Ints
+from driftline.sources.held_out import read_held_out
 
 BASELINES = {"popular": metrics.most_popular, "frequent": metrics.most_frequent, "counts": counted}
 
@@ -53,10 +50,11 @@ class MeasurementActivities:
             clusters = db_clusters.describe(connection, cluster_set).clusters
             arms = {arm.name: self._versions(connection, arm, clusters) for arm in request.arms}
             support = self._support(connection, request.arms, clusters)
-            steps = _Steps(connection, request.source, request.sequences, cluster_set, request.assignment)
+            items = db_clusters.items(connection, cluster_set, request.assignment)
+        held_out = read_held_out(request.source, request.sequences, request.period, items)
         hits = metrics.hit_rates(
-            steps.of(request.period),
-            steps.before(request.period.start),
+            held_out.steps,
+            held_out.shown,
             clusters,
             request.period.start,
             request.period.end,
@@ -94,10 +92,10 @@ class MeasurementActivities:
     @heartbeats("measuring")
     def measure_answers(self, request: MeasureAnswers) -> MeasurementRef:
         """How much RAG changes the answers (paper §3.1)."""
-        told = pq.read_table(
+        prompts = pq.read_table(
             self.resources.artifacts.find(request.prompts.uri) / "prompts.parquet", columns=["c1", "c2", "retrieved"]
         )
-        told = told.sort_by([("c1", "ascending"), ("c2", "ascending")])
+        prompts = prompts.sort_by([("c1", "ascending"), ("c2", "ascending")])
         with self.resources.engine.connect() as connection:
             clusters = db_clusters.describe(connection, request.model.cluster_set).clusters
         once, again = (self._answers(mapping, clusters) for mapping in request.sampled_without)
@@ -106,7 +104,7 @@ class MeasurementActivities:
             greedy_without=self._answers(request.greedy_without, clusters),
             sampled_with=self._answers(request.sampled_with, clusters),
             sampled_without=(once, again),
-            retrieved=None if request.retrieval.granularity == "global" else told["retrieved"],
+            retrieved=None if request.retrieval.granularity == "global" else prompts["retrieved"],
             temperature=request.temperature,
         )
         mappings = [request.greedy_with, request.greedy_without, request.sampled_with, *request.sampled_without]
@@ -134,7 +132,7 @@ class MeasurementActivities:
     @heartbeats("measuring")
     def measure_quality(self, request: MeasureQuality) -> MeasurementRef:
         """A table's quality beside the counting baselines, on the window that judges it (design §3.8, §3.9)."""
-        self.resources.allowed.check_source(request.source)
+        self.resources.allowed.check_source(request.source, request.counting)
         with self.resources.engine.connect() as connection:
             table = db_tables.get(connection, request.table)
             mapping = db_tables.answers(connection, request.table)
@@ -144,32 +142,22 @@ class MeasurementActivities:
             alone = db_tables.llm_answers(connection, request.table)
             assignment = db_counts.describe(connection, request.test_counts).assignment
             unknown = db_counts.unknown_share(connection, table.counts_version, request.test_counts)
-            steps = _Steps(connection, request.source, request.sequences, table.cluster_set, assignment)
-        baselines = {
-            POPULAR: metrics.most_popular(counts, table.clusters),
-            FREQUENT: metrics.most_frequent(counts, table.clusters),
-        }
-        baselines |= {COUNTED: counted(counts, table.clusters)} if counts.num_rows else {}
-        baselines |= {LLM_ALONE: alone} if alone is not None else {}
+            items = db_clusters.items(connection, table.cluster_set, assignment)
         test = request.test_window
-        arms = {name: [_version(test.start, found, table.clusters)] for name, found in {TABLE: mapping, **baselines}.items()}
-        hits = metrics.hit_rates(
-            steps.of(test),
-            steps.before(test.start),
-            table.clusters,
-            test.start,
-            test.end,
-            arms,
-            [(TABLE, baseline) for baseline in baselines],
-            metrics.support(counts, table.clusters),
-        )
-        quality = metrics.quality(
+        held_out = read_held_out(request.source, request.sequences, test, items, request.counting.engine)
+        quality = metrics.measure_table(
             table=table.version,
             kind=table.kind,
             nominal=table.nominal,
             mapping=mapping,
+            counts=counts,
             n_clusters=table.clusters,
-            hits=hits,
+            steps=held_out.steps,
+            shown=held_out.shown,
+            start=test.start,
+            end=test.end,
+            confidence=request.confidence,
+            alone=alone,
             compared_with=previous,
             before=before,
             unknown_share=unknown,
@@ -203,30 +191,13 @@ class MeasurementActivities:
         return [_version(since, table, clusters) for since, table in zip(arm.since, tables, strict=True)]
 
     def _support(self, connection: Connection, arms: Sequence[Arm], clusters: int) -> Ints | None:
-        """n(c1, c2, ·) of the first window that a counting arm knew, which is what RAG of day 1 was told."""
+        """n(c1, c2, ·) of the first window that a counting arm knew, from which RAG of day 1 retrieves."""
         counted = next((arm.counts[0] for arm in arms if arm.counts), None)
         return None if counted is None else metrics.support(db_counts.read(connection, counted), clusters)
 
     def _answers(self, mapping: MappingRef, clusters: int) -> np.ndarray[Any, np.dtype[np.int64]]:
         folder = self.resources.artifacts.find(mapping.uri, mapping.hash)
-        return metrics.answers_of(pq.read_table(folder / "mapping.parquet"), clusters)
-
-
-class _Steps:
-    """Reads the sequences of a window: user, cluster, ts."""
-
-    def __init__(
-        self, connection: Connection, source: Source, sequences: Sequences, cluster_set: int, assignment: int | None
-    ) -> None:
-        self.source, self.sequences = source, sequences
-        self.assignment = db_clusters.items(connection, cluster_set, assignment)
-
-    def of(self, window: Window) -> pa.Table:
-        return read_sequences(self.source, self.sequences, window, self.assignment)
-
-    def before(self, end: datetime) -> pa.Table:
-        """What its users have shown in all of the log before, without order."""
-        return read_shown(self.source, end, self.assignment)
+        return answers_of(pq.read_table(folder / "mapping.parquet"), clusters)
 
 
 def _computed(mappings: Sequence[MappingRef]) -> list[dict[str, Any]]:
@@ -236,4 +207,4 @@ def _computed(mappings: Sequence[MappingRef]) -> list[dict[str, Any]]:
 
 
 def _version(since: datetime, mapping: pa.Table, clusters: int) -> Version:
-    return Version(since, metrics.answers_of(mapping, clusters))
+    return Version(since, answers_of(mapping, clusters))

@@ -28,10 +28,12 @@ from rich.table import Table
 from bench.recipe import child, interests
 from driftline.commands.demo import FINE_TUNE_AT
 from driftline.contracts import Clusters, GenerateJob, Generation, Samples, Sequences, Source, Training, TrainJob, Window, Windows
-from driftline.interests import blend, metrics, prompts, triples, windows
+from driftline.interests import blend, metrics, prompts, windows
 from driftline.interests.counting_model import answers, counting_model, fit_strengths
 from driftline.interests.curation import Curation
+from driftline.interests.mapping import answers_of
 from driftline.interests.metrics.estimates import Estimate, ratio
+from driftline.interests.pairs import pair_number
 from driftline.interests.scores import Scores
 from driftline.settings import Settings
 from driftline.sources.counting import count_triples
@@ -134,7 +136,7 @@ class Experiment:
             fitted = ("llm", "popularity", "backoff", "strength")
             about = {
                 "exact": float(np.mean(alone["exact"].to_numpy())),
-                "greedy is likeliest": float(np.equal(scores.answer[:, 0], metrics.answers_of(alone, n)).mean()),
+                "greedy is likeliest": float(np.equal(scores.answer[:, 0], answers_of(alone, n)).mean()),
                 "weights": {name: dataclasses.asdict(getattr(weights, name)) for name in fitted},
             }
         first, test = next(iter(arms)), self._occurrences(self.windows.test)
@@ -197,12 +199,12 @@ class Experiment:
         cluster = steps["cluster"].to_numpy().astype(np.int64)
         c1, c2, c_next = cluster[:-2], cluster[1:-1], cluster[2:]
         kept = (user[:-2] == user[2:]) & (c1 != c_next) & (c1 != c2) & (c2 != c_next)
-        pair = triples.pair_number(c1[kept], c2[kept], len(self.descriptions))
+        pair = pair_number(c1[kept], c2[kept], len(self.descriptions))
         return {"pair": pair, "c_next": c_next[kept], "user": user[2:][kept]}
 
     def _recall(self, test: dict[str, Any], arms: dict[str, pa.Table]) -> Estimate:
         """Of one arm, or of the first minus the second; the interval is over users."""
-        hits = [metrics.answers_of(found, len(self.descriptions))[test["pair"]] == test["c_next"] for found in arms.values()]
+        hits = [answers_of(found, len(self.descriptions))[test["pair"]] == test["c_next"] for found in arms.values()]
         won = hits[0].astype(float) - (hits[1] if len(hits) > 1 else 0)
         users = int(test["user"].max()) + 1
         return ratio(np.bincount(test["user"], won, users), np.bincount(test["user"], minlength=users))

@@ -26,7 +26,7 @@ from rich.console import Console
 from scipy.sparse import csr_array
 
 from bench import environment
-from bench.rows import Row, row, show
+from bench.rows import ResultRow, row, show
 from bench.spent import Spent, least, report, spend
 from bench.vectors import CHUNK, DIMENSIONS, traffic, write_vectors
 from driftline.contracts import Clusters
@@ -59,7 +59,7 @@ class Task:
         return np.ones(self.n, dtype=np.int64) if self.even else traffic(self.n, self.clusters)
 
 
-def rows(small: bool = False) -> list[Row]:
+def rows(small: bool = False) -> list[ResultRow]:
     with TemporaryDirectory(prefix="driftline-bench-") as folder:
         return [
             *_constrained(Path(folder), *((2_000, 40) if small else (20_000, 300))),
@@ -67,7 +67,7 @@ def rows(small: bool = False) -> list[Row]:
         ]
 
 
-def _constrained(folder: Path, n: int, k: int) -> list[Row]:
+def _constrained(folder: Path, n: int, k: int) -> list[ResultRow]:
     """Ours takes two rounds around the peer's one."""
     task = _task(folder, n, k, even=True)
     first = _spend(OURS, task, folder)
@@ -93,7 +93,7 @@ def _spend_constrained(task: Task, rounds: int, folder: Path) -> Spent:
     return spend("bench.clustering_constrained", *arguments, python=environment.python("constrained", *CONSTRAINED))
 
 
-def _plain(folder: Path, n: int, k: int) -> list[Row]:
+def _plain(folder: Path, n: int, k: int) -> list[ResultRow]:
     task = _task(folder, n, k, even=False)
     first = _spend(OURS, task, folder)
     other = _spend(FAISS, task, folder)

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from rich.console import Console
 
-from bench.rows import Row, row, show
+from bench.rows import ResultRow, row, show
 from bench.spent import Spent, least, report, spend
 from bench.synthetic import WINDOW, Synthetic, assignment, write_log
 from driftline.contracts import Sequences, Source
@@ -45,11 +45,11 @@ TENTH = "a tenth of the log"
 STAGES = ("open", "scan", "stream", "users")
 
 
-def rows(small: bool = False) -> list[Row]:
+def rows(small: bool = False) -> list[ResultRow]:
     return compare(EVENTS // 25 if small else EVENTS)
 
 
-def compare(events: int, dedup: str = "first", rounds: int = 2) -> list[Row]:
+def compare(events: int, dedup: str = "first", rounds: int = 2) -> list[ResultRow]:
     """pandas takes one round, because it takes minutes; the others take the best of `rounds`."""
     spent: dict[str, list[Spent]] = {}
     with TemporaryDirectory(prefix="driftline-bench-") as folder:
@@ -64,7 +64,7 @@ def compare(events: int, dedup: str = "first", rounds: int = 2) -> list[Row]:
     return _rows(events, {name: least(of) for name, of in spent.items()})
 
 
-def _rows(events: int, spent: dict[str, Spent]) -> list[Row]:
+def _rows(events: int, spent: dict[str, Spent]) -> list[ResultRow]:
     ours, tenth = spent[OURS], spent[TENTH]
     size = f"{events / 1e6:g} M events"
     found = []

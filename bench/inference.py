@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from bench.rows import Row, row, show
+from bench.rows import ResultRow, row, show
 from bench.spent import Spent, least, spend
 from driftline.contracts import Retrieval
 from driftline.interests.descriptions import describe
@@ -71,11 +71,11 @@ towel tuna turkey vanilla vinegar vitamin waffle walnut water wine yeast yogurt
 """
 
 
-def rows(small: bool = False) -> list[Row]:
+def rows(small: bool = False) -> list[ResultRow]:
     return compare([replace(CASES[1], blocks=1, pairs=4)], 1) if small else compare(CASES, 2)
 
 
-def compare(cases: Sequence[Case], rounds: int) -> list[Row]:
+def compare(cases: Sequence[Case], rounds: int) -> list[ResultRow]:
     found = []
     with TemporaryDirectory(prefix="driftline-bench-") as folder:
         for case in cases:
@@ -118,7 +118,7 @@ def _spend_all(folder: str, rounds: int) -> dict[str, Spent]:
     return {name: least(of) for name, of in spent.items()}
 
 
-def _rows(case: Case, spent: dict[str, Spent]) -> list[Row]:
+def _rows(case: Case, spent: dict[str, Spent]) -> list[ResultRow]:
     """A figure is per pair. `spent` may lack vLLM's."""
     pairs = case.blocks * case.pairs
     about = f"{case.name}, {pairs} pairs"
@@ -128,7 +128,7 @@ def _rows(case: Case, spent: dict[str, Spent]) -> list[Row]:
     def same(name: str) -> bool:
         return bool(answers[name]["c_next"] == answers[OURS]["c_next"])
 
-    def compare(metric: str, one: float, other: float, peer: str, goal: str = "", same: bool | None = None) -> Row:
+    def compare(metric: str, one: float, other: float, peer: str, goal: str = "", same: bool | None = None) -> ResultRow:
         return row(NAME, f"{about}: {metric}", one / pairs, other / pairs, peer, goal, same)
 
     found = [

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from bench.inference import CASES, Case, write_prompts
 from bench.machine import auto
-from bench.rows import Row, row, show
+from bench.rows import ResultRow, row, show
 from bench.spent import Spent, least, report, spend
 from bench.training import CLUSTERS, OURS, Asked, Setup, write_samples
 
@@ -34,11 +34,11 @@ INFERENCE, TRAINING = "inference", "training"
 STEPS = 4
 
 
-def rows(small: bool = False) -> list[Row]:
+def rows(small: bool = False) -> list[ResultRow]:
     return compare([replace(CASES[0], blocks=1, pairs=4)], 1, 1) if small else compare(CASES[:2], STEPS, 2)
 
 
-def compare(cases: "list[Case] | tuple[Case, ...]", steps: int, rounds: int) -> list[Row]:
+def compare(cases: "list[Case] | tuple[Case, ...]", steps: int, rounds: int) -> list[ResultRow]:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     goal, found = "≥ 2.5" if auto() == "bfloat16" else "≥", []
     with TemporaryDirectory(prefix="driftline-bench-") as folder:

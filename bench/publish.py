@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from sqlalchemy import Engine, text
 
-from bench.rows import Row, row, show
+from bench.rows import ResultRow, row, show
 from bench.spent import Spent, least, report, spend
 from driftline import embedded
 from driftline.contracts import StoreTable
@@ -36,7 +36,7 @@ from driftline.db.load import copy_rows
 from driftline.db.lookup import Snapshot
 from driftline.db.mappings import COLUMNS as NAMES
 from driftline.db.mappings import checked, to_rows
-from driftline.interests.triples import pairs
+from driftline.interests.pairs import pairs
 from tests.db import world
 
 NAME = "publish"
@@ -56,11 +56,11 @@ BY_SQL = "SELECT c_next FROM next_cluster(%s, %s)"
 BY_VIEW = "SELECT c_next FROM swapped WHERE c1 = %s AND c2 = %s"
 
 
-def rows(small: bool = False) -> list[Row]:
+def rows(small: bool = False) -> list[ResultRow]:
     return compare(60 if small else CLUSTERS)
 
 
-def compare(clusters: int, rounds: int = 2) -> list[Row]:
+def compare(clusters: int, rounds: int = 2) -> list[ResultRow]:
     with _server() as home:
         engine = connect(embedded.status(home).postgres_url)
         try:
@@ -74,7 +74,7 @@ def compare(clusters: int, rounds: int = 2) -> list[Row]:
 # --- loading -----------------------------------------------------------------------------------------------------------
 
 
-def _loading(home: Path, engine: Engine, clusters: int, rounds: int) -> list[Row]:
+def _loading(home: Path, engine: Engine, clusters: int, rounds: int) -> list[ResultRow]:
     _request(engine, clusters)
     spent: dict[str, list[Spent]] = {}
     for number in range(rounds):
@@ -130,7 +130,7 @@ def _load(way: str, home: Path, clusters: int, day: int) -> None:
     report({OURS: add, EXECUTEMANY: executemany, BY_ROW: copy_by_row}[way], str)
 
 
-def _parts(home: Path, engine: Engine, clusters: int) -> list[Row]:
+def _parts(home: Path, engine: Engine, clusters: int) -> list[ResultRow]:
     """Where ours spends its CPU: its steps, one at a time, in a transaction that is rolled back."""
     mapping = drawn_mapping(clusters)
     spent: dict[str, float] = {}
@@ -161,7 +161,7 @@ def _parts(home: Path, engine: Engine, clusters: int) -> list[Row]:
 # --- switching ---------------------------------------------------------------------------------------------------------
 
 
-def _switching(engine: Engine, old: int, new: int) -> list[Row]:
+def _switching(engine: Engine, old: int, new: int) -> list[ResultRow]:
     """Every switch happens while a reader keeps its transaction open for a second, and another one reads all the time."""
 
     def publish(version: int) -> None:
@@ -227,7 +227,7 @@ def _while_held(engine: Engine, query: str, switch: Callable[[], None]) -> tuple
 # --- answering ---------------------------------------------------------------------------------------------------------
 
 
-def _answering(home: Path, engine: Engine, clusters: int, old: int, new: int) -> list[Row]:
+def _answering(home: Path, engine: Engine, clusters: int, old: int, new: int) -> list[ResultRow]:
     url = embedded.status(home).postgres_url
     some = np.random.default_rng(3).integers(0, clusters * (clusters - 1), LOOKUPS)
     asked = [(int(a), int(b)) for a, b in zip(*(ids[some] for ids in pairs(clusters)), strict=True)]
@@ -375,7 +375,7 @@ def _digest(engine: Engine, relation: str) -> str:
         return str(conn.exec_driver_sql(query).scalar_one())
 
 
-def _within(metric: str, ours: float, peer: float, peer_name: str, limit: float, same_answer: bool | None = None) -> Row:
+def _within(metric: str, ours: float, peer: float, peer_name: str, limit: float, same_answer: bool | None = None) -> ResultRow:
     """A row whose goal is of ours alone."""
     compared = row(NAME, metric, ours, peer, peer_name, "", same_answer)
     compared["goal"], compared["met"] = f"≤ {limit:g} {metric.split()[0]}", ours <= limit

@@ -32,10 +32,11 @@ from driftline.commands.demo import FINE_TUNE_AT, RAG_REFRESH_AT, demo_settings
 from driftline.contracts import EmbedJob, GenerateJob, NameJob, TrainJob, Window
 from driftline.interests import clusters, gates, keywords, prompts, retrieval, windows
 from driftline.interests.curation import Curation
-from driftline.interests.metrics import evaluate
+from driftline.interests.metrics import measure_table
 from driftline.interests.naming import CANDIDATES
 from driftline.settings import Settings
 from driftline.sources.counting import count_triples
+from driftline.sources.held_out import read_held_out
 from driftline.sources.profile import catalogue
 
 WINDOWS, APART = 3, timedelta(days=63)
@@ -159,7 +160,21 @@ class _Candidates:
         )
         child("driftline.engines.generate", job, folder)
         mapping = pq.read_table(folder / "mapping" / "mapping.parquet")
-        found = gates.judge(evaluate(mapping, counts, self.count(test), n, settings.gates.confidence), settings.gates)
+        held_out = read_held_out(settings.source, settings.sequences, test, self.assignment)
+        measured = measure_table(
+            table=0,
+            kind=kind,
+            nominal=test.end,
+            mapping=mapping,
+            counts=counts,
+            n_clusters=n,
+            steps=held_out.steps,
+            shown=held_out.shown,
+            start=test.start,
+            end=test.end,
+            confidence=settings.gates.confidence,
+        )
+        found = gates.judge(gates.evaluation(measured, settings.gates), settings.gates)
         trained = json.loads((self.work / "adapter" / "train.json").read_text())
         asked = json.loads((folder / "mapping" / "cost.json").read_text())
         return Outcome(

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 
-class Row(TypedDict):
+class ResultRow(TypedDict):
     bench: str
     metric: str
     """What is measured, with its unit."""
@@ -24,12 +24,12 @@ class Row(TypedDict):
 
 def row(
     bench: str, metric: str, ours: float, peer: float, peer_name: str, goal: str = "", same_answer: bool | None = None
-) -> Row:
+) -> ResultRow:
     """`goal`: such as `≤ 0.5` or `≥ 7`; a sign alone only says which ratio it is."""
     sign, _, bound = goal.partition(" ")
     ratio = peer / ours if sign == "≥" else ours / peer
     met = None if not bound else ratio >= float(bound) if sign == "≥" else ratio <= float(bound)
-    return Row(
+    return ResultRow(
         bench=bench,
         metric=metric,
         ours=ours,
@@ -45,7 +45,7 @@ def row(
 HEADINGS = ("measure", "ours", "peer", "", "ratio", "goal", "met", "same answer")
 
 
-def cells(row: Row) -> tuple[str, ...]:
+def cells(row: ResultRow) -> tuple[str, ...]:
     """What HEADINGS name."""
     words = {True: "yes", False: "NO", None: ""}
     return (
@@ -64,7 +64,7 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def show(rows: Sequence[Row], console: Console) -> None:
+def show(rows: Sequence[ResultRow], console: Console) -> None:
     for bench in dict.fromkeys(row["bench"] for row in rows):
         table = Table(*HEADINGS, title=bench)
         for row in rows:

@@ -32,7 +32,7 @@ from sqlalchemy import Engine
 
 from bench.environment import python
 from bench.publish import drawn_mapping
-from bench.rows import Row, row, show
+from bench.rows import ResultRow, row, show
 from bench.serving_load import Measured
 from driftline import embedded
 from driftline.contracts import Window
@@ -71,11 +71,11 @@ class Peer:
 REDIS, FEAST = Peer("Redis, MGET twice", "redis"), Peer("Feast over Redis", "feast")
 
 
-def rows(small: bool = False) -> list[Row]:
+def rows(small: bool = False) -> list[ResultRow]:
     return compare(*((60, 5_000) if small else (CLUSTERS, ITEMS)), seconds=1.0 if small else SECONDS)
 
 
-def compare(n_clusters: int, n_items: int, seconds: float = SECONDS) -> list[Row]:
+def compare(n_clusters: int, n_items: int, seconds: float = SECONDS) -> list[ResultRow]:
     home = Path(tempfile.mkdtemp(prefix="driftline-bench-"))
     try:
         migrate(embedded.start_postgres(home))
@@ -89,7 +89,7 @@ def compare(n_clusters: int, n_items: int, seconds: float = SECONDS) -> list[Row
         shutil.rmtree(home)
 
 
-def _ours_and_peers(home: Path, engine: Engine, versions: tuple[int, int], n_items: int, seconds: float) -> list[Row]:
+def _ours_and_peers(home: Path, engine: Engine, versions: tuple[int, int], n_items: int, seconds: float) -> list[ResultRow]:
     asks = ("--items", str(n_items), "--seconds", str(seconds))
     starts = []
     for _ in range(2):  # without copies, and with them
@@ -129,7 +129,7 @@ LOADS = {
 }
 
 
-def _rows(ours: dict[str, Measured], theirs: dict[str, Measured], peer: str) -> list[Row]:
+def _rows(ours: dict[str, Measured], theirs: dict[str, Measured], peer: str) -> list[ResultRow]:
     same = all(ours[name].answer == theirs[name].answer for name in LOADS)
     batch, batch_peer = ours["batches"], theirs["batches"]
     single, single_peer = ours["single"], theirs["single"]
@@ -267,13 +267,13 @@ def _export(engine: Engine, home: Path, version: int, n_items: int) -> Path:
     return folder
 
 
-def _within(metric: str, ours: float, peer: float, name: str, limit: float, same: bool | None = None) -> Row:
+def _within(metric: str, ours: float, peer: float, name: str, limit: float, same: bool | None = None) -> ResultRow:
     found = row(NAME, metric, ours, peer, name, "", same)
     found["goal"], found["met"] = f"≤ {limit:g}", ours <= limit
     return found
 
 
-def _at_least(metric: str, ours: float, peer: float, name: str, limit: float, same: bool | None = None) -> Row:
+def _at_least(metric: str, ours: float, peer: float, name: str, limit: float, same: bool | None = None) -> ResultRow:
     found = row(NAME, metric, ours, peer, name, "", same)
     found["goal"], found["met"] = f"≥ {limit:,g}", ours >= limit
     return found

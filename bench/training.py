@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from bench.rows import Row, row, show
+from bench.rows import ResultRow, row, show
 from bench.spent import Spent, least, report, spend
 from driftline.contracts import Retrieval, Training
 from driftline.interests.descriptions import describe
@@ -78,7 +78,7 @@ class Asked:
         return Training(base_model=self.base_model, steps=self.steps, batch_size=self.batch_size)
 
 
-def rows(small: bool = False) -> list[Row]:
+def rows(small: bool = False) -> list[ResultRow]:
     if not small:
         return compare(CLUSTERS, STEPS, 1) + _many(3)
     with TemporaryDirectory(prefix="driftline-bench-") as folder:
@@ -86,7 +86,7 @@ def rows(small: bool = False) -> list[Row]:
         return compare(CLUSTERS, 1, 1, str(make_tiny_llm(Path(folder), words=words, vocabulary=512)))
 
 
-def compare(clusters: int, steps: int, rounds: int, base_model: str = "smollm2") -> list[Row]:
+def compare(clusters: int, steps: int, rounds: int, base_model: str = "smollm2") -> list[ResultRow]:
     """As many steps of ours as of each peer. What takes minutes takes one round: the plain loop, more steps because its losses
     are the measure; TRL's defaults, one step of four samples, because bf16 is slow where the processor lacks it."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in our training; it spares the peers' CPU time as well
@@ -111,7 +111,7 @@ def compare(clusters: int, steps: int, rounds: int, base_model: str = "smollm2")
     return [*compared, apart, *_stages(stages["cpu"], stages["counts"], matmul["gigaflops"])]
 
 
-def _many(steps: int) -> list[Row]:
+def _many(steps: int) -> list[ResultRow]:
     """Where interests are many, samples share less."""
     if importlib.util.find_spec("trl") is None:
         return []
@@ -121,7 +121,7 @@ def _many(steps: int) -> list[Row]:
         return _rows(ours, TRL, peer, f", {MANY} interests")[:1]
 
 
-def _rows(ours: Spent, run: str, peer: Spent, where: str = "") -> list[Row]:
+def _rows(ours: Spent, run: str, peer: Spent, where: str = "") -> list[ResultRow]:
     """bf16 is another arithmetic: its losses are not compared."""
     name, goal = PEERS[run]
     tokens = json.loads(ours.answer)["tokens"]
@@ -137,7 +137,7 @@ def _apart(ours: Spent, other: Spent) -> float:
     return max(abs(float(a - b)) for a, b in zip(losses, others, strict=False))
 
 
-def _stages(cpu: dict[str, float], counts: dict[str, float], speed: float) -> list[Row]:
+def _stages(cpu: dict[str, float], counts: dict[str, float], speed: float) -> list[ResultRow]:
     """`speed`: gigaflops per CPU-second of plain products."""
     total = sum(cpu.values())
     parts = cpu | {"products with frozen weights, which nothing can avoid": counts["gigaflops"] / speed}

@@ -27,7 +27,7 @@ from rich.console import Console
 from sqlalchemy import Connection
 from temporalio.client import Client
 
-from bench.rows import Row, row, show
+from bench.rows import ResultRow, row, show
 from driftline import embedded
 from driftline.contracts import Cost, Generation, MappingRef, OpenReview, PromptsRef, RunIds, StoreTable
 from driftline.db import channels, evaluations, reports, reviews, tables
@@ -63,11 +63,11 @@ class Asked:
     size: float
 
 
-def rows(small: bool = False) -> list[Row]:
+def rows(small: bool = False) -> list[ResultRow]:
     return compare(*((40, 2_000, 5, 5, 1) if small else (CLUSTERS, TRIPLES, YEAR, ROUNDS, STARTS)))
 
 
-def compare(n_clusters: int, triples: int, older: int, rounds: int, starts: int) -> list[Row]:
+def compare(n_clusters: int, triples: int, older: int, rounds: int, starts: int) -> list[ResultRow]:
     home = Path(tempfile.mkdtemp(prefix="driftline-bench-"))
     try:
         url = embedded.up(home).postgres_url
@@ -93,7 +93,7 @@ def compare(n_clusters: int, triples: int, older: int, rounds: int, starts: int)
         shutil.rmtree(home)
 
 
-def _rows(place: str, warm: list[Asked], first: list[Asked]) -> list[Row]:
+def _rows(place: str, warm: list[Asked], first: list[Asked]) -> list[ResultRow]:
     wall, cpu = [one.wall for one in warm], [one.cpu for one in warm]
     median = statistics.median
     found = [
@@ -105,7 +105,7 @@ def _rows(place: str, warm: list[Asked], first: list[Asked]) -> list[Row]:
     return found
 
 
-def _within(metric: str, ours: float, peer: float, peer_name: str) -> Row:
+def _within(metric: str, ours: float, peer: float, peer_name: str) -> ResultRow:
     compared = row(NAME, metric, ours, peer, peer_name)
     compared["goal"], compared["met"] = f"≤ {GOAL_MS:g} ms", ours <= GOAL_MS
     return compared

@@ -73,6 +73,12 @@ def jsonable_review(review: Review) -> dict[str, Any]:
     return {**both_names(review.review_id), **vars(review)}
 
 
+def _tested(e: dict[str, Any]) -> str:
+    """How much data recall is of."""
+    triples = f"n = {e['test_triples']:,} triples"
+    return triples if e.get("test_users") is None else f"{triples} of {e['test_users']:,} users"
+
+
 def draw(evidence: Evidence) -> None:
     opened, report = evidence.review, evidence.report
     e = opened.evidence
@@ -89,8 +95,8 @@ def draw(evidence: Evidence) -> None:
         ("", "share"),
         [
             ("exact-match rate (free greedy decoding writes exactly one description)", percent(e["exact_match_rate"])),
-            (f"test-set recall (n = {e['test_triples']:,} triples of the test window)", percent(e["recall"])),
-            ("  its lower confidence bound", percent(e["recall_low"])),
+            (f"test-set recall ({_tested(e)} in the test window)", percent(e["recall"])),
+            ("  lower end of its interval" if e.get("measurement") else "  its lower confidence bound", percent(e["recall_low"])),
             ("  chance, 1/(|C|−2)", percent(e["recall_chance"])),
             ("  most popular successor", percent(e["recall_popular"])),
             ("  most frequent successor of the pair", percent(e["recall_frequent"])),

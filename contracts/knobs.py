@@ -265,7 +265,7 @@ class Gates:
     min_recall: Share = 0.015
     """Test-set recall below it stops the candidate. A share."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    """Recall must lie above chance with this confidence."""
+    """Of the interval of recall over users, which must lie above chance."""
     max_unknown_share: Share = 0.20
     """Share of a window's positive events that are of items in no cluster; above it the candidate is stopped. A share."""
     review: Literal["on_failure", "always"] = "on_failure"

@@ -207,6 +207,8 @@ class Evaluate:
     table: int
     test_counts: int
     gates: Gates
+    quality: int | None = None
+    """The measurement to judge by. None: the run is older than that; the newest of this table and test window."""
 
 
 @dataclass(frozen=True)
@@ -324,6 +326,10 @@ class MeasureQuality:
     window: Window
     test_window: Window
     run: RunIds
+    confidence: float = 0.95
+    """Of the gates."""
+    counting: Counting = Counting()
+    """Where the log is read."""
 
 
 @dataclass(frozen=True)

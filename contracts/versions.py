@@ -194,7 +194,8 @@ class Evaluation:
     """None: no LLM was asked."""
     recall: float | None
     recall_low: float | None
-    """One-sided lower confidence bound of `recall`."""
+    """Lower end of the interval of `recall` over users, at `gates.confidence`. Before `measurement` was kept: the one-sided
+    Clopper–Pearson bound over triples."""
     recall_chance: float
     recall_popular: float | None
     recall_frequent: float | None
@@ -208,6 +209,10 @@ class Evaluation:
     """A person has to decide, also where every gate passed."""
     unknown_share: float | None = None
     """Of the positive events, those of items that no cluster has: the larger share of the table's own and the test window."""
+    test_users: int | None = None
+    """Users with a triple in the test window."""
+    measurement: int | None = None
+    """What it was judged by; None: judged before there was one."""
 
 
 @dataclass(frozen=True)

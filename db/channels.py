@@ -187,7 +187,9 @@ def history(conn: Connection, channel: str | None = None) -> list[Publication]:
 def _require_publishable(conn: Connection, table: int, review_id: str | None) -> None:
     candidate = tables.get(conn, table)
     if not candidate.complete:
-        pairs = candidate.clusters * (candidate.clusters - 1)
+        from driftline.interests.pairs import pair_count
+
+        pairs = pair_count(candidate.clusters)
         raise NotPublishable(f"table {table} has {candidate.rows} of {pairs} pairs: run its workflow again")
     if candidate.failed_gates is None:
         raise NotPublishable(f"table {table} was not evaluated: run its workflow to the end")

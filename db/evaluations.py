@@ -23,7 +23,8 @@ def add(conn: Connection, table: int, test_counts: int, judged: Evaluation) -> E
     evaluation = replace(judged, review_required=judged.review_required or refused)
     values = {**asdict(evaluation), "failed_gates": list(evaluation.failed_gates)}
     newest = _newest(conn, table)
-    if newest is not None and newest.counts_version == test_counts and _evaluation(newest) == evaluation:
+    same = newest is not None and replace(_evaluation(newest), measurement=evaluation.measurement) == evaluation
+    if newest is not None and same and newest.counts_version == test_counts:
         return evaluation
     row = {"table_version": table, "counts_version": test_counts, **values}
     conn.execute(insert(evaluations).values(row))

@@ -3,13 +3,14 @@
 from datetime import datetime
 from functools import partial
 from operator import index
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import psycopg
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from driftline.db.follow import Follower, listen
+from driftline.interests.pairs import Ids, pair_count, pair_number
 
 CURRENT = """
     SELECT t.version, s.clusters FROM channel c
@@ -18,13 +19,11 @@ CURRENT = """
 # A row per c1: with a row per pair the client would work longer than this whole query takes.
 ANSWERS = "SELECT string_agg(int4send(c_next), '' ORDER BY c2) FROM transition WHERE version = %s GROUP BY c1 ORDER BY c1"
 
-Answers = NDArray[np.signedinteger[Any]]
-
 
 class _Table(NamedTuple):
     version: int
     clusters: int
-    answers: Answers  # by number of the pair (see interests.triples)
+    answers: Ids  # by number of the pair (see interests.pairs)
 
 
 class Snapshot:
@@ -59,16 +58,16 @@ class Snapshot:
         table, c1, c2 = self._table, index(c1), index(c2)
         if c1 == c2 or not (0 <= c1 < table.clusters and 0 <= c2 < table.clusters):
             raise _no_pair(c1, c2, table)
-        return int(table.answers[c1 * (table.clusters - 1) + c2 - (c2 > c1)])
+        return int(table.answers[pair_number(c1, c2, table.clusters)])
 
-    def many(self, c1: ArrayLike, c2: ArrayLike) -> Answers:
+    def many(self, c1: ArrayLike, c2: ArrayLike) -> Ids:
         """The same for integers of any one shape, all from one version: int16, or int32 where ids need it."""
         table = self._table
         a, b = np.broadcast_arrays(*(np.asarray(ids).astype(np.int64, casting="same_kind") for ids in (c1, c2)))
         wrong = (a == b) | (np.minimum(a, b) < 0) | (np.maximum(a, b) >= table.clusters)
         if wrong.any():
             raise _no_pair(a[wrong][0], b[wrong][0], table)
-        answers: Answers = table.answers[a * (table.clusters - 1) + b - (b > a)]
+        answers: Ids = table.answers[pair_number(a, b, table.clusters)]
         return answers
 
     @property
@@ -110,15 +109,15 @@ class Snapshot:
         return _Table(version, clusters, answers)
 
 
-def read_answers(conn: psycopg.Connection, version: int, clusters: int) -> Answers:
+def read_answers(conn: psycopg.Connection, version: int, clusters: int) -> Ids:
     """The answers of a table by number of the pair: int16, or int32 where ids need it.
 
     Raises:
         RuntimeError: it is not complete.
     """
     data = b"".join(block for (block,) in conn.execute(ANSWERS, [version], binary=True))
-    answers: Answers = np.frombuffer(data, ">i4").astype(np.int16 if clusters <= 32767 else np.int32)
-    if len(answers) != clusters * (clusters - 1):
+    answers: Ids = np.frombuffer(data, ">i4").astype(np.int16 if clusters <= 32767 else np.int32)
+    if len(answers) != pair_count(clusters):
         raise RuntimeError(f"table {version} answers {len(answers)} pairs of {clusters} clusters: it is not complete")
     return answers
 

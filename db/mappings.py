@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from driftline.contracts import BadInput
+from driftline.interests import triples
 
 MAPPING = pa.schema(
     [
@@ -39,15 +40,7 @@ def checked(mapping: pa.Table, clusters: int) -> pa.Table:
     asked = mapping["exact"].null_count in (0, mapping.num_rows)  # an LLM, about all pairs or about none
     if any(column.null_count for column in [*ids.columns, mapping["retrieved"]]) or not asked:
         raise BadInput("a mapping has no nulls but in `free` and in what only some tables have")
-    c1, c2, c_next = (column.to_numpy() for column in ids.columns)
-    if any(((column < 0) | (column >= clusters)).any() for column in (c1, c2, c_next)):
-        raise BadInput(f"the mapping names clusters outside 0..{clusters - 1}")
-    wrong = ((c1 == c2) | (c_next == c1) | (c_next == c2)).nonzero()[0]
-    if wrong.size:
-        first = tuple(int(column[wrong[0]]) for column in (c1, c2, c_next))
-        raise BadInput(
-            f"{wrong.size} rows are not novel, e.g. (c1, c2, c_next) = {first}: an answer is never a member of its pair"
-        )
+    triples.read(ids, clusters)
     return mapping
 
 

@@ -88,6 +88,25 @@ def of_names(conn: Connection, cluster_set: int) -> Named | None:
     return None if found is None else TypeAdapter(Named).validate_python(load("names", found))
 
 
+def of_quality(conn: Connection, table: int, test_counts: int, version: int | None) -> Measurement:
+    """A table's quality on one test window: this measurement, or the newest.
+
+    Raises:
+        BadInput: there is none.
+    """
+    query = select(measurements).where(
+        measurements.c.kind == "quality",
+        measurements.c.table_version == table,
+        measurements.c.inputs["test_counts"].as_integer() == test_counts,
+    )
+    if version is not None:
+        query = query.where(measurements.c.version == version)
+    row = conn.execute(query.order_by(measurements.c.version.desc()).limit(1)).one_or_none()
+    if row is None:
+        raise BadInput(f"the quality of table {table} was not measured on this test window: start its run again")
+    return _measurement(row)
+
+
 def about(conn: Connection, cluster_set: int, model: int | None) -> list[Measurement]:
     """What bears on a table of this model; None: of counts.
 

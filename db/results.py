@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from driftline.contracts import MeasurementKind
-from driftline.interests.metrics.answers import Answers
+from driftline.interests.metrics.answers import AnswersCompared
 from driftline.interests.metrics.arms import arm_id, arm_label
 from driftline.interests.metrics.drift import Drift
 from driftline.interests.metrics.hits import HitRates
@@ -25,13 +25,13 @@ FORMAT = 2
 NAMED = {"arms", "recalls"}
 COMPARED = {"differences", "recall_differences", "uptake_differences"}
 
-Result = Drift | Staleness | HitRates | Answers | Quality | Named
+Result = Drift | Staleness | HitRates | AnswersCompared | Quality | Named
 RESULTS: dict[MeasurementKind, type[Result]] = {
     "drift": Drift,
     "staleness": Staleness,
     "refresh": HitRates,
     "retrieval": HitRates,
-    "answers": Answers,
+    "answers": AnswersCompared,
     "quality": Quality,
     "names": Named,
 }

@@ -264,7 +264,7 @@ evaluation = Table(
     _reference("counts_version", "counts.version", "Counts of the test window"),
     Column("exact_match_rate", Double, comment="Share of pairs answered exactly when decoding freely; null: no LLM was asked"),
     Column("recall", Double, comment="Share of the test window's triples that the mapping predicts"),
-    Column("recall_low", Double, comment="One-sided lower confidence bound of recall"),
+    Column("recall_low", Double, comment="Lower bound of recall; with measurement: over users, else over triples (ADR 0019)"),
     Column("recall_chance", Double, nullable=False, comment="Recall of a uniform guess: 1/(|C|-2)"),
     Column("recall_popular", Double, comment="Recall of the most popular successor"),
     Column("recall_frequent", Double, comment="Recall of the pair's most frequent successor"),
@@ -281,6 +281,10 @@ evaluation = Table(
         comment="A person has to decide, also where every gate passed",
     ),
     Column("unknown_share", Double, comment="Share of the positive events that are of items in no cluster: the larger window's"),
+    Column("test_users", BigInteger, comment="Users with a triple in the test window; null: not on record"),
+    Column(
+        "measurement", BigInteger, ForeignKey("measurement.version"), comment="Judged by this one; null: before it was on record"
+    ),
     UniqueConstraint("id", "table_version"),
     Index(None, "table_version", "id"),
     comment="What the gates judged a candidate by; a table's newest row counts",

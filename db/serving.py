@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from psycopg import Connection as Connection
 
 from driftline.db.lookup import read_answers
-from driftline.interests.back_off import Ids, Ranking, ids_of, rank
-from driftline.interests.triples import Ints
+from driftline.interests.back_off import Ranking, ids_of, rank
+from driftline.interests.pairs import Ids, Ints
 
 POINTERS = """
     SELECT c.name AS channel, t.version, t.kind, t.nominal, p.at AS published, c.publication, k.dedup,
@@ -72,7 +72,7 @@ class Pointer:
 
 
 @dataclass(frozen=True)
-class Answers:
+class ServedTable:
     """A table as it is served; all of it follows from its key."""
 
     answers: Ids
@@ -104,11 +104,11 @@ def pointers(conn: Connection) -> list[Pointer]:
     return [Pointer(**dict(zip(names, row, strict=True))) for row in found]
 
 
-def read_table(conn: Connection, pointer: Pointer) -> Answers:
+def read_table(conn: Connection, pointer: Pointer) -> ServedTable:
     """Raises RuntimeError: the table is not complete."""
     answers = read_answers(conn, pointer.version, pointer.clusters)
     traffic = np.array([traffic for _, traffic in conn.execute(NAMES, [pointer.cluster_set])], np.int64)
-    return Answers(answers, rank(_followed(conn, pointer), traffic))
+    return ServedTable(answers, rank(_followed(conn, pointer), traffic))
 
 
 def _followed(conn: Connection, pointer: Pointer) -> Ints:

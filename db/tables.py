@@ -62,7 +62,7 @@ OVERVIEW = """
 
 
 @dataclass(frozen=True)
-class Answer:
+class Lookup:
     """`decoding`: "exact" | "constrained", of the LLM's answer. Ids are of the cluster set of table `version`."""
 
     c1: int
@@ -121,6 +121,7 @@ def add(conn: Connection, request: StoreTable, mapping: pa.Table) -> TableRef:
 
     from driftline.db.load import add_partition, copy_rows
     from driftline.db.mappings import checked, to_rows
+    from driftline.interests.pairs import pair_count
 
     key = _key(request)
     lock(conn, f"transition_table:{key}")
@@ -144,7 +145,7 @@ def add(conn: Connection, request: StoreTable, mapping: pa.Table) -> TableRef:
         "rows": mapping.num_rows,
         "exact": pc.sum(mapping["exact"]).as_py() or 0 if request.mapping else None,
         # Pairs are unique by primary key, ordered and in range by check: as many as there can be are all of them.
-        "complete": mapping.num_rows == clusters * (clusters - 1),
+        "complete": mapping.num_rows == pair_count(clusters),
         "workflow_id": request.run.workflow_id,
         "run_id": request.run.run_id,
         "cost": asdict(request.mapping.cost) if request.mapping and request.mapping.cost else None,
@@ -273,7 +274,7 @@ def lineage(conn: Connection, version: int) -> dict[str, Any]:
     return {"approved": get(conn, version).approved, **found.one(), "verdicts": list(said)}
 
 
-def lookup(conn: Connection, c1: int, c2: int, channel: str = "default") -> Answer:
+def lookup(conn: Connection, c1: int, c2: int, channel: str = "default") -> Lookup:
     """The novel cluster to explore after c1 and then c2, from the channel's current table.
 
     Raises:
@@ -291,7 +292,7 @@ def lookup(conn: Connection, c1: int, c2: int, channel: str = "default") -> Answ
     )
     row = conn.execute(query, {"c1": c1, "c2": c2, "channel": channel}).mappings().one_or_none()
     if row is not None:
-        return Answer(c1=c1, c2=c2, channel=channel, **row)
+        return Lookup(c1=c1, c2=c2, channel=channel, **row)
     current = "SELECT clusters FROM channel JOIN table_overview ON version = table_version WHERE name = :channel"
     clusters = conn.execute(text(current), {"channel": channel}).scalar_one_or_none()
     if clusters is None:

@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from driftline.contracts import BadInput
 
-Rows = TypeVar("Rows")
+Batch = TypeVar("Batch")
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def exchanged(model: PreTrainedModel, name: str) -> Iterator[None]:
         config._attn_implementation = own
 
 
-def handed(rows: Rows | None) -> Rows:
+def handed(rows: Batch | None) -> Batch:
     """What the model was asked with. Raises BadInput: it does not hand it on to its attention."""
     if rows is None:
         raise BadInput("it does not hand on to its attention which rows its tokens belong to")

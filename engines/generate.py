@@ -33,7 +33,9 @@ from driftline.engines.precision import cast, precision
 from driftline.engines.prompts import ANSWER, Prompts, known_answers, longest, read_prompts
 from driftline.engines.tokens import Segments
 from driftline.engines.trie_engine import TrieEngine
+from driftline.interests import triples
 from driftline.interests.memory import of_mapping
+from driftline.interests.pairs import pair_count
 
 MAPPING = pa.schema(
     [
@@ -225,11 +227,12 @@ def _values(answer: Answer) -> tuple[object, ...]:
 
 def _check(mapping: pa.Table, clusters: int) -> None:
     """The product's two promises; a breach is a fault of ours, not of the input."""
-    c1, c2, c_next = (mapping[name].to_pylist() for name in ("c1", "c2", "c_next"))
-    if list(zip(c1, c2, strict=True)) != [(a, b) for a in range(clusters) for b in range(clusters) if a != b]:
-        raise RuntimeError("the mapping does not hold every ordered pair once")
-    if any(answer in pair for *pair, answer in zip(c1, c2, c_next, strict=True)):
-        raise RuntimeError("the mapping answers a pair with one of its own members")
+    try:
+        answered = triples.read(mapping, clusters).pair(clusters)
+    except BadInput as breach:
+        raise RuntimeError(f"the mapping answers a pair with one of its own members: {breach}") from breach
+    if not np.array_equal(answered, np.arange(pair_count(clusters))):
+        raise RuntimeError("the mapping does not hold every ordered pair once, in order")
 
 
 if __name__ == "__main__":

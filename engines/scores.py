@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from driftline.engines.engine import Scores
-from driftline.engines.shared_prefix import Fed, Rows, SharedPrefixModel
+from driftline.engines.shared_prefix import Fed, RowCache, SharedPrefixModel
 from driftline.engines.trie import Node, Trie
 
 TOKENS = 512
@@ -87,13 +87,13 @@ class Scorer:
         self._k = answers if self._all else k
         self.tokens = 0
 
-    def score(self, cache: Rows, prompts: Sequence[Prompt]) -> list[Scores]:
+    def score(self, cache: RowCache, prompts: Sequence[Prompt]) -> list[Scores]:
         """The scores of each prompt. `cache`: rows that begin with what each prompt has of its own."""
         step = max(1, TOKENS // min(self._k, self._trie.shared + 1))
         batches = (prompts[begin : begin + step] for begin in range(0, len(prompts), step))
         return [scores for batch in batches for scores in self._search(cache, batch)]
 
-    def _search(self, cache: Rows, prompts: Sequence[Prompt]) -> list[Scores]:
+    def _search(self, cache: RowCache, prompts: Sequence[Prompt]) -> list[Scores]:
         own = max(prompt.own for prompt in prompts)
         room = own + min(self._trie.shared, self._k * self._trie.longest)
         rows = cache.fork([prompt.slot for prompt in prompts], own, room)
@@ -105,7 +105,7 @@ class Scorer:
             self._step(rows, pairs)
         return [_scores(pair, self._trie) for pair in pairs]
 
-    def _step(self, rows: Rows, pairs: Sequence[_Pair]) -> None:
+    def _step(self, rows: RowCache, pairs: Sequence[_Pair]) -> None:
         """Feeds every beam up to its next fork or decision, and keeps the likeliest of what can follow."""
         fed: list[Fed] = []
         seen: list[list[np.ndarray]] = [[] for _ in pairs]

@@ -57,7 +57,7 @@ class _Step:
 
 
 @dataclass
-class Rows:
+class RowCache:
     """`count` rows after a prefix, with room for `room` tokens of their own each."""
 
     prefix: Prefix
@@ -88,9 +88,9 @@ class Rows:
             found.append(busy[:, :, : step.hidden.shape[-1]])
         return found[0], found[1]
 
-    def fork(self, slots: Sequence[int], places: int, room: int) -> "Rows":
+    def fork(self, slots: Sequence[int], places: int, room: int) -> "RowCache":
         """New rows that begin with the first `places` of some of these."""
-        rows = Rows(self.prefix, len(slots), room)
+        rows = RowCache(self.prefix, len(slots), room)
         for layer, both in self.layers.items():
             rows.layers[layer] = (self._begun(both[0], slots, places, room), self._begun(both[1], slots, places, room))
         return rows
@@ -126,7 +126,7 @@ class SharedPrefixModel:
         """The prefix with `tokens` after it."""
         if not tokens:
             return prefix
-        rows = Rows(prefix, 1, len(tokens))
+        rows = RowCache(prefix, 1, len(tokens))
         self.forward(rows, [0], [tokens], [1])
         new = {layer: (keys[0], values[0]) for layer, (keys, values) in rows.layers.items()}
         if prefix.length:
@@ -137,7 +137,7 @@ class SharedPrefixModel:
         return Prefix(prefix.length + len(tokens), new)
 
     @torch.no_grad()
-    def forward(self, rows: Rows, busy: Sequence[int], feed: Sequence[Sequence[int]], scores: Sequence[int]) -> torch.Tensor:
+    def forward(self, rows: RowCache, busy: Sequence[int], feed: Sequence[Sequence[int]], scores: Sequence[int]) -> torch.Tensor:
         """Feeds `feed[i]`, which is not empty, to row `busy[i]`.
 
         Returns:
@@ -158,7 +158,7 @@ class SharedPrefixModel:
         return logits
 
     @torch.no_grad()
-    def branch(self, rows: Rows, fed: Sequence[Fed], seen: torch.Tensor) -> torch.Tensor:
+    def branch(self, rows: RowCache, fed: Sequence[Fed], seen: torch.Tensor) -> torch.Tensor:
         """Feeds tokens of rows that branch: each sees the prefix, and of its row what it continues.
 
         Args:
@@ -176,7 +176,7 @@ class SharedPrefixModel:
         rows.step = self._step(range(rows.count), [token.row for token in fed], turn, [token.place for token in fed], hidden)
         return self._run(rows, [token.token for token in fed], [token.position for token in fed], range(len(fed)))
 
-    def _run(self, rows: Rows, tokens: Sequence[int], positions: Sequence[int], kept: Sequence[int]) -> torch.Tensor:
+    def _run(self, rows: RowCache, tokens: Sequence[int], positions: Sequence[int], kept: Sequence[int]) -> torch.Tensor:
         """Logits [kept, vocabulary]. Positions count from the prefix's end."""
         with exchanged(self._model, NAME):
             logits: torch.Tensor = self._model(
@@ -204,7 +204,7 @@ def _attention(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     scaling: float,
-    rows: Rows | None = None,
+    rows: RowCache | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
     """From query, key and value [1, heads, tokens, head size] to [1, tokens, heads, head size], as transformers asks for it."""

@@ -14,7 +14,7 @@ from driftline.contracts import BadInput
 from driftline.engines import prefix_tree
 from driftline.engines.first_layers import first_layers
 from driftline.engines.prefix_tree import PrefixTree
-from driftline.engines.shared_prefix import Prefix, Rows, SharedPrefixModel
+from driftline.engines.shared_prefix import Prefix, RowCache, SharedPrefixModel
 
 BOUND = 1e-3
 """Of the logits' standard deviation. In float32 the sums of a model of 30 layers differ by a hundredth of that."""
@@ -27,7 +27,7 @@ CANNOT_ANSWER = (
 
 @dataclass(frozen=True)
 class Probe:
-    """Rows of tokens that begin with the same ones. What is compared are the logits after each row's own tokens."""
+    """RowCache of tokens that begin with the same ones. What is compared are the logits after each row's own tokens."""
 
     prefix: list[int]
     rows: list[list[int]]
@@ -136,7 +136,7 @@ def _by_rows(model: PreTrainedModel, probe: Probe) -> torch.Tensor:
     """In the steps of bulk inference: a prefix in two parts, rows in two parts, the second not of all rows."""
     asked, half = SharedPrefixModel(model), len(probe.prefix) // 2
     prefix = asked.extend(asked.extend(Prefix(), probe.prefix[:half]), probe.prefix[half:])
-    rows = Rows(prefix, len(probe.rows), max(map(len, probe.rows)))
+    rows = RowCache(prefix, len(probe.rows), max(map(len, probe.rows)))
     found: list[list[torch.Tensor]] = [[] for _ in probe.rows]
     starts = [(len(row) + 1) // 2 for row in probe.rows]
     steps: list[Sequence[list[int]]] = [

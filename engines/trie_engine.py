@@ -21,7 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from driftline.contracts import Sampling
 from driftline.engines.engine import Answer, Block
 from driftline.engines.scores import Prompt, Scorer
-from driftline.engines.shared_prefix import Prefix, Rows, SharedPrefixModel
+from driftline.engines.shared_prefix import Prefix, RowCache, SharedPrefixModel
 from driftline.engines.tokens import Segments, common_start
 from driftline.engines.trie import Node, Trie
 
@@ -113,12 +113,12 @@ class TrieEngine:
             own = [rest[len(common) :] for rest in rests[batch]]
             for row, tokens in zip(rows, own, strict=True):
                 self._follow(row, tokens)
-            cache = Rows(prefix, len(rows), max(map(len, own)) + self._trie.longest)
+            cache = RowCache(prefix, len(rows), max(map(len, own)) + self._trie.longest)
             answers = self._decode(rows, cache)
             yield from answers if self._scorer is None else self._scored(self._scorer, answers, rows, own, cache)
 
     def _scored(
-        self, scorer: Scorer, answers: Iterator[Answer], rows: list[Row], own: list[list[int]], cache: Rows
+        self, scorer: Scorer, answers: Iterator[Answer], rows: list[Row], own: list[list[int]], cache: RowCache
     ) -> Iterator[Answer]:
         """The answers with scores, once all of them are there: what the prompts computed is still in the cache."""
         found = {answer.c2: answer for answer in answers}
@@ -128,7 +128,7 @@ class TrieEngine:
             yield replace(found[prompt.c2], scores=scores)
         self.tokens += scorer.tokens - before
 
-    def _decode(self, rows: list[Row], cache: Rows) -> Iterator[Answer]:
+    def _decode(self, rows: list[Row], cache: RowCache) -> Iterator[Answer]:
         while rows:
             logits = self._forward(rows, cache)
             greedy = logits.max(-1).indices.tolist()  # argmax takes four times as long in bfloat16
@@ -142,7 +142,7 @@ class TrieEngine:
                     still.append(row)
             rows = still
 
-    def _forward(self, rows: list[Row], cache: Rows) -> torch.Tensor:
+    def _forward(self, rows: list[Row], cache: RowCache) -> torch.Tensor:
         """Logits [sum of `scores`, vocabulary] of every row's `feed`, row after row."""
         self.tokens += sum(len(row.feed) for row in rows)
         return self._model.forward(cache, [row.slot for row in rows], [row.feed for row in rows], [row.scores for row in rows])

@@ -31,7 +31,7 @@ from driftline.engines import weights
 from driftline.engines.engine import Answer, Block
 from driftline.engines.tokens import Segments
 from driftline.engines.trie import Node, Trie
-from driftline.engines.vllm_trie import Answers, Row
+from driftline.engines.vllm_trie import Row, TrieRows
 
 RANKS = sorted(get_args(MaxLoRARanks))
 CPU = {
@@ -42,7 +42,7 @@ CPU = {
 
 
 class VllmEngine:
-    """Answers blocks with a causal LM that vLLM knows.
+    """TrieRows blocks with a causal LM that vLLM knows.
 
     Args:
         model: folder or hub name.
@@ -73,7 +73,7 @@ class VllmEngine:
         self._segments.learn(labels)
         tokens = [self._segments.label(label) for label in labels]
         self._trie = Trie(tokens)
-        self._answers = Answers(self._trie, sampling)
+        self._answers = TrieRows(self._trie, sampling)
         self._shared = self._segments.start(shared)
         self._params = SamplingParams(
             temperature=0,

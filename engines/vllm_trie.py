@@ -37,7 +37,7 @@ class Row:
         return trie.allowed(self.node, self.c1, self.c2)
 
 
-class Answers:
+class TrieRows:
     """The rows vLLM is asked for.
 
     Attributes:
@@ -61,7 +61,7 @@ class TrieProcessor(LogitsProcessor):
     in parts, or again after it made room for others, is scored more often than it is decoded.
     """
 
-    answers: Answers
+    answers: TrieRows
     rows: dict[int, Row]
     """By their place in vLLM's batch."""
 

@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from driftline.interests.triples import Ints
+from driftline.interests.pairs import Ids, Ints, pair_number
 
 How = Literal["pair", "backed_off", "popular"]
 """`pair`: the table's answer; `backed_off`: a successor of the newest interest; `popular`: a successor of any."""
-
-Ids = NDArray[np.signedinteger[Any]]
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def next_interests(answers: Ids, ranking: Ranking, sequence: Sequence[int], top:
     stands. Fewer than `top` where fewer are left.
 
     Args:
-        answers: the table's, by number of the pair (`triples.pairs`).
+        answers: the table's, by number of the pair (`interests.pairs`).
         sequence: oldest first, all below |C|; any length, none among them.
     """
     had = set(sequence)
@@ -86,7 +83,7 @@ def next_interests(answers: Ids, ranking: Ranking, sequence: Sequence[int], top:
 def _candidates(answers: Ids, ranking: Ranking, sequence: Sequence[int]) -> Iterator[tuple[int, How]]:
     if len(sequence) > 1:
         c1, c2 = sequence[-2:]
-        yield int(answers[c1 * (len(ranking.popular) - 1) + c2 - (c2 > c1)]), "pair"
+        yield int(answers[pair_number(c1, c2, len(ranking.popular))]), "pair"
     if sequence:
         first, end = ranking.starts[sequence[-1] : sequence[-1] + 2]
         for interest in ranking.successors[first:end]:

@@ -21,8 +21,8 @@ from driftline.contracts import BadInput
 from driftline.interests import triples
 from driftline.interests.counting_model import CELLS, CountingModel, blocks, log_posterior
 from driftline.interests.metrics.estimates import Estimate
+from driftline.interests.pairs import Ints
 from driftline.interests.scores import Scores
-from driftline.interests.triples import Ints
 
 Floats = NDArray[np.float64]
 

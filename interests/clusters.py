@@ -14,9 +14,8 @@ from driftline import contracts
 from driftline.contracts import BadInput
 from driftline.interests.parallel import Chunks, on_all_cores
 from driftline.interests.partition import partition
-from driftline.interests.rebalancing import Bounds
+from driftline.interests.rebalancing import Bounds, RowNumbers
 
-Rows = NDArray[np.intp]
 WEIGHTLESS = 1e-9
 """Weight of a text without traffic: it may go wherever it fits best."""
 
@@ -74,7 +73,7 @@ class _Tree:
     seed: int
     chunks: Chunks
 
-    def canonical(self) -> Rows:
+    def canonical(self) -> RowNumbers:
         """The rows in an order that depends on their values only: by traffic, then by a hash of the embedding's bits."""
         factors = np.random.default_rng(0).integers(2**64, size=self.embeddings.shape[1], dtype=np.uint64) | np.uint64(1)
 
@@ -84,7 +83,7 @@ class _Tree:
 
         return np.lexsort((np.concatenate(self.chunks.map(hashed, len(self.embeddings))), self.traffic))
 
-    def split(self, rows: Rows, children: int, below: int) -> list[Rows]:
+    def split(self, rows: RowNumbers, children: int, below: int) -> list[RowNumbers]:
         """A node's children by descending traffic; each is to become `below` clusters."""
         if children == 1:
             return [rows]

@@ -19,7 +19,8 @@ from scipy.optimize import minimize_scalar
 
 from driftline.contracts import BadInput
 from driftline.interests import triples
-from driftline.interests.triples import Ints, Triples
+from driftline.interests.pairs import Ints, pair_count, pairs, pairs_of
+from driftline.interests.triples import Triples
 
 Floats = NDArray[np.float64]
 
@@ -58,7 +59,7 @@ class CountingModel:
 
     def log_backoff(self, pairs: Ints) -> Floats:
         """log b, [pairs asked, |C|]; −inf for c1 and c2."""
-        c1, c2 = _members(pairs, self.n_clusters)
+        c1, c2 = pairs_of(pairs, self.n_clusters)
         return log_normalised(self.log_first[c1] + self.log_second[c2] - self.log_popularity, c1, c2)
 
     def seen(self, pairs: Ints) -> Floats:
@@ -90,7 +91,7 @@ def counting_model(counts: pa.Table, n_clusters: int, strengths: Strengths) -> C
     popularity: Floats = (np.bincount(found.c_next, found.n, n_clusters) + 1) / (found.n.sum() + n_clusters)
     pair = found.pair(n_clusters)
     order = np.lexsort((found.c_next, pair))
-    start = np.concatenate([[0], np.cumsum(np.bincount(pair, minlength=n_clusters * (n_clusters - 1)))])
+    start = np.concatenate([[0], np.cumsum(np.bincount(pair, minlength=pair_count(n_clusters)))])
     ordered = Triples(found.c1[order], found.c2[order], found.c_next[order], found.n[order])
     first, second = (_given(cluster, found, popularity, strengths.single) for cluster in (found.c1, found.c2))
     return CountingModel(n_clusters, strengths, np.log(popularity), np.log(first), np.log(second), ordered, start)
@@ -150,11 +151,11 @@ def answers(log_p: Callable[[Ints], Floats], n_clusters: int) -> pa.Table:
         c1, c2, c_next: int32, score: float64 (log p of the answer); complete, ordered by pair.
     """
     c_next, score = [], []
-    for pairs in blocks(n_clusters):
-        found = log_p(pairs)
+    for numbers in blocks(n_clusters):
+        found = log_p(numbers)
         c_next.append(found.argmax(axis=1))
         score.append(found.max(axis=1))
-    c1, c2 = triples.pairs(n_clusters)
+    c1, c2 = pairs(n_clusters)
     ids = {"c1": c1, "c2": c2, "c_next": np.concatenate(c_next)}
     columns = {name: pa.array(column.astype(np.int32)) for name, column in ids.items()}
     return pa.table(columns | {"score": pa.array(np.concatenate(score))})
@@ -178,9 +179,8 @@ def counted(counts: pa.Table, n_clusters: int, validation: pa.Table | None = Non
 
 def blocks(n_clusters: int) -> list[Ints]:
     """The numbers of all ordered pairs, `CELLS` pairs times clusters at a time."""
-    pairs = n_clusters * (n_clusters - 1)
-    step = max(1, CELLS // n_clusters)
-    return [np.arange(begin, min(begin + step, pairs)) for begin in range(0, pairs, step)]
+    n_pairs, step = pair_count(n_clusters), max(1, CELLS // n_clusters)
+    return [np.arange(begin, min(begin + step, n_pairs)) for begin in range(0, n_pairs, step)]
 
 
 def _given(cluster: Ints, found: Triples, popularity: Floats, strength: float) -> Floats:
@@ -223,8 +223,3 @@ def _left_out(model: CountingModel, found: Triples) -> Floats:
 
 def _loss(n: Floats, total: Floats, log_b: Floats, weight: Ints, m: float) -> float:
     return -float((weight * (np.log(n + m * np.exp(log_b)) - np.log(total + m))).sum())
-
-
-def _members(pairs: Ints, n_clusters: int) -> tuple[Ints, Ints]:
-    c1, c2 = np.divmod(pairs, n_clusters - 1)
-    return c1, c2 + (c2 >= c1)

@@ -9,7 +9,7 @@ from driftline import contracts
 from driftline.interests import prompts, samples
 from driftline.interests.retrieval import Retrieved, retrieve
 
-TOLD = 0.5
+RETRIEVED = 0.5
 """Share of the validation pairs whose prompt has the retrieved line: the model is to answer fine-tunes and refreshes."""
 
 
@@ -41,12 +41,12 @@ class Curation:
         return prompts.samples_table(self.descriptions, curated, self.retrieved, self.knobs.retrieved_share)
 
     def validation(self, counts: pa.Table) -> dict[str, pa.Table]:
-        """By file name, what a training is validated on: `samples` of a later window's counts, curated as the training's and told
-        what the training window says; `pairs` to ask; `labels`."""
+        """The validation set of a training, by file name: `samples` of a later window's counts, curated as the training's,
+        with the training window's retrieved lines; `pairs` to ask; `labels`."""
         asked = samples.draw_pairs(len(self.descriptions), self.knobs.validation_size)
-        told = TOLD if self.knobs.retrieved_share else 0.0
+        share = RETRIEVED if self.knobs.retrieved_share else 0.0
         return {
             "samples": self.rendered(samples.thin(self.curate(counts), self.knobs.validation_size)),
-            "pairs": prompts.pairs_table(self.descriptions, asked, self.retrieved, told),
+            "pairs": prompts.pairs_table(self.descriptions, asked, self.retrieved, share),
             "labels": pa.table({"description": self.descriptions}),
         }

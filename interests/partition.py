@@ -5,7 +5,7 @@ price, one below them lowers it, until the weights fit; then the centres move to
 are the dual of the transport problem between rows and parts: who leaves a full part are the rows that lose least by it.)
 
 Centres and prices are found on a sample, in which a row's chance is its weight. Then all rows are assigned and priced, once.
-Rows are not divided, so that prices alone do not always meet the bounds: `interests.shifts` moves the last rows one by one.
+Rows are not divided, so that prices alone do not always meet the bounds: `interests.rebalancing` moves the last rows one by one.
 """
 
 from collections.abc import Callable
@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from driftline.interests.parallel import Chunks
-from driftline.interests.rebalancing import Bounds, loads, settle
+from driftline.interests.rebalancing import Bounds, RowNumbers, loads, settle
 
-Rows = NDArray[np.intp]
-Some = Rows | slice
+Some = RowNumbers | slice
 Parts = NDArray[np.int32]
 Floats = NDArray[np.float64]
 Vectors = NDArray[np.float32]
@@ -80,7 +79,7 @@ class _Sample:
     """What a row counts for a centre."""
 
 
-def _sample(mass: Floats, size: int) -> tuple[Rows, Floats]:
+def _sample(mass: Floats, size: int) -> tuple[RowNumbers, Floats]:
     """At most `size` rows, evenly over the mass in the rows' order, and the chance that each had; the heaviest are certain."""
     chance = np.minimum(mass * (size / mass.sum()), 1.0) if size < len(mass) else np.ones(len(mass))
     rows = np.flatnonzero(np.diff(np.floor(np.cumsum(chance) + 0.5), prepend=0.0))

@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from driftline.interests import triples
+from driftline.interests.pairs import pair_number
+from driftline.interests.pairs import pairs as every_pair
 from driftline.interests.retrieval import Retrieved
 
 VERSION = 1
@@ -46,7 +47,7 @@ def prompts_table(descriptions: Sequence[str], retrieved: Retrieved | None) -> p
         |C|·(|C|−1) rows.
     """
     n_clusters = len(descriptions)
-    c1, c2 = (pa.array(column.astype(np.int32)) for column in triples.pairs(n_clusters))
+    c1, c2 = (pa.array(column.astype(np.int32)) for column in every_pair(n_clusters))
     shared = INSTRUCTION + (_paths(descriptions, retrieved) if retrieved else "")
     successors = retrieved.successors if retrieved else None
     return pa.table(
@@ -71,8 +72,8 @@ def samples_table(
     Args:
         descriptions: of cluster 0, 1, …
         samples: c1, c2, c_next: int32 (`samples.curate`).
-        retrieved: what the window says of every pair; with granularity `global` no sample is told.
-        share: of the samples that are told, spread evenly over the order.
+        retrieved: of every pair; with granularity `global` no sample has a retrieved line.
+        share: of the samples that have one, spread evenly over the order.
 
     Returns:
         shared, first, rest, label: string; c1, c2, c_next: int32.
@@ -95,7 +96,7 @@ def pairs_table(descriptions: Sequence[str], pairs: pa.Table, retrieved: Retriev
         {
             "shared": pa.array([INSTRUCTION] * pairs.num_rows, pa.string()),
             "first": _firsts(descriptions).take(c1),
-            "rest": _rests(descriptions, c2, *_told(pairs, retrieved, share, len(descriptions))),
+            "rest": _rests(descriptions, c2, *_retrieved_by(pairs, retrieved, share, len(descriptions))),
             "c1": c1,
             "c2": c2,
         }
@@ -121,14 +122,14 @@ def prompt_hash(table: pa.Table) -> str:
     return digest.hexdigest()
 
 
-def _told(pairs: pa.Table, retrieved: Retrieved | None, share: float, n_clusters: int) -> tuple[pa.ListArray | None, str]:
-    """The successors that each pair's prompt names, none for those that are not told, and the words before them."""
+def _retrieved_by(pairs: pa.Table, retrieved: Retrieved | None, share: float, n_clusters: int) -> tuple[pa.ListArray | None, str]:
+    """The successors on each pair's retrieved line, none for a pair that has no line, and the words before them."""
     if retrieved is None:
         return None, ""
-    told = np.floor(share * np.arange(1, pairs.num_rows + 1)) > np.floor(share * np.arange(pairs.num_rows))
-    numbers = triples.pair_number(pairs["c1"].to_numpy(), pairs["c2"].to_numpy(), n_clusters)
+    has_line = np.floor(share * np.arange(1, pairs.num_rows + 1)) > np.floor(share * np.arange(pairs.num_rows))
+    numbers = pair_number(pairs["c1"].to_numpy(), pairs["c2"].to_numpy(), n_clusters)
     known = retrieved.successors.take(pa.array(numbers)).to_pylist()
-    named = [successors if tell else [] for successors, tell in zip(known, told, strict=True)]
+    named = [successors if has else [] for successors, has in zip(known, has_line, strict=True)]
     return pa.array(named, pa.list_(pa.int32())), RETRIEVED[retrieved.similarity]
 
 
@@ -144,9 +145,9 @@ def _rests(
     if successors is None:
         return pc.binary_join_element_wise(seconds, CUE, "")
     names = pa.ListArray.from_arrays(successors.offsets, pa.array(descriptions, pa.string()).take(successors.values))
-    told = pc.binary_join_element_wise(line, pc.binary_join(names, "; "), "\n", "")
-    told = pc.if_else(pc.greater(pc.list_value_length(successors), 0), told, "")
-    return pc.binary_join_element_wise(seconds, told, CUE, "")
+    retrieved = pc.binary_join_element_wise(line, pc.binary_join(names, "; "), "\n", "")
+    retrieved = pc.if_else(pc.greater(pc.list_value_length(successors), 0), retrieved, "")
+    return pc.binary_join_element_wise(seconds, retrieved, CUE, "")
 
 
 def _paths(descriptions: Sequence[str], retrieved: Retrieved) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Rows = NDArray[np.intp]
+RowNumbers = NDArray[np.intp]
 Parts = NDArray[np.int32]
 Floats = NDArray[np.float64]
 Vectors = NDArray[np.float32]
@@ -35,7 +35,7 @@ def loads(part: Parts, weight: Floats, parts: int) -> Floats:
     return np.bincount(part, weight, parts).astype(np.float64, copy=False)
 
 
-def settle(vectors: Callable[[Rows], Vectors], weight: Floats, part: Parts, centres: Vectors, bounds: Bounds) -> Parts:
+def settle(vectors: Callable[[RowNumbers], Vectors], weight: Floats, part: Parts, centres: Vectors, bounds: Bounds) -> Parts:
     """The parts after as few and as cheap moves as a greedy search finds.
 
     Every part gets its fewest rows, if there are as many. Then rows leave parts above their bounds and join parts below them, as
@@ -50,7 +50,9 @@ def settle(vectors: Callable[[Rows], Vectors], weight: Floats, part: Parts, cent
 
 
 class _Parts:
-    def __init__(self, vectors: Callable[[Rows], Vectors], weight: Floats, part: Parts, centres: Vectors, bounds: Bounds) -> None:
+    def __init__(
+        self, vectors: Callable[[RowNumbers], Vectors], weight: Floats, part: Parts, centres: Vectors, bounds: Bounds
+    ) -> None:
         self.vectors, self.weight, self.part, self.centres, self.bounds = vectors, weight, part, centres, bounds
         self.load = loads(part, weight, len(centres))
         self.rows = np.bincount(part, minlength=len(centres))
@@ -86,14 +88,14 @@ class _Parts:
                 return
             yield (part, other) if over else (other, part)
 
-    def others(self, part: int) -> Rows:
+    def others(self, part: int) -> RowNumbers:
         """All other parts, nearest first."""
         apart = ((self.centres - self.centres[part]) ** 2).sum(axis=1)
         apart[part] = -1
         return np.argsort(apart, kind="stable")[1:]
 
-    def leavers(self, source: int, target: int, helping: bool = False) -> Rows:
-        """Rows of the source, first those that lose least by the move."""
+    def leavers(self, source: int, target: int, helping: bool = False) -> RowNumbers:
+        """RowNumbers of the source, first those that lose least by the move."""
         rows = np.flatnonzero(self.part == source)
         if helping:
             rows = rows[self.gain(source, target, self.weight[rows]) > LEAST]

@@ -1,4 +1,4 @@
-"""What a RAG prompt is told about the window (design §3.6, paper §2.3)."""
+"""Retrieval of the successors on a RAG prompt's extra line, from a window's counts (design §3.6, paper §2.3)."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from driftline import contracts
 from driftline.contracts import BadInput
 from driftline.interests import triples
-from driftline.interests.triples import Ints, Triples
+from driftline.interests.pairs import Ints, pair_count
+from driftline.interests.triples import Triples
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,11 @@ class Retrieved:
     triples: pa.Table
     """c1, c2, c_next: int32: the one list that every prompt shares, best first; empty with granularity `instance`."""
     unseen: int
-    """Ordered pairs whose prompt is told nothing."""
+    """Ordered pairs whose prompt has no retrieved line."""
 
 
 def retrieve(counts: pa.Table, previous: pa.Table | None, retrieval: contracts.Retrieval, n_clusters: int) -> Retrieved:
-    """The successors, or with granularity `global` the triples, that the prompts are told about.
+    """Ranks a window's successors of each pair, or with granularity `global` its triples, and keeps the first.
 
     `frequency` ranks by n(c1, c2, c). `trend` ranks by the signed change of a share since the window before: for `instance` the
     successor's share of its pair, n(c1, c2, c) / n(c1, c2, ·); for `global` the triple's share of the whole window. `trend` ranks
@@ -53,7 +54,7 @@ def retrieve(counts: pa.Table, previous: pa.Table | None, retrieval: contracts.R
         score, ranked = _change(found, triples.read(previous, n_clusters), retrieval, n_clusters)
     order = np.lexsort((found.tie_break(), -found.n, -score))
     order = order[ranked[order]]
-    n_pairs = n_clusters * (n_clusters - 1)
+    n_pairs = pair_count(n_clusters)
     if retrieval.granularity == "global":
         best = counts.select(["c1", "c2", "c_next"]).take(pa.array(order[: retrieval.global_triples]))
         return Retrieved(retrieval.similarity, _lists(pair[:0], found.c_next[:0], n_pairs), best, 0 if best.num_rows else n_pairs)
@@ -71,7 +72,7 @@ def _change(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Signed change of each present triple's share, and whether it may be retrieved."""
     pair, pair_before = now.pair(n_clusters), before.pair(n_clusters)
-    seen = np.zeros((2, n_clusters * (n_clusters - 1)), dtype=np.int64)
+    seen = np.zeros((2, pair_count(n_clusters)), dtype=np.int64)
     np.add.at(seen[0], pair, now.n)
     np.add.at(seen[1], pair_before, before.n)
     n_before = _look_up(pair * n_clusters + now.c_next, pair_before * n_clusters + before.c_next, before.n)

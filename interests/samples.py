@@ -5,6 +5,7 @@ import pyarrow as pa
 
 from driftline.contracts import BadInput
 from driftline.interests import triples
+from driftline.interests.pairs import Ints, pairs
 
 
 def curate(counts: pa.Table, pairs_per_label: int, prompts_per_interest: int = 0) -> pa.Table:
@@ -36,11 +37,11 @@ def curate(counts: pa.Table, pairs_per_label: int, prompts_per_interest: int = 0
     return counts.select(["c1", "c2", "c_next", "n"]).take(pa.array(kept))
 
 
-def _most_frequent(found: triples.Triples, rows: triples.Ints, of: triples.Ints, wanted: triples.Ints) -> triples.Ints:
+def _most_frequent(found: triples.Triples, rows: Ints, of: Ints, wanted: Ints) -> Ints:
     """Of the `rows` with the same value in `of`, the most frequent ones, as many as `wanted`, which they agree about."""
     order = rows[np.lexsort((found.tie_break()[rows], -found.n[rows], of[rows]))]
     rank = np.arange(len(order)) - np.searchsorted(of[order], of[order], side="left")
-    kept: triples.Ints = order[rank < wanted[order]]
+    kept: Ints = order[rank < wanted[order]]
     return kept
 
 
@@ -56,7 +57,7 @@ def draw_pairs(n_clusters: int, size: int) -> pa.Table:
     Returns:
         c1, c2: int32; by ascending (c1, c2).
     """
-    c1, c2 = triples.pairs(n_clusters)
+    c1, c2 = pairs(n_clusters)
     drawn = np.sort(np.argsort(triples.Triples(c1, c2, np.zeros_like(c1), c1).tie_break(), kind="stable")[:size])
     return pa.table({"c1": pa.array(c1[drawn].astype(np.int32)), "c2": pa.array(c2[drawn].astype(np.int32))})
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from driftline.interests.triples import Ints
+from driftline.interests.pairs import Ints, pairs_of
 
 Floats = NDArray[np.float64]
 
@@ -46,8 +46,7 @@ class Scores:
     def dense(self, pairs: Ints) -> Floats:
         """log p of every cluster, [pairs asked, |C|]. What is left is shared evenly; −inf for the pair's own two."""
         answer, log_p = self.answer[pairs], self.log_p[pairs]
-        c1, c2 = np.divmod(pairs, self.n_clusters - 1)
-        c2 += c2 >= c1
+        c1, c2 = pairs_of(pairs, self.n_clusters)
         rows = np.arange(len(pairs))
         known = answer >= 0
         others = self.n_clusters - 2 - known.sum(axis=1)

@@ -1,19 +1,16 @@
-"""What the other rooms share about triples and ordered pairs (design §1, §3.2).
+"""What the other rooms share about triples (design §1, §3.2).
 
-Every table of triples has `c1, c2, c_next: int32` with three distinct ids in [0, |C|). The ordered pairs of |C| clusters are
-numbered 0 … |C|·(|C|−1)−1 by ascending (c1, c2).
+Every table of triples has `c1, c2, c_next: int32` with three distinct ids in [0, |C|).
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from driftline.contracts import BadInput
-
-Ints = NDArray[np.int64]
+from driftline.interests.pairs import Ints, pair_number
 
 
 @dataclass(frozen=True)
@@ -58,20 +55,3 @@ def read(table: pa.Table, n_clusters: int | None = None) -> Triples:
         ids = "cluster ids" if n_clusters is None else f"ids of {n_clusters} clusters"
         raise BadInput(f"{len(where)} triples are not three distinct {ids}, e.g. {examples}")
     return Triples(c1, c2, c_next, n)
-
-
-def pair_number(c1: NDArray[Any], c2: NDArray[Any], n_clusters: int) -> Ints:
-    """Numbers of ordered pairs."""
-    number: Ints = c1.astype(np.int64) * (n_clusters - 1) + c2 - (c2 > c1)
-    return number
-
-
-def pairs(n_clusters: int) -> tuple[Ints, Ints]:
-    """Every ordered pair by number: c1 and c2, int64 [|C|·(|C|−1)] each."""
-    return pairs_of(np.arange(n_clusters * (n_clusters - 1)), n_clusters)
-
-
-def pairs_of(numbers: NDArray[Any], n_clusters: int) -> tuple[Ints, Ints]:
-    """The ordered pairs with these numbers: c1 and c2."""
-    c1, c2 = np.divmod(numbers, max(n_clusters - 1, 1))
-    return c1, c2 + (c2 >= c1)

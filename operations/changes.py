@@ -17,7 +17,7 @@ from driftline.db import pairs as db_pairs
 from driftline.db import tables as db_tables
 from driftline.db.connection import Engine
 from driftline.db.tables import TransitionTable
-from driftline.interests.triples import pair_number, pairs_of
+from driftline.interests.pairs import pair_count, pair_number, pairs_of
 from driftline.operations.context import Context
 
 Ints = NDArray[np.integer[Any]]
@@ -175,6 +175,6 @@ def _read_traffic(engine: Engine, counts: int, clusters: int) -> Ints:
 
 
 def _by_pair(c1: Ints, c2: Ints, values: Ints, clusters: int, empty: int) -> Ints:
-    filled = np.full(clusters * (clusters - 1), empty, dtype=values.dtype)
+    filled = np.full(pair_count(clusters), empty, dtype=values.dtype)
     filled[pair_number(c1, c2, clusters)] = values
     return filled

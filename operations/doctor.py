@@ -15,6 +15,7 @@ from typing import Literal
 
 from driftline.db import connection as db_connection
 from driftline.interests import memory
+from driftline.interests.pairs import pair_count
 from driftline.operations.context import Context, connect
 from driftline.settings import Settings, settings_file
 from driftline.sources.profile import Profile, profile
@@ -225,7 +226,7 @@ def _postgres(settings: Settings) -> Check:
 def _plan(settings: Settings, found: Profile) -> Iterator[Check]:
     """What the first runs would do at the end of the log."""
     clusters = math.prod(settings.clusters.fan_out)
-    message = f"{clusters} interests make {clusters * (clusters - 1):,} ordered pairs, each asked once in a fine-tune's table"
+    message = f"{clusters} interests make {pair_count(clusters):,} ordered pairs, each asked once in a fine-tune's table"
     if found.catalogue_items is not None and found.catalogue_items < clusters:
         yield Check(
             "error",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from driftline.db import tables as db_tables
-from driftline.db.tables import Answer, Difference, TransitionTable
+from driftline.db.tables import Difference, Lookup, TransitionTable
 from driftline.operations.context import Context
 
 
@@ -43,7 +43,7 @@ def diff(context: Context, a: int, b: int) -> Difference:
         return db_tables.diff(connection, a, b)
 
 
-def lookup(context: Context, c1: int, c2: int, channel: str | None = None) -> Answer:
+def lookup(context: Context, c1: int, c2: int, channel: str | None = None) -> Lookup:
     """The novel interest to explore after c1 and then c2, as serving reads it.
 
     Raises:

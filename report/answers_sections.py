@@ -1,6 +1,6 @@
-"""Sections 3, 5 and 7: what the LLM answers, told something and told nothing."""
+"""Sections 3, 5 and 7: what the LLM answers with RAG and without."""
 
-from driftline.interests.metrics.answers import Answers
+from driftline.interests.metrics.answers import AnswersCompared
 from driftline.interests.metrics.arms import NO_RAG
 from driftline.interests.metrics.estimates import Estimate
 from driftline.interests.metrics.hits import HitRates
@@ -45,7 +45,8 @@ def _refresh_plots(hits: HitRates) -> list[Plot]:
     made = [plot(plots.trajectory(hits), "trajectory", "Hit rate over the held-out days", daily, wide=True)]
     apart = detected([d.estimate for d in hits.differences])
     pairs = [
-        row_plots.Row(f"{d.a} − {d.b}", d.estimate, detected=differs) for d, differs in zip(hits.differences, apart, strict=True)
+        row_plots.PlotRow(f"{d.a} − {d.b}", d.estimate, detected=differs)
+        for d, differs in zip(hits.differences, apart, strict=True)
     ]
     if pairs:
         figure = row_plots.forest(pairs, "rate of the first − rate of the second, percentage points")
@@ -80,7 +81,7 @@ def answers(content: Content) -> Section:
     return Section(
         "answers",
         "How much does RAG change the answers?",
-        "Answers",
+        "AnswersCompared",
         "Does the retrieved line change what the LLM says, more than asking it twice does, or does the LLM merely repeat it?",
         ANSWER,
         _answer_plots(shares) if known([row.estimate for row in shares]) else (),
@@ -90,26 +91,26 @@ def answers(content: Content) -> Section:
     )
 
 
-def _shares(found: Answers) -> list[row_plots.Row]:
+def _shares(found: AnswersCompared) -> list[row_plots.PlotRow]:
     sampled = f"sampled at temperature {found.temperature:g}"
     return [
-        row_plots.Row(f"identical with and without RAG, {sampled}", found.sampled_with_without, SERIES[0], tick=0.078),
-        row_plots.Row(f"identical in two samplings without RAG, {sampled}", found.sampled_repeated, SERIES[5], tick=0.375),
-        row_plots.Row("identical with and without RAG, greedy", found.greedy_with_without, SERIES[0]),
-        row_plots.Row("repeats what it was told, greedy", found.repeats_retrieved, SERIES[1]),
-        row_plots.Row("would say it without RAG, greedy", found.repeats_anyway, SERIES[5]),
-        row_plots.Row(f"repeats what it was told, {sampled}", found.sampled_repeats_retrieved, SERIES[1]),
+        row_plots.PlotRow(f"identical with and without RAG, {sampled}", found.sampled_with_without, SERIES[0], tick=0.078),
+        row_plots.PlotRow(f"identical in two samplings without RAG, {sampled}", found.sampled_repeated, SERIES[5], tick=0.375),
+        row_plots.PlotRow("identical with and without RAG, greedy", found.greedy_with_without, SERIES[0]),
+        row_plots.PlotRow("repeats what was retrieved, greedy", found.repeats_retrieved, SERIES[1]),
+        row_plots.PlotRow("would say it without RAG, greedy", found.repeats_anyway, SERIES[5]),
+        row_plots.PlotRow(f"repeats what was retrieved, {sampled}", found.sampled_repeats_retrieved, SERIES[1]),
     ]
 
 
-def _answer_plots(shares: list[row_plots.Row]) -> tuple[Plot, ...]:
+def _answer_plots(shares: list[row_plots.PlotRow]) -> tuple[Plot, ...]:
     text = (
-        "Of the pairs told something; 95 % intervals over pairs. Dashed ticks: the paper's 7.8 % and 37.5 %. Grey: what RAG is "
-        "to be compared with."
+        "Of the pairs with a retrieved line; 95 % intervals over pairs. Dashed ticks: the paper's 7.8 % and 37.5 %. Grey: what "
+        "RAG is to be compared with."
     )
     return (
         plot(
-            row_plots.bars(shares, "share of pairs told something"),
+            row_plots.bars(shares, "share of pairs with a retrieved line"),
             "shares",
             "Same answer, or the retrieved one?",
             text,
@@ -118,10 +119,10 @@ def _answer_plots(shares: list[row_plots.Row]) -> tuple[Plot, ...]:
     )
 
 
-def _answer_grid(found: Answers, shares: list[row_plots.Row]) -> Grid:
+def _answer_grid(found: AnswersCompared, shares: list[row_plots.PlotRow]) -> Grid:
     papers = {row.name: Cell(f"{100 * row.tick:g} %") if row.tick else Cell("not reported", words=True) for row in shares}
     filled = tuple((Cell(row.name), cell(row.estimate, percent), cell(row.estimate.n, count), papers[row.name]) for row in shares)
-    about = f"{count(found.pairs)} ordered pairs, {count(found.told)} of them told something by RAG; the shares are of those"
+    about = f"{count(found.pairs)} ordered pairs, {count(found.told)} of them with a retrieved line; the shares are of those"
     return Grid(about, ("answers", "share", "pairs", "the paper"), filled)
 
 
@@ -131,7 +132,7 @@ def retrieval(content: Content) -> Section:
         "retrieval",
         "Which retrieval is best here?",
         "Retrieval",
-        f"The same model told different things on the first held-out day. The paper's choice is “{PAPERS_CHOICE}”.",
+        f"The same model with different retrieved lines on the first held-out day. The paper's choice is “{PAPERS_CHOICE}”.",
         (*RETRIEVAL, *HIT[:3]),
         tuple(_retrieval_plots(hits)) if hits and known([arm.rate for arm in hits.arms]) else (),
         (_retrieval_grid(hits),) if hits else (),
@@ -141,13 +142,13 @@ def retrieval(content: Content) -> Section:
 
 
 def _retrieval_plots(hits: HitRates) -> list[Plot]:
-    rates = [row_plots.Row(arm.name, arm.rate, _colour(arm.name)) for arm in hits.arms]
+    rates = [row_plots.PlotRow(arm.name, arm.rate, _colour(arm.name)) for arm in hits.arms]
     text = "Over the whole period, with 95 % intervals over users. Blue: the paper's choice."
     figure = row_plots.forest(rates, "hit rate", differences=False)
     made = [plot(figure, "retrieval-rates", "Hit rate of each retrieval", text, wide=True)]
     against = [(arm.name, difference(hits, arm.name, PAPERS_CHOICE)) for arm in hits.arms]
-    told = {name: verdict(hits.differences, name, PAPERS_CHOICE) != "cannot be told apart from" for name, _ in against}
-    pairs = [row_plots.Row(name, e, _colour(name), detected=told[name]) for name, e in against if e is not None]
+    differs = {name: verdict(hits.differences, name, PAPERS_CHOICE) != "cannot be told apart from" for name, _ in against}
+    pairs = [row_plots.PlotRow(name, e, _colour(name), detected=differs[name]) for name, e in against if e is not None]
     if pairs:
         text = f"Right of 0 is hit more often than the paper's choice. 95 % intervals over users; {FILLED}"
         figure = row_plots.forest(pairs, f"rate − rate of “{PAPERS_CHOICE}”, percentage points")

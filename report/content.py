@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from driftline.contracts import Window
-from driftline.interests.metrics.answers import Answers
+from driftline.interests.metrics.answers import AnswersCompared
 from driftline.interests.metrics.drift import Drift
 from driftline.interests.metrics.hits import HitRates
 from driftline.interests.metrics.quality import Quality
@@ -84,7 +84,7 @@ class Content:
     drift: Drift | None = None
     staleness: Staleness | None = None
     refresh: HitRates | None = None
-    answers: Answers | None = None
+    answers: AnswersCompared | None = None
     retrieval: HitRates | None = None
     names: Named | None = None
     """Of the cluster set's descriptions."""

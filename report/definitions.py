@@ -110,9 +110,9 @@ ARM: Terms = (
     ("no RAG, fixed", "One mapping of the fine-tuned model, without a retrieved line."),
     (
         "RAG of day 1, fixed",
-        "The same model, told what was counted before the first held-out day: the triples of the rag_refresh.days before it.",
+        "The same model, retrieving from what was counted in the rag_refresh.days before the first held-out day.",
     ),
-    ("RAG renewed", "The same, told again at every refresh what was counted in the rag_refresh.days up to then."),
+    ("RAG renewed", "The same, retrieved anew at every refresh from what was counted in the rag_refresh.days up to then."),
     (
         "the counting baselines",
         "No LLM, the same counts. The counting model: the likeliest c under (n(c1, c2, c) + m·b(c)) / (n(c1, c2, ·) + m), where "
@@ -156,11 +156,11 @@ FRONTIER: Terms = (
 ANSWER: Terms = (
     (
         "identical",
-        "Σ [a(c1, c2) = b(c1, c2)] / told, over the pairs told something, of two mappings a, b of the same model (paper §3.1). "
+        "Σ [a(c1, c2) = b(c1, c2)] / n, over the n pairs with a retrieved line, of two mappings a, b of one model (paper §3.1). "
         "95 % bootstrap intervals over ordered pairs.",
     ),
     (
-        "told",
+        "with a retrieved line",
         "Ordered pairs whose RAG prompt has a retrieved line, of the triples of the rag_refresh.days before the period. The "
         "others have the same prompt with RAG and without, and are in no share. A global list tells all pairs the same.",
     ),
@@ -169,7 +169,7 @@ ANSWER: Terms = (
         "Answers drawn at the same temperature. Two samplings without RAG differ by chance alone: the noise to compare with.",
     ),
     ("greedy", "The likeliest answer: what a table stores."),
-    ("repeats", "Σ [a(c1, c2) is one of the clusters that the prompt was told] / told. Not measured for a global list."),
+    ("repeats", "Σ [a(c1, c2) is one of the clusters on the retrieved line] / n. Not measured for a global list."),
 )
 RETRIEVAL: Terms = (
     (

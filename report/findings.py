@@ -1,6 +1,6 @@
 """What the measurements say, in plain sentences, most important first. Nothing here draws anything."""
 
-from driftline.interests.metrics.answers import Answers
+from driftline.interests.metrics.answers import AnswersCompared
 from driftline.interests.metrics.arms import COUNTED_RENEWED, FREQUENT_RENEWED, NO_RAG, RAG_FIXED, RAG_RENEWED
 from driftline.interests.metrics.drift import MARGIN, Drift
 from driftline.interests.metrics.estimates import ENOUGH
@@ -33,7 +33,7 @@ def findings(
     drift: Drift | None = None,
     staleness: Staleness | None = None,
     refresh: HitRates | None = None,
-    answers: Answers | None = None,
+    answers: AnswersCompared | None = None,
     retrieval: HitRates | None = None,
     names: Named | None = None,
     cost: CostRow | None = None,
@@ -110,7 +110,11 @@ def _all_little(refresh: HitRates) -> bool:
 
 
 def _unmeasured(
-    quality: Quality | None, drift: Drift | None, refresh: HitRates | None, answers: Answers | None, retrieval: HitRates | None
+    quality: Quality | None,
+    drift: Drift | None,
+    refresh: HitRates | None,
+    answers: AnswersCompared | None,
+    retrieval: HitRates | None,
 ) -> list[Finding]:
     lacks = {
         "this table's recall and coverage": (quality, ""),

@@ -1,8 +1,8 @@
 """Section 4: what exploring costs in hits, and where who predicts better."""
 
+from driftline.interests.metrics.baselines import chance
 from driftline.interests.metrics.estimates import Estimate
 from driftline.interests.metrics.hits import ArmHits, HitRates
-from driftline.interests.metrics.recall import chance
 from driftline.report import scatter_plots
 from driftline.report.content import Content
 from driftline.report.definitions import FRONTIER

@@ -108,7 +108,7 @@ def stale(content: Content) -> Section:
         "stale",
         "Do retrieved facts go stale?",
         "Staleness",
-        "A RAG prompt is told a pair's most frequent successors. How long do they stay the most frequent?",
+        "A RAG prompt names a pair's most frequent successors. How long do they stay the most frequent?",
         STALE,
         tuple(_stale_plots(found)) if found and shown else (),
         tuple(_stale_grids(found)) if found and found.points else (),

@@ -18,7 +18,7 @@ NUMBERS = 176
 
 
 @dataclass(frozen=True)
-class Row:
+class PlotRow:
     name: str
     estimate: Estimate
     colour: str = INK
@@ -28,7 +28,7 @@ class Row:
     """Of a difference: it is not 0, all that were measured beside it looked at together."""
 
 
-def forest(rows: Sequence[Row], title: str, differences: bool = True) -> Figure:
+def forest(rows: Sequence[PlotRow], title: str, differences: bool = True) -> Figure:
     """A point and its 95 % interval in each row. Of differences, those detected are filled."""
     shown = points if differences else percent
     numbers = [_numbers(row.estimate, shown) for row in rows]
@@ -51,7 +51,7 @@ def forest(rows: Sequence[Row], title: str, differences: bool = True) -> Figure:
     return drawn
 
 
-def bars(rows: Sequence[Row], title: str) -> Figure:
+def bars(rows: Sequence[PlotRow], title: str) -> Figure:
     """A bar from 0 and its 95 % interval in each row; the paper's number, where there is one, as a dashed tick."""
     drawn, axes = _frame([row.name for row in rows], [_numbers(row.estimate, percent) for row in rows], title)
     for place, row in enumerate(rows):

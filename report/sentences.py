@@ -2,7 +2,7 @@
 
 import math
 
-from driftline.interests.metrics.answers import Answers
+from driftline.interests.metrics.answers import AnswersCompared
 from driftline.interests.metrics.drift import Drift, Lag
 from driftline.interests.metrics.estimates import ENOUGH
 from driftline.interests.metrics.quality import Quality
@@ -79,7 +79,7 @@ def stale(staleness: Staleness) -> list[Finding]:
     return [Finding("neutral", f"{text} Rare pairs change by chance, too.")]
 
 
-def answering(answers: Answers) -> list[Finding]:
+def answering(answers: AnswersCompared) -> list[Finding]:
     """How much RAG changes the answers, beside what sampling again changes (paper §3.1)."""
     rag, again = answers.sampled_with_without, answers.sampled_repeated
     found = []

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from driftline.interests.assignment import channel_of
 from driftline.interests.back_off import next_interests, sequence
 from driftline.serving.channels import Served
-from driftline.serving.messages import Answer, Ask, Channel, Next
+from driftline.serving.messages import Ask, Channel, Next, NextInterests
 
 
 class Refused(Exception):
@@ -35,7 +35,7 @@ class Router:
 
 def answer(
     served: Mapping[str, Served], router: Router, asks: Sequence[Ask], stale_since: datetime | None, first: int | None = None
-) -> list[Answer]:
+) -> list[NextInterests]:
     """An answer for each of `asks`, all from the one state `served`.
 
     Args:
@@ -47,7 +47,7 @@ def answer(
     by_channel: dict[str, list[int]] = {}
     for number, ask in enumerate(asks):
         by_channel.setdefault(router.channel(ask), []).append(number)
-    answers: dict[int, Answer] = {}
+    answers: dict[int, NextInterests] = {}
     for channel, numbers in by_channel.items():
         one = find(served, channel, named=asks[numbers[0]].channel is not None)
         items = [str(item) for number in numbers for item in asks[number].items or ()]
@@ -94,7 +94,7 @@ def describe(one: Served, stale_since: datetime | None) -> Channel:
     )
 
 
-def _one(served: Served, ask: Ask, known: list[int], now: datetime, stale_since: datetime | None) -> Answer:
+def _one(served: Served, ask: Ask, known: list[int], now: datetime, stale_since: datetime | None) -> NextInterests:
     pointer, names = served.pointer, served.interests.names
     if ask.items is not None and ask.interests is not None:
         raise Refused(422, "give `items` or `interests`, not both")
@@ -105,7 +105,7 @@ def _one(served: Served, ask: Ask, known: list[int], now: datetime, stale_since:
         raise Refused(422, f"interest {max(history)}: cluster set {pointer.cluster_set} has 0 to {pointer.clusters - 1}")
     seen = sequence(history, pointer.dedup)
     found = next_interests(served.table.answers, served.table.ranking, seen, ask.top)
-    return Answer(
+    return NextInterests(
         channel=pointer.channel,
         version=pointer.version,
         cluster_set=pointer.cluster_set,

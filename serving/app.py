@@ -20,7 +20,7 @@ from driftline import embedded
 from driftline.serving import metrics, openapi, tables
 from driftline.serving.answers import Refused, Router, answer, describe, find
 from driftline.serving.channels import Channels
-from driftline.serving.messages import Answer, Ask, Body, Problem
+from driftline.serving.messages import Ask, Body, NextInterests, Problem
 from driftline.settings import Settings
 
 MAX_BYTES = 16 * 2**20
@@ -186,7 +186,7 @@ def _wait(request: Request) -> int:
     return int(given)
 
 
-def _count(answers: Sequence[Answer]) -> None:
+def _count(answers: Sequence[NextInterests]) -> None:
     how = Counter((one.channel, found.how) for one in answers for found in one.next)
     for (channel, name), number in how.items():
         metrics.ANSWERS.labels(channel, name).inc(number)

@@ -20,7 +20,7 @@ import numpy as np
 
 from driftline.db import serving as db_serving
 from driftline.db.follow import PATIENCE, Follower, listen
-from driftline.db.serving import Answers, Connection, Interests, Pointer
+from driftline.db.serving import Connection, Interests, Pointer, ServedTable
 from driftline.interests.back_off import Ranking
 from driftline.serving import copies, metrics
 
@@ -28,7 +28,7 @@ APPLICATION = "driftline serve"
 KEPT = 16
 """Copies of tables and of cluster sets that stay on disk beside those that are served."""
 
-Load = Callable[[Pointer, Interests | None], tuple[Answers, Interests]]
+Load = Callable[[Pointer, Interests | None], tuple[ServedTable, Interests]]
 """Reads a table, and the interests where they are not at hand."""
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Served:
     """A channel's table with the items of its own cluster set."""
 
     pointer: Pointer
-    table: Answers
+    table: ServedTable
     interests: Interests
 
     @property
@@ -120,7 +120,7 @@ class Channels:
         sets = {one.pointer.items_key: one.interests for one in self.served.values()}
         return Served(pointer, *load(pointer, sets.get(pointer.items_key)))
 
-    def _load(self, conn: Connection, pointer: Pointer, interests: Interests | None) -> tuple[Answers, Interests]:
+    def _load(self, conn: Connection, pointer: Pointer, interests: Interests | None) -> tuple[ServedTable, Interests]:
         try:
             with self._locked():  # the first of several processes reads Postgres, the others what it leaves
                 return self._table(pointer, conn), interests or self._interests(pointer, conn)
@@ -130,7 +130,7 @@ class Channels:
 
     # --- copies --------------------------------------------------------------------------------------------------------
 
-    def _table(self, pointer: Pointer, conn: Connection | None) -> Answers:
+    def _table(self, pointer: Pointer, conn: Connection | None) -> ServedTable:
         path = self._folder / f"{pointer.key}.table"
         if (copy := _copy(path)) is None:
             if conn is None:
@@ -140,7 +140,7 @@ class Channels:
             copy = copies.read(path)
             self._discard(".table")
         _, arrays = copy
-        return Answers(arrays.pop("answers"), Ranking(**arrays))
+        return ServedTable(arrays.pop("answers"), Ranking(**arrays))
 
     def _interests(self, pointer: Pointer, conn: Connection | None) -> Interests:
         path = self._folder / f"{pointer.items_key}.interests"
@@ -182,7 +182,7 @@ class Channels:
                 log.warning("no copy of what channel %r served: %s", row.get("channel"), error)
         return confirmed
 
-    def _from_copies(self, pointer: Pointer, interests: Interests | None) -> tuple[Answers, Interests]:
+    def _from_copies(self, pointer: Pointer, interests: Interests | None) -> tuple[ServedTable, Interests]:
         return self._table(pointer, None), interests or self._interests(pointer, None)
 
     def _discard(self, kind: str) -> None:

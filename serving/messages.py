@@ -39,7 +39,7 @@ class Next(Struct):
     score: Annotated[float, Meta(description="Not yet known: null")] | None = None
 
 
-class Answer(Struct):
+class NextInterests(Struct):
     """The next novel interests, all from one version of table and items."""
 
     channel: str

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from driftline.serving.messages import MAX_REQUESTS, Answer, Ask, Channel, Problem
+from driftline.serving.messages import MAX_REQUESTS, Ask, Channel, NextInterests, Problem
 
 EXAMPLE_ASK = {"items": ["sku-17", "sku-4", "sku-42"], "user": "u-1", "top": 2}
 EXAMPLE_ANSWER = {
@@ -46,7 +46,9 @@ BYTES = {"schema": {"type": "string", "contentEncoding": "binary"}}
 @cache
 def document() -> bytes:
     """JSON."""
-    _, schemas = msgspec.json.schema_components([Ask, Answer, Channel, Problem], ref_template="#/components/schemas/{name}")
+    _, schemas = msgspec.json.schema_components(
+        [Ask, NextInterests, Channel, Problem], ref_template="#/components/schemas/{name}"
+    )
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
@@ -58,7 +60,7 @@ def document() -> bytes:
 
 
 def _paths() -> dict[str, Any]:
-    ask, answer = _ref("Ask"), _ref("Answer")
+    ask, answer = _ref("Ask"), _ref("NextInterests")
     batch = {"type": "array", "items": ask, "maxItems": MAX_REQUESTS}
     interest = [CHANNEL, *(_parameter(name, "path", "An interest; c2 is the newest", 4) for name in ("c1", "c2"))]
     table = [

@@ -5,7 +5,7 @@ from io import BytesIO
 
 import numpy as np
 
-from driftline.interests.triples import pairs
+from driftline.interests.pairs import pairs
 from driftline.serving.channels import Served
 
 MEDIA_TYPES = {"npy": "application/octet-stream", "arrow": "application/vnd.apache.arrow.stream"}

@@ -1,25 +1,22 @@
-"""Counts of triples in one window (design §3.1, §3.2), by one of several counting engines.
+"""Counted of triples in one window (design §3.1, §3.2), by one of several counting engines.
 
 `triples.sql` is the definition, `figures.sql` that of the figures around it. `packed.py` gives the same rows and figures sooner;
 `spark.py` and `database.py` run the SQL where the log is.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from driftline.contracts import BadInput, Sequences, Source, Window
+from driftline.sources.counting_engines import open_engine
 from driftline.sources.identity import Unclean
 from driftline.sources.log import SPAN, utc, utc_span
 from driftline.sources.packed import count_packed
-from driftline.sources.sequences import REFERENCE, check_assignment, open_assigned, over_sequences, parameters, sql_file
-from driftline.sources.session import Ask, arrow, explained
+from driftline.sources.sequences import REFERENCE, over_sequences, parameters, sql_file
+from driftline.sources.session import Ask
 from driftline.sources.times import possible
 
 COUNTS = pa.schema([("c1", pa.int32()), ("c2", pa.int32()), ("c_next", pa.int32()), ("n", pa.int64())])
@@ -30,7 +27,7 @@ SELECT fault, count(*) AS n FROM driftline_log WHERE ts IS NULL OR NOT ({}) GROU
 
 
 @dataclass(frozen=True)
-class Counts:
+class Counted:
     """`table`: columns c1, c2, c_next (int32), n (int64), sorted, unique."""
 
     table: pa.Table
@@ -46,8 +43,8 @@ class Counts:
     """What was left out, by reason; zeros are not listed. Events without a readable time are those of the whole log."""
 
 
-def count_triples(source: Source, sequences: Sequences, window: Window, assignment: pa.Table, engine: str = "duckdb") -> Counts:
-    """Counts the triples of `[window.start, window.end)`. `assignment`: columns item (str), cluster (int32), one row per item.
+def count_triples(source: Source, sequences: Sequences, window: Window, assignment: pa.Table, engine: str = "duckdb") -> Counted:
+    """Counted the triples of `[window.start, window.end)`. `assignment`: columns item (str), cluster (int32), one row per item.
 
     `engine`: as in `counting.engine`, or REFERENCE. All give the same.
 
@@ -61,7 +58,7 @@ def count_triples(source: Source, sequences: Sequences, window: Window, assignme
     dropped = {name: n for name, n in figures.items() if name.startswith(("events_", "unknown_"))}
     dropped |= undated
     dropped["users_with_fewer_than_three_clusters"] = figures["users"] - figures["sequences"]
-    return Counts(
+    return Counted(
         table=table.cast(COUNTS),
         events=figures["events"],
         users=figures["users"],
@@ -74,12 +71,12 @@ def count_triples(source: Source, sequences: Sequences, window: Window, assignme
 def _count(
     engine: str, source: Source, sequences: Sequences, window: Window, assignment: pa.Table, plain: bool
 ) -> tuple[pa.Table, dict[str, int], dict[str, int]]:
-    """Counts, the figures around them, and faults of the whole log. `plain`: as if ids needed no care.
+    """Counted, the figures around them, and faults of the whole log. `plain`: as if ids needed no care.
 
     Raises:
         Unclean: some do.
     """
-    with _opened(engine, source, assignment, window, plain) as (ask, con):
+    with open_engine(engine, source, assignment, window, plain) as (ask, con):
         counted = count_packed(con, source, sequences, window, plain) if con and engine != REFERENCE else None
         if counted is None and con and plain:
             raise Unclean
@@ -88,39 +85,6 @@ def _count(
             raise _nothing(ask, window, figures)
         undated = ask(UNDATED.format(possible("ts")), {}).to_pydict()
     return table, figures, dict(zip(undated["fault"], undated["n"], strict=True))
-
-
-@contextmanager
-def _opened(
-    engine: str, source: Source, assignment: pa.Table, window: Window, plain: bool
-) -> Iterator[tuple[Ask, duckdb.DuckDBPyConnection | None]]:
-    """The log, and DuckDB's connection where it is DuckDB that reads it."""
-    name, _, url = engine.partition(":")
-    if name in ("spark", "sql"):
-        check_assignment(assignment)
-        with _remote(name)(url, source, assignment, window) as ask:
-            yield ask, None
-    else:
-        with open_assigned(source, assignment, window, plain) as con:
-            # One transaction, so that all scans of a live database see the same rows.
-            con.begin()
-            with explained("source"):
-                yield partial(arrow, con), con
-            con.rollback()
-
-
-def _remote(name: str) -> Callable[[str, Source, pa.Table, Window], AbstractContextManager[Ask]]:
-    """Imported when it is asked for: not everybody has its packages, and Spark's take a second."""
-    try:
-        if name == "spark":
-            from driftline.sources.spark import open_spark
-
-            return open_spark
-        from driftline.sources.database import open_database
-
-        return open_database
-    except ImportError as error:
-        raise BadInput(f"counting.engine = '{name}…' needs {error.name}: pip install 'driftline[{name}]'") from error
 
 
 def _count_by_sql(ask: Ask, sequences: Sequences, window: Window) -> tuple[pa.Table, dict[str, int]]:

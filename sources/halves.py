@@ -16,7 +16,8 @@ from driftline.contracts import BadInput, Sequences, Source, Window
 from driftline.interests.metrics.drift import Sampled
 from driftline.interests.metrics.successors import fill, no_successors, slices
 from driftline.interests.metrics.volume import add_unevenness, no_unevenness
-from driftline.interests.triples import Ints, Triples, read
+from driftline.interests.pairs import Ints
+from driftline.interests.triples import Triples, read
 from driftline.sources.identity import Unclean
 from driftline.sources.packed import count_quarters
 from driftline.sources.sequences import REFERENCE, open_assigned, over_sequences, parameters

@@ -5,7 +5,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from importlib import resources
 
 import duckdb
@@ -15,20 +14,11 @@ import pyarrow.compute as pc
 from driftline.contracts import BadInput, Sequences, Source, Window
 from driftline.sources.log import open_source, utc
 from driftline.sources.session import arrow, explained
-from driftline.sources.times import FIRST
 
 REFERENCE = "reference"
 """The counting engine that all others are held against: the SQL on DuckDB."""
 
 STEPS = pa.schema([("user", pa.string()), ("cluster", pa.int32()), ("ts", pa.timestamp("us"))])
-
-SHOWN = """
-SELECT e."user", a.cluster, MAX(e.ts) AS ts
-FROM driftline_events AS e
-INNER JOIN driftline_assignment AS a ON a.item = e.item
-WHERE e.positive AND e.ts < $end
-GROUP BY e."user", a.cluster
-"""
 
 
 @contextmanager
@@ -82,19 +72,6 @@ def read_sequences(source: Source, sequences: Sequences, window: Window, assignm
     query = 'SELECT s."user", s.cluster, s.ts FROM sequences AS s ORDER BY s."user", s.ts, s.tie'
     with open_assigned(source, assignment, window) as con, explained("source"):
         return arrow(con, over_sequences(query), parameters(sequences, window)).cast(STEPS)
-
-
-def read_shown(source: Source, end: datetime, assignment: pa.Table) -> pa.Table:
-    """What each user has shown in all of the log before `end`: a row per user and cluster, with its last time, in no order.
-
-    The columns of `read_sequences`, without the cost of putting a long history in order.
-
-    Raises:
-        BadInput: `source` or `assignment` is not as it should be.
-    """
-    window = Window(FIRST.replace(tzinfo=UTC), end)
-    with open_assigned(source, assignment, window) as con, explained("source"):
-        return arrow(con, SHOWN, {"end": utc(end)}).cast(STEPS)
 
 
 def sql_file(name: str) -> str:

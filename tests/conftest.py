@@ -31,14 +31,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "end_to_end" not in item.path.parts)
 
 
+SECOND_STACK = ("test_evidence.py", "test_kill.py", "test_new_items.py")
+"""End-to-end tests that take about as long as the others together."""
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """File by file side by side, but the end-to-end tests together: they share one stack."""
+    """File by file side by side, but the end-to-end tests in two parts: each part shares one stack."""
     from xdist.scheduler import LoadFileScheduling
 
     class Together(LoadFileScheduling):  # type: ignore[misc, unused-ignore]
         def _split_scope(self, nodeid: str) -> str:
-            return "end_to_end" if "/end_to_end/" in nodeid else str(super()._split_scope(nodeid))
+            file = str(super()._split_scope(nodeid))
+            return f"end_to_end {file.endswith(SECOND_STACK)}" if "/end_to_end/" in file else file
 
     return Together(config, log)
 

@@ -1,4 +1,4 @@
-"""What the replays of held-out days share: one model answers under several prompt sets, and each is told only the past."""
+"""What the replays of held-out days share: one model answers under several prompt sets, and each retrieves only from the past."""
 
 from datetime import datetime, timedelta
 
@@ -49,7 +49,7 @@ class Backtest(LongRun):
         return await self._count(request, model, window_before(request, date))
 
     async def prompts(self, request: EvaluateInput, model: ModelRef, date: datetime, retrieval: Retrieval | None) -> PromptsRef:
-        """The prompts of a date: without RAG (`retrieval` is None), or told the window before the date."""
+        """The prompts of a date: without RAG (`retrieval` is None), or retrieved from the window before the date."""
         if retrieval is None:
             asked = RenderPrompts(model.cluster_set)
         else:

@@ -169,22 +169,39 @@ class CandidateWorkflow(LongRun):
         self, table: TableRef, model: ModelRef | None, test_counts: int, request: FineTuneInput | RagRefreshInput, windows: Split
     ) -> RunOutcome | None:
         """Measure, judge, review and publish the candidate. None: an engineer asked for another attempt."""
-        await self._measure(table, test_counts, request, windows)
-        outcome = await self._settle(table, model, test_counts, request.gates, request.channel)
+        quality = await self._measure(table, test_counts, request, windows)
+        outcome = await self._settle(table, model, test_counts, request.gates, request.channel, quality)
         if outcome is not None:
             await workflow.wait_condition(workflow.all_handlers_finished)
         return outcome
 
-    async def _measure(self, table: TableRef, test_counts: int, request: FineTuneInput | RagRefreshInput, windows: Split) -> None:
-        """Put the evidence for whoever reviews the candidate on record. A run never fails for want of it."""
+    async def _measure(
+        self, table: TableRef, test_counts: int, request: FineTuneInput | RagRefreshInput, windows: Split
+    ) -> int | None:
+        """Measure the candidate on the test window, once: the gates judge by it, and so does whoever reviews."""
         if not workflow.patched("measured-before-review"):
-            return
+            return None
         self.enter("measuring", table=table.version)
-        spans = (windows.history, windows.test)
-        asked = MeasureQuality(table.version, test_counts, request.source, request.sequences, *spans, self.run_ids())
-        report = WriteReport(table.version, request.gates)
+        asked = MeasureQuality(
+            *(table.version, test_counts, request.source, request.sequences, windows.history, windows.test, self.run_ids()),
+            confidence=request.gates.confidence,
+            counting=request.counting,
+        )
         try:
-            await workflow.execute_activity_method(MeasurementActivities.measure_quality, asked, **policies.measure)
+            quality = await workflow.execute_activity_method(MeasurementActivities.measure_quality, asked, **policies.compute)
+        except ActivityError as error:
+            # Runs of before the gates judged by it went on without.
+            if is_cancelled_exception(error) or workflow.patched("judged-by-measurement"):
+                raise
+            workflow.logger.warning("table %s has no report: %s", table.version, error.cause)
+            return None
+        await self._report(table, request.gates)
+        return quality.version
+
+    async def _report(self, table: TableRef, gates: Gates) -> None:
+        """Say what was measured. A run never fails for want of it."""
+        report = WriteReport(table.version, gates)
+        try:
             await workflow.execute_activity_method(ReportActivities.write_report, report, **policies.measure)
         except ActivityError as error:
             if is_cancelled_exception(error):
@@ -192,13 +209,13 @@ class CandidateWorkflow(LongRun):
             workflow.logger.warning("table %s has no report: %s", table.version, error.cause)
 
     async def _settle(
-        self, table: TableRef, model: ModelRef | None, test_counts: int, gates: Gates, channel: str
+        self, table: TableRef, model: ModelRef | None, test_counts: int, gates: Gates, channel: str, quality: int | None
     ) -> RunOutcome | None:
         """Judge, review and publish the candidate. None: an engineer asked for another attempt."""
         made_by = model.version if model else None
         self.enter("evaluating", table=table.version)
         evaluation = await workflow.execute_activity_method(
-            EvaluationActivities.evaluate, Evaluate(table.version, test_counts, gates), **policies.compute
+            EvaluationActivities.evaluate, Evaluate(table.version, test_counts, gates, quality), **policies.compute
         )
         self.status_now = replace(self.status_now, evaluation=evaluation)
         attempt = self.status_now.attempt

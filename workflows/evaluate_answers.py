@@ -19,20 +19,20 @@ class EvaluateAnswers(Backtest):
         day = request.period.start
         counts = await self.count_before(request, model, day)
         plain = await self.prompts(request, model, day, None)
-        told = await self.prompts(request, model, day, request.retrieval)
+        retrieved = await self.prompts(request, model, day, request.retrieval)
         self.enter("mapping")
         greedy_without = await self.answer(model, plain, request.generation)
-        greedy_with = await self.answer(model, told, request.generation)
+        greedy_with = await self.answer(model, retrieved, request.generation)
         # Three seeds: with the same one, the same luck would make answers alike.
         draws = [Sampling(request.measures.temperature, seed) for seed in range(3)]
-        sampled_with = await self.answer(model, told, request.generation, draws[0])
+        sampled_with = await self.answer(model, retrieved, request.generation, draws[0])
         once = await self.answer(model, plain, request.generation, draws[1])
         again = await self.answer(model, plain, request.generation, draws[2])
         self.enter("measuring")
         asked = MeasureAnswers(
             model=model,
             counts=counts,
-            prompts=told,
+            prompts=retrieved,
             greedy_with=greedy_with,
             greedy_without=greedy_without,
             sampled_with=sampled_with,

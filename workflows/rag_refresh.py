@@ -1,5 +1,5 @@
-"""The fast update: the newest approved model answers every pair again, told what users did most recently (paper §2.3). Or counts
-do, or both together."""
+"""The fast update: the newest approved model answers every pair again, with what users did last in its prompts (paper §2.3).
+Or counts answer, or both together."""
 
 from temporalio import workflow
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.simulation.world import Ints, World
 from driftline.contracts import Window
-from driftline.interests.triples import pair_number, pairs
+from driftline.interests.pairs import pair_number, pairs
 
 Scores = NDArray[np.float32]
 Served = Callable[[int], Ints | None]

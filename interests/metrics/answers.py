@@ -8,12 +8,12 @@ import pyarrow.compute as pc
 
 from driftline.contracts import BadInput
 from driftline.interests.metrics.estimates import Estimate, mean
-from driftline.interests.triples import Ints
+from driftline.interests.pairs import Ints
 
 
 @dataclass(frozen=True)
-class Answers:
-    """Metric 4, over the pairs that are told something. Intervals are over ordered pairs."""
+class AnswersCompared:
+    """Metric 4, over the pairs whose RAG prompt has a retrieved line. Intervals are over ordered pairs."""
 
     temperature: float
     pairs: int
@@ -26,7 +26,7 @@ class Answers:
     greedy_with_without: Estimate
     """Identical with RAG and without, decoded greedily."""
     repeats_retrieved: Estimate
-    """The greedy RAG answer is one of the retrieved clusters. Not measured where all pairs are told the same list."""
+    """The greedy RAG answer is one of the retrieved clusters. Not measured where all prompts have the same list."""
     repeats_anyway: Estimate
     """The greedy answer without RAG happens to be one of them."""
     sampled_repeats_retrieved: Estimate
@@ -41,20 +41,20 @@ def compare_answers(
     sampled_without: tuple[Ints, Ints],
     retrieved: pa.ListArray | pa.ChunkedArray | None,
     temperature: float,
-) -> Answers:
-    """How often two ways of asking the same LLM give the same answer.
+) -> AnswersCompared:
+    """The share of answers that are identical with RAG and without, and that repeat a retrieved cluster.
 
-        identical = Σ [a(c1, c2) = b(c1, c2)]  /  told
-        repeats   = Σ [a(c1, c2) ∈ retrieved(c1, c2)]  /  told
+        identical = Σ [a(c1, c2) = b(c1, c2)]  /  n
+        repeats   = Σ [a(c1, c2) ∈ retrieved(c1, c2)]  /  n
 
-    over the `told` ordered pairs whose RAG prompt has a retrieved line. A pair that is told nothing has the same prompt on both
-    sides; on a sparse log such pairs would hide what RAG changes. Intervals are over ordered pairs.
+    over the n ordered pairs whose RAG prompt has a retrieved line. A pair without one has the same prompt on both sides; on a
+    sparse log such pairs would hide what RAG changes. Intervals are over ordered pairs.
 
     Args:
         greedy_with, greedy_without: int64 [|C|·(|C|−1)], by the pair's number: the answers with RAG and without.
         sampled_with, sampled_without: the same, sampled at `temperature`; without RAG twice, with different seeds.
-        retrieved: list<int32>, by the pair's number: what its RAG prompt is told; empty where it is told nothing. None: every
-            pair is told the same list (granularity `global`); then all are told, and whether they repeat it is not measured.
+        retrieved: list<int32>, by the pair's number: its retrieved line; empty where it has none. None: every prompt has the
+            same list (granularity `global`); then all pairs count, and whether answers repeat it is not measured.
 
     Raises:
         BadInput: the arguments are not about the same pairs.
@@ -66,23 +66,23 @@ def compare_answers(
         raise BadInput(f"all answers and the retrieved clusters must be of the same {n} ordered pairs")
     pair, cluster = _pairs_of(retrieved)
     own = np.unique(pair)
-    told = np.arange(n) if retrieved is None else own
+    asked = np.arange(n) if retrieved is None else own
     missing = []
-    if not len(told):
+    if not len(asked):
         missing.append("not enough data: n = 0 pairs whose RAG prompt has a retrieved line")
     elif retrieved is None:
-        missing.append("repeats: not enough data: n = 0 pairs with a retrieved line of their own; all are told the same list")
+        missing.append("repeats: not enough data: n = 0 pairs with a retrieved line of their own; all have the same list")
 
     def repeats(answers: Ints) -> Estimate:
         return mean(np.isin(own, pair[cluster == answers[pair]]))
 
-    return Answers(
+    return AnswersCompared(
         temperature=temperature,
         pairs=n,
-        told=len(told),
-        sampled_with_without=mean((sampled_with == once)[told]),
-        sampled_repeated=mean((once == again)[told]),
-        greedy_with_without=mean((greedy_with == greedy_without)[told]),
+        told=len(asked),
+        sampled_with_without=mean((sampled_with == once)[asked]),
+        sampled_repeated=mean((once == again)[asked]),
+        greedy_with_without=mean((greedy_with == greedy_without)[asked]),
         repeats_retrieved=repeats(greedy_with),
         repeats_anyway=repeats(greedy_without),
         sampled_repeats_retrieved=repeats(sampled_with),

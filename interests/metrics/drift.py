@@ -11,6 +11,7 @@ from driftline.contracts import BadInput
 from driftline.interests.metrics.estimates import Estimate, ratio
 from driftline.interests.metrics.successors import RANKINGS, Ranking, Successors, jaccard
 from driftline.interests.metrics.volume import Unevenness, expected, no_unevenness
+from driftline.interests.pairs import pair_count
 
 Floats = NDArray[np.float64]
 MARGIN = 0.05
@@ -166,7 +167,7 @@ def _check(windows: Sequence[Sampled], n_clusters: int, lags: Sequence[int], top
             raise BadInput("every window needs halves, made in the same ways")
         for sample in (window.whole, *(half for halves in window.halves for half in halves)):
             pairs, k = sample.top["frequency"].shape
-            if pairs != n_clusters * (n_clusters - 1):
+            if pairs != pair_count(n_clusters):
                 raise BadInput(f"lists of {pairs} pairs are not of {n_clusters} clusters: list them with the same cluster set")
             if k != top_k:
                 raise BadInput(f"lists of {k} successors cannot be compared as top-{top_k}: list them with measures.top_k")

@@ -53,7 +53,7 @@ class Difference:
     estimate: Estimate
 
 
-def ratio(numerator: ArrayLike, denominator: ArrayLike, *, seed: int = 0) -> Estimate:
+def ratio(numerator: ArrayLike, denominator: ArrayLike, *, seed: int = 0, confidence: float = CONFIDENCE) -> Estimate:
     """Σ numerator / Σ denominator over independent units, with the percentile interval of a bootstrap over those units.
 
     A share of occurrences clustered in users is such a ratio (hits of a user / occurrences of a user), and so is a mean over
@@ -62,6 +62,7 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike, *, seed: int = 0) -> Est
     Args:
         numerator, denominator: float or int [units]; units with a denominator of 0 count for nothing.
         seed: of the draws; the same values and seed give the same interval.
+        confidence: of the interval, which leaves out as much on either side.
 
     Returns:
         `n`: units with a denominator above 0. Without any, `value` is None; with fewer than two, `low` and `high` are.
@@ -85,7 +86,7 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike, *, seed: int = 0) -> Est
     if n > GROUPS:
         group = rng.permutation(n) % GROUPS
         above, below = (np.bincount(group, units).astype(np.float64) for units in (above, below))
-    low, high = np.quantile(_resampled(above, below, rng), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    low, high = np.quantile(_resampled(above, below, rng), [(1 - confidence) / 2, (1 + confidence) / 2])
     return Estimate(value, min(float(low), value), max(float(high), value), n)
 
 

@@ -10,13 +10,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from driftline.contracts import BadInput
+from driftline.interests.metrics.baselines import chance
 from driftline.interests.metrics.estimates import Difference, Estimate, ratio
 from driftline.interests.metrics.frontier import Frontier, frontier
 from driftline.interests.metrics.occurrences import Occurrences, find, period, utc
-from driftline.interests.metrics.recall import chance
 from driftline.interests.metrics.spread import effective_clusters
 from driftline.interests.metrics.support import LEVELS, Level, Tally, by_support, level_of
-from driftline.interests.triples import Ints
+from driftline.interests.pairs import Ints, pair_count
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class ArmHits:
     """Share of occurrences whose predicted cluster is novel to the user and comes true: an interest that the user takes up."""
     recall: Estimate | None = None
     """Share of triples whose c_next was predicted (design §3.8); the interval is over users."""
+    recall_low: float | None = None
+    """Lower end of that interval at the confidence of the gates; None: not asked for, or too few users."""
     effective_clusters: float | None = None
     """2 ** entropy of its answers to all pairs, those of all versions together."""
 
@@ -86,6 +88,7 @@ def hit_rates(
     arms: Mapping[str, Sequence[Version]],
     differences: Sequence[tuple[str, str]],
     support: Ints | None = None,
+    confidence: float | None = None,
 ) -> HitRates:
     """The share of predictions that come true, of one mapping or of several on the same occurrences.
 
@@ -108,6 +111,7 @@ def hit_rates(
         arms: by name, versions in any order. The newest whose `since` is not after c2 serves.
         differences: (a, b) for rate(a) − rate(b), and the same of recall and uptake.
         support: n(c1, c2, ·) of the window that the arms knew when the period began, int64 [|C|·(|C|−1)] by the pair's number.
+        confidence: of the gates, which want `recall_low` of each arm.
 
     Raises:
         BadInput: fewer than 3 clusters, `steps` or `history` is not as above, a version does not answer every pair, an arm has
@@ -121,8 +125,8 @@ def hit_rates(
     unit, unit_of = np.unique(asked.day * n_users + asked.user, return_inverse=True)
     of_unit = np.bincount(unit_of, minlength=len(unit))
     of_day = np.searchsorted(unit, np.arange(n_days + 1) * n_users)
-    level = level_of(np.zeros(n_clusters * (n_clusters - 1), np.int64) if support is None else support)
-    if len(level) != n_clusters * (n_clusters - 1):
+    level = level_of(np.zeros(pair_count(n_clusters), np.int64) if support is None else support)
+    if len(level) != pair_count(n_clusters):
         raise BadInput(f"the support of {len(level)} pairs is not that of {n_clusters} clusters: count the same cluster set")
     everything = Tally(_by_level(asked, level, slice(None)), _by_level(asked, level, asked.next >= 0))
     triples = everything.nexts.sum(axis=0)
@@ -135,6 +139,7 @@ def hit_rates(
         hits = np.bincount(unit_of[judged.hit], minlength=len(unit))
         tallies[name] = Tally(_by_level(asked, level, judged.hit), _by_level(asked, level, judged.next))
         uptake[name] = asked.by_user(judged.hit & judged.novel)
+        nexts = tallies[name].nexts.sum(axis=0)
         measured.append(
             ArmHits(
                 name=name,
@@ -142,7 +147,8 @@ def hit_rates(
                 daily=tuple(ratio(hits[a:b], of_unit[a:b]) for a, b in pairwise(of_day)),
                 novel=ratio(asked.by_user(judged.novel), asked.of_user),
                 uptake=ratio(uptake[name], asked.of_user),
-                recall=ratio(tallies[name].nexts.sum(axis=0), triples),
+                recall=ratio(nexts, triples),
+                recall_low=None if confidence is None else _low(nexts, triples, confidence),
                 effective_clusters=effective_clusters(np.concatenate([version.answers for version in versions]))
                 if n_users
                 else None,
@@ -179,6 +185,11 @@ def _by_level(asked: Occurrences, level: Ints, there: NDArray[np.bool_] | slice)
     return found.reshape(LEVELS, users)
 
 
+def _low(nexts: Ints, triples: Ints, confidence: float) -> float | None:
+    found = ratio(nexts, triples, confidence=confidence)
+    return found.low if found.enough else None
+
+
 def _frontiers(arms: Sequence[ArmHits]) -> tuple[Frontier, ...]:
     """Against the number of interests answered, and against novelty to the user."""
     known = [arm for arm in arms if arm.recall and arm.recall.value is not None and arm.effective_clusters is not None]
@@ -199,7 +210,7 @@ def _predicted(name: str, versions: Sequence[Version], asked: Occurrences, n_clu
     ordered = sorted(versions, key=lambda version: utc(version.since))
     for version in ordered:
         answers = version.answers
-        if answers.shape != (n_clusters * (n_clusters - 1),) or answers.min() < 0 or answers.max() >= n_clusters:
+        if answers.shape != (pair_count(n_clusters),) or answers.min() < 0 or answers.max() >= n_clusters:
             raise BadInput(
                 f"{name!r} since {version.since:%Y-%m-%d}: not every pair is answered with one of {n_clusters} clusters"
             )

@@ -9,8 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from driftline.contracts import BadInput
-from driftline.interests import triples
-from driftline.interests.triples import Ints
+from driftline.interests.pairs import Ints, pair_number
 
 
 @dataclass(frozen=True)
@@ -113,8 +112,6 @@ def find(steps: pa.Table, history: pa.Table | None, n_clusters: int, start: date
     first_shown = np.cumsum(first[np.searchsorted(shown, own)] == np.arange(len(own)))
     fresh = first_shown[user_end[user[c2]]] - first_shown[c2]
 
-    number = np.zeros((n_clusters, n_clusters), dtype=np.int64)
-    number[triples.pairs(n_clusters)] = np.arange(n_clusters * (n_clusters - 1))
     first_day = begin.astype("datetime64[D]")
     days = np.arange(first_day, (stop - np.timedelta64(1, "us")).astype("datetime64[D]") + 1)
     return Occurrences(
@@ -123,7 +120,7 @@ def find(steps: pa.Table, history: pa.Table | None, n_clusters: int, start: date
         of_user=np.bincount(user[c2], minlength=len(users)),
         last_pairs=last_pairs,
         user=user[c2],
-        pair=number[cluster[c2 - 1], cluster[c2]],
+        pair=pair_number(cluster[c2 - 1], cluster[c2], n_clusters),
         place=c2,
         time=time[c2],
         day=(time[c2].astype("datetime64[D]") - first_day).astype(np.int64),

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import entr
 
-from driftline.interests.triples import Ints
+from driftline.interests.pairs import Ints
 
 
 def entropy(answers: Ints) -> float:

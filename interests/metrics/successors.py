@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from driftline.interests.triples import Ints, Triples, read
+from driftline.interests.pairs import Ints, pair_count
+from driftline.interests.triples import Triples, read
 
 Ranking = Literal["frequency", "lift"]
 RANKINGS: tuple[Ranking, ...] = ("frequency", "lift")
@@ -61,7 +62,7 @@ def top_successors(counts: pa.Table, n_clusters: int, k: int) -> Successors:
 
 def no_successors(n_clusters: int, k: int) -> Successors:
     """Of a sample without a triple; to be filled."""
-    pairs = n_clusters * (n_clusters - 1)
+    pairs = pair_count(n_clusters)
     return Successors({ranking: np.full((pairs, k), -1, dtype=np.int32) for ranking in RANKINGS}, np.zeros(pairs, dtype=np.int64))
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from driftline.interests import triples
 from driftline.interests.metrics.estimates import Difference, Estimate, ratio
-from driftline.interests.triples import Ints
+from driftline.interests.pairs import Ints, pair_count
 
 BOUNDS = (0, 5, 20)
 """The last occurrence of each level but the open one: 0, 1–5, 6–20, more than 20."""
@@ -53,7 +53,7 @@ LEVELS = len(BOUNDS) + 1
 def support(counts: pa.Table, n_clusters: int) -> Ints:
     """n(c1, c2, ·), int64 [|C|·(|C|−1)] by the pair's number. `counts`: c1, c2, c_next: int32, n: int64."""
     known = triples.read(counts, n_clusters)
-    return np.bincount(known.pair(n_clusters), known.n, n_clusters * (n_clusters - 1)).astype(np.int64)
+    return np.bincount(known.pair(n_clusters), known.n, pair_count(n_clusters)).astype(np.int64)
 
 
 def level_of(support: Ints) -> Ints:

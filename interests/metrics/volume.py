@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftline.interests.metrics.successors import RANKINGS, Lists, Ranking, jaccard, ranked
-from driftline.interests.triples import Ints, Triples
+from driftline.interests.pairs import Ints, pair_count
+from driftline.interests.triples import Triples
 
 HALVINGS = 3
 """Samples are thinned to a half, a quarter and an eighth."""
@@ -46,7 +47,7 @@ def add_unevenness(
     pairs, place = np.unique(pair, return_inverse=True)
     sizes = [np.bincount(place, half.n, len(pairs)).astype(np.int64) for half in (a, b)]
     smaller = np.minimum(*sizes)
-    drawn = rng.random(len(pairs)) < PAIRS / (n_clusters * (n_clusters - 1))
+    drawn = rng.random(len(pairs)) < PAIRS / pair_count(n_clusters)
     use = drawn & (smaller >= 2) & (np.maximum(*sizes) <= 1 << RUNGS)
     group = np.cumsum(np.where(use, sizes[0] + sizes[1], 0)) // TOGETHER
     for number in np.unique(group[use]):

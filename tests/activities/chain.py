@@ -12,6 +12,7 @@ from temporalio.testing import ActivityEnvironment
 
 from driftline.activities.counts import CountsActivities
 from driftline.activities.evaluation import EvaluationActivities
+from driftline.activities.measurements import MeasurementActivities
 from driftline.activities.prompts import PromptActivities
 from driftline.activities.resources import Resources
 from driftline.activities.samples import SampleActivities
@@ -25,6 +26,8 @@ from driftline.contracts import (
     Gates,
     Generation,
     MappingRef,
+    MeasurementRef,
+    MeasureQuality,
     PromptsRef,
     RenderPrompts,
     Retrieval,
@@ -138,7 +141,14 @@ class Chain:
         found: TableRef = run(TableActivities(self.resources).store_table, request)
         return found
 
+    def measured(self, table: int, test: CountsRef | None = None) -> MeasurementRef:
+        counted = test or self.counted(TEST)
+        request = MeasureQuality(table, counted.version, self.source, Sequences("adjacent"), TRAIN, TEST, RUN)
+        found: MeasurementRef = run(MeasurementActivities(self.resources).measure_quality, request)
+        return found
+
     def evaluated(self, table: int, gates: Gates | None = None) -> Evaluation:
-        request = Evaluate(table, self.counted(TEST).version, gates or Gates())
+        test = self.counted(TEST)
+        request = Evaluate(table, test.version, gates or Gates(), self.measured(table, test).version)
         found: Evaluation = run(EvaluationActivities(self.resources).evaluate, request)
         return found

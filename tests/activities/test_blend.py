@@ -17,8 +17,8 @@ from driftline.activities.resources import Resources
 from driftline.contracts import AnsweredRef, AnswerPairs, MappingRef, Window
 from driftline.db import counts as db_counts
 from driftline.db.connection import connect
+from driftline.interests.pairs import pairs
 from driftline.interests.scores import Scores
-from driftline.interests.triples import pairs
 from tests.db import world
 from tests.interests.drawn import World
 

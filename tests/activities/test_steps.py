@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,7 +13,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from driftline.activities.clusters import ClusterActivities
-from driftline.activities.measurements import MeasurementActivities
+from driftline.activities.evaluation import EvaluationActivities
 from driftline.activities.models import ModelActivities
 from driftline.activities.publication import PublicationActivities
 from driftline.activities.reports import ReportActivities
@@ -26,17 +27,16 @@ from driftline.contracts import (
     CurateSamples,
     CurateValidation,
     EmbeddingsRef,
+    Evaluate,
     ExpireReview,
     FindModel,
     FindReview,
     Gates,
-    MeasureQuality,
     OpenReview,
     Publish,
     Published,
     Retrieval,
     Samples,
-    Sequences,
     Verdict,
     Window,
     WriteReport,
@@ -48,6 +48,8 @@ from driftline.db import measurements as db_measurements
 from driftline.db import reports as db_reports
 from driftline.db import reviews as db_reviews
 from driftline.db import tables as db_tables
+from driftline.sources import counting as source_counting
+from driftline.sources import counting_engines, held_out
 from tests.activities.chain import RUN, TEST, TRAIN, Answer, Chain, onward, run
 from tests.end_to_end.shop import NAMES
 
@@ -158,6 +160,10 @@ def test_the_gates_judge_by_the_test_window(chain: Chain) -> None:
     assert judged.recall == pytest.approx(hits / sum(row["n"] for row in tested))
     assert (judged.exact_match_rate, judged.failed_gates) == (1.0, ())
     assert chain.evaluated(table) == judged
+    with chain.engine.connect() as connection:
+        quality = db_measurements.get(connection, judged.measurement or 0).result
+    own = quality.recalls[0].recall
+    assert (judged.recall, judged.recall_low, judged.test_users) == (own.value, own.low, own.n), "one bound, over users"
 
     bad = chain.evaluated(chain.stored(backward).version)
     assert "recall_above_chance" in bad.failed_gates
@@ -165,12 +171,38 @@ def test_the_gates_judge_by_the_test_window(chain: Chain) -> None:
     assert bad.recall < judged.recall  # type: ignore[operator]
 
 
+def test_a_run_of_before_is_judged_by_the_newest_measurement(chain: Chain) -> None:
+    """Its request names none."""
+    table = chain.stored().version
+    request = Evaluate(table, chain.counted(TEST).version, Gates())
+    with pytest.raises(BadInput, match=f"the quality of table {table} was not measured on this test window"):
+        run(EvaluationActivities(chain.resources).evaluate, request)
+    measured = chain.measured(table)
+    assert run(EvaluationActivities(chain.resources).evaluate, request).measurement == measured.version
+
+
+def test_a_candidate_is_measured_by_one_look_at_the_log(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each window is counted by one, and judging takes none."""
+    opened: list[str] = []
+
+    def counting(engine: str, *arguments: Any, **more: Any) -> Any:
+        opened.append(engine)
+        return counting_engines.open_engine(engine, *arguments, **more)
+
+    monkeypatch.setattr(source_counting, "open_engine", counting)
+    monkeypatch.setattr(held_out, "open_engine", counting)
+    chain.counted()
+    table = chain.stored().version
+    looks = len(opened)
+    chain.evaluated(table)
+    assert len(opened) - looks == 2, "the test window's count, and its measurement"
+
+
 def test_a_tables_quality_and_report_are_kept_once(chain: Chain) -> None:
     table = chain.stored().version
     chain.evaluated(table)
-    request = MeasureQuality(table, chain.counted(TEST).version, chain.source, Sequences("adjacent"), TRAIN, TEST, RUN)
-    measured = run(MeasurementActivities(chain.resources).measure_quality, request)
-    assert run(MeasurementActivities(chain.resources).measure_quality, request) == measured
+    measured = chain.measured(table)
+    assert chain.measured(table) == measured
     report = run(ReportActivities(chain.resources).write_report, WriteReport(table, Gates()))
     assert run(ReportActivities(chain.resources).write_report, WriteReport(table, Gates())) == report
     with chain.engine.connect() as connection:

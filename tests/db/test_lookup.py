@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from driftline.db import channels, tables
 from driftline.db.lookup import Snapshot
-from driftline.interests.triples import pairs
+from driftline.interests.pairs import pairs
 from tests.db import world
 
 NEVER = 3600.0

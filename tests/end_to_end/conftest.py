@@ -1,4 +1,4 @@
-"""One real stack for all end-to-end tests: its parts are made once, by the commands a user would type."""
+"""One real stack for the end-to-end tests of a process: its parts are made once, by the commands a user would type."""
 
 import shutil
 import tempfile
@@ -10,6 +10,7 @@ import pytest
 import tomli_w
 
 from driftline import embedded
+from tests.end_to_end.commands import Commands
 from tests.end_to_end.shop import VOCABULARY, write_shop
 from tests.end_to_end.stack import Stack
 from tests.tiny import make_tiny_llm
@@ -32,7 +33,7 @@ NOMINAL = "2024-04-01"
 def stack() -> Iterator[Stack]:
     """Not in pytest's folders: those are closed to Postgres' user."""
     folder = Path(tempfile.mkdtemp(prefix="driftline-e2e-"))
-    stack = Stack(folder)
+    stack = Stack(folder, commands := Commands())
     try:
         write_shop(folder)
         make_tiny_llm(folder / "llm", words=VOCABULARY, vocabulary=600)
@@ -40,6 +41,7 @@ def stack() -> Iterator[Stack]:
         stack("up")
         yield stack
     finally:
+        commands.close()
         embedded.stop(stack.home, drain_seconds=5)
         shutil.rmtree(folder)
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import psutil
 
 from driftline import embedded
+from tests.end_to_end.commands import Commands, Done
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
@@ -22,9 +23,10 @@ LOG_PASSWORD = "pw-of-the-log-8d1f"
 
 @dataclass(frozen=True)
 class Stack:
-    """`folder` is the working directory with its `driftline.toml`; `home` is where state lives."""
+    """`folder` is the working directory with its `driftline.toml`; `home` is where state lives; `commands` runs in it."""
 
     folder: Path
+    commands: Commands
 
     @property
     def home(self) -> Path:
@@ -50,12 +52,16 @@ class Stack:
         )
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
-        """`driftline …`; its standard output, once its exit code is `code`."""
-        process = self.start(*arguments)
-        out, errors = process.communicate(timeout=240)
-        said = f"driftline {' '.join(arguments)} → {process.returncode}\n{out}\n{errors}"
-        assert process.returncode == code, f"{said}\n{self.logs()}"
-        return out if code in (0, 3) else out + errors
+        """`driftline …`; its standard output, once its exit code is `code`. What starts or stops servers is started anew."""
+        if arguments[0] in ("up", "down"):
+            process = self.start(*arguments)
+            out, errors = process.communicate(timeout=240)
+            done = Done(process.returncode, out, errors)
+        else:
+            done = self.commands.run(arguments, self.folder, self.env)
+        said = f"driftline {' '.join(arguments)} → {done.code}\n{done.out}\n{done.errors}"
+        assert done.code == code, f"{said}\n{self.logs()}"
+        return done.out if code in (0, 3) else done.out + done.errors
 
     def json(self, *arguments: str, code: int = 0) -> Any:
         return json.loads(self(*arguments, "--json", code=code))

@@ -1,4 +1,4 @@
-"""Rows over a shared prefix, against the same model on every row's whole text."""
+"""RowCache over a shared prefix, against the same model on every row's whole text."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Qwen3Config, set_seed
 
 from driftline.engines.precision import cast
-from driftline.engines.shared_prefix import Prefix, Rows, SharedPrefixModel
+from driftline.engines.shared_prefix import Prefix, RowCache, SharedPrefixModel
 
 SIZES = {
     "vocab_size": 50,
@@ -51,7 +51,7 @@ def test_every_row_has_the_logits_of_its_whole_text(config: Any, prefix: list[li
     for tokens in prefix:
         begun = shared.extend(begun, tokens)
     assert begun.length == sum(map(len, prefix))
-    rows = Rows(begun, 3, 8)
+    rows = RowCache(begun, 3, 8)
     texts = [[token for tokens in prefix for token in tokens]] * 3
     for step in STEPS:
         busy = [row for row in range(3) if step[row]]
@@ -67,7 +67,7 @@ def test_every_row_has_the_logits_of_its_whole_text(config: Any, prefix: list[li
 def test_bfloat16_is_as_near_as_bfloat16_is() -> None:
     exact, model = make(LlamaConfig(**SIZES)), cast(make(LlamaConfig(**SIZES)), torch.bfloat16)
     shared = SharedPrefixModel(model)
-    found = shared.forward(Rows(shared.extend(Prefix(), PREFIX[0]), 2, 4), [0, 1], [[5, 35], [9]], [1, 1]).float()
+    found = shared.forward(RowCache(shared.extend(Prefix(), PREFIX[0]), 2, 4), [0, 1], [[5, 35], [9]], [1, 1]).float()
     with torch.inference_mode():
         own = torch.stack([model(torch.tensor([PREFIX[0] + rest])).logits[0, -1].float() for rest in ([5, 35], [9])])
         whole = torch.stack([exact(torch.tensor([PREFIX[0] + rest])).logits[0, -1] for rest in ([5, 35], [9])])

@@ -5,6 +5,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from driftline.interests import triples
+from driftline.interests.pairs import pairs
 from driftline.interests.scores import Scores
 
 Floats = NDArray[np.float64]
@@ -20,7 +21,7 @@ class World:
     def __init__(self, n_clusters: int, seed: int, pair: float = 0.5) -> None:
         self.rng = np.random.default_rng(seed)
         self.n_clusters = n_clusters
-        self.c1, self.c2 = triples.pairs(n_clusters)
+        self.c1, self.c2 = pairs(n_clusters)
         n = len(self.c1)
         normal = self.rng.normal
         self.pull = normal(size=(n, n_clusters)) * pair

@@ -18,3 +18,11 @@ def counts_of(n_clusters: int, max_n: int = 5) -> st.SearchStrategy[Counts]:
     """Counts of up to 40 triples of `n_clusters` clusters."""
     triple = st.permutations(range(n_clusters)).map(lambda ids: (ids[0], ids[1], ids[2]))
     return st.dictionaries(triple, st.integers(1, max_n), max_size=40)
+
+
+def recall(mapping: pa.Table, test: pa.Table) -> float | None:
+    """Test-set recall by its definition (design §3.8), row by row; None without a triple."""
+    answers = {(row["c1"], row["c2"]): row["c_next"] for row in mapping.to_pylist()}
+    rows = test.to_pylist()
+    hit = sum(row["n"] for row in rows if answers[row["c1"], row["c2"]] == row["c_next"])
+    return hit / sum(row["n"] for row in rows) if rows else None

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftline.interests.metrics import Answers, Estimate, compare_answers
+from driftline.interests.metrics import AnswersCompared, Estimate, compare_answers
 
 # The six ordered pairs of three clusters have one novel answer each; six numbers of any kind do for comparing.
 WITH = np.array([3, 4, 5, 6, 7, 8])
@@ -14,7 +14,7 @@ ONCE = np.array([3, 4, 1, 2, 2, 2])
 AGAIN = np.array([3, 4, 1, 0, 0, 0])
 
 
-def compared(retrieved: pa.ListArray | pa.ChunkedArray | None) -> Answers:
+def compared(retrieved: pa.ListArray | pa.ChunkedArray | None) -> AnswersCompared:
     return compare_answers(
         greedy_with=WITH,
         greedy_without=WITHOUT,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftline.interests.back_off import Ranking, next_interests, rank, sequence
-from driftline.interests.triples import pairs
+from driftline.interests.pairs import pairs
 
 
 def ranked(rows: list[tuple[int, int, int]], traffic: list[int]) -> Ranking:

@@ -10,10 +10,10 @@ from driftline.interests import blend, metrics
 from driftline.interests.blend import Blend
 from driftline.interests.counting_model import Strengths, answers, counting_model, fit_strengths
 from driftline.interests.metrics.estimates import Estimate
+from driftline.interests.pairs import pairs
 from driftline.interests.scores import Scores
-from driftline.interests.triples import pairs
 from tests.interests.drawn import World, all_scores
-from tests.interests.tables import table
+from tests.interests.tables import recall, table
 
 SIZE = 12
 
@@ -81,8 +81,8 @@ def test_the_blend_is_no_worse_than_either_and_better_where_pairs_are_rare(n: in
         weights = blend.fit(model, scores, validation)
         llm = metrics.most_frequent(counts, SIZE).set_column(2, "c_next", pa.array(scores.answer[:, 0].astype(np.int32)))
         others = [llm, answers(model.log_p, SIZE), metrics.most_frequent(counts, SIZE), metrics.most_popular(counts, SIZE)]
-        best = max(metrics.recall(mapping, test, SIZE).value or 0 for mapping in others)
-        gains.append((metrics.recall(answers(Blend(model, scores, weights).log_p, SIZE), test, SIZE).value or 0) / best - 1)
+        best = max(recall(mapping, test) or 0 for mapping in others)
+        gains.append((recall(answers(Blend(model, scores, weights).log_p, SIZE), test) or 0) / best - 1)
 
     assert np.mean(gains) > -0.01
     if n == 130:

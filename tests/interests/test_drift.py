@@ -12,7 +12,8 @@ from driftline.interests.metrics.drift import Drift, Lag, Sampled, drift
 from driftline.interests.metrics.estimates import Estimate
 from driftline.interests.metrics.successors import top_successors
 from driftline.interests.metrics.volume import add_unevenness, no_unevenness
-from driftline.interests.triples import Triples, pairs
+from driftline.interests.pairs import pairs
+from driftline.interests.triples import Triples
 from tests.interests.tables import Counts, table
 
 START, END = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)

@@ -19,7 +19,7 @@ def test_each_gate_names_its_number_and_threshold() -> None:
     }
     assert judge(replace(GOOD, recall_low=1 / 22), Gates()).reasons == {
         "recall_above_chance": "test-set recall 8.00% is not above chance (4.55%) "
-        "with 95% confidence: lower bound 4.55%, n = 5000"
+        "with 95% confidence: lower bound 4.55%, n = 5000 triples"
     }
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftline.interests.metrics import Estimate, HitRates, Version, hit_rates, ratio
-from driftline.interests.triples import Ints, pairs
+from driftline.interests.pairs import Ints, pairs
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
 END = START + timedelta(days=3)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import log2
 
@@ -6,19 +7,22 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 
+from driftline.contracts import Gates
 from driftline.interests import metrics
+from driftline.interests.gates import evaluation, judge
+from driftline.interests.mapping import answers_of, check
 from driftline.interests.metrics import HitRates, Quality, Version
 from driftline.interests.metrics.arms import FREQUENT, POPULAR, TABLE
-from driftline.interests.triples import pairs
-from tests.interests.tables import Counts, counts_of, table
+from driftline.interests.pairs import pairs
+from tests.interests.tables import Counts, counts_of, recall, table
 from tests.interests.test_metrics import mapping
 
 NOMINAL = datetime(2024, 3, 1, tzinfo=UTC)
 COUNTS = table({(0, 1, 3): 9, (1, 2, 0): 3})
 
 
-def hits(answering: pa.Table, test: pa.Table, n_clusters: int) -> HitRates:
-    """On a test window in which every occurrence of a triple is one user's whole sequence."""
+def played(test: pa.Table) -> pa.Table:
+    """The steps of a test window in which every occurrence of a triple is one user's whole sequence."""
     rows = [triple for triple in test.to_pylist() for _ in range(triple["n"])]
     steps = [
         (f"{user:03}", row[name], NOMINAL.replace(tzinfo=None) + timedelta(hours=hour))
@@ -26,14 +30,17 @@ def hits(answering: pa.Table, test: pa.Table, n_clusters: int) -> HitRates:
         for hour, name in enumerate(("c1", "c2", "c_next"))
     ]
     user, cluster, ts = ([step[column] for step in steps] for column in range(3))
-    played = pa.table({"user": pa.array(user, pa.string()), "cluster": cluster, "ts": pa.array(ts, pa.timestamp("us"))})
+    return pa.table({"user": pa.array(user, pa.string()), "cluster": cluster, "ts": pa.array(ts, pa.timestamp("us"))})
+
+
+def hits(answering: pa.Table, test: pa.Table, n_clusters: int) -> HitRates:
     mappings = {
         TABLE: answering,
         POPULAR: metrics.most_popular(COUNTS, n_clusters),
         FREQUENT: metrics.most_frequent(COUNTS, n_clusters),
     }
-    arms = {name: [Version(NOMINAL, metrics.answers_of(found, n_clusters))] for name, found in mappings.items()}
-    return metrics.hit_rates(played, None, n_clusters, NOMINAL, NOMINAL + timedelta(days=1), arms, [])
+    arms = {name: [Version(NOMINAL, answers_of(found, n_clusters))] for name, found in mappings.items()}
+    return metrics.hit_rates(played(test), None, n_clusters, NOMINAL, NOMINAL + timedelta(days=1), arms, [])
 
 
 def constant(n_clusters: int) -> pa.Table:
@@ -124,10 +131,61 @@ def test_bad_input() -> None:
 
 
 @given(counts_of(5), counts_of(5))
-def test_recall_is_that_of_the_gates(counts: Counts, test: Counts) -> None:
-    frequent = metrics.most_frequent(table(counts), 5)
-    (found, *_) = hits(frequent, table(test), 5).arms
+def test_recall_is_its_definition(counts: Counts, test: Counts) -> None:
+    for baseline in (metrics.most_frequent(table(counts), 5), metrics.most_popular(table(counts), 5)):
+        check(baseline, 5)
+        found = hits(baseline, table(test), 5).arms[0].recall
+        assert found is not None
+        assert found.value == (pytest.approx(recall(baseline, table(test))) if test else None)
+        assert found.n == sum(test.values())
 
-    assert found.recall is not None
-    assert found.recall.value == (pytest.approx(metrics.recall(frequent, table(test), 5).value) if test else None)
-    assert found.recall.n == sum(test.values())
+
+def gated(test: pa.Table, counts: pa.Table, confidence: float = 0.95) -> Quality:
+    """Of a table that answers (0, 1) with 2, nine of its twelve answers exact."""
+    return metrics.measure_table(
+        table=7,
+        kind="rag",
+        nominal=NOMINAL,
+        mapping=mapping({(0, 1): 2}, 4, exact=9),
+        counts=counts,
+        n_clusters=4,
+        steps=played(test),
+        shown=played(test)[:0],
+        start=NOMINAL,
+        end=NOMINAL + timedelta(days=1),
+        confidence=confidence,
+    )
+
+
+def test_the_gates_judge_by_what_was_measured() -> None:
+    """One of four users is predicted, three times over: the bound is the lower end of the interval that reviewers see."""
+    quality = gated(table({(0, 1, 2): 3, (0, 1, 3): 9}), COUNTS)
+    found = evaluation(quality, Gates())
+    own = quality.recalls[0].recall
+    assert (found.exact_match_rate, found.recall, found.recall_chance) == (0.75, 0.25, 0.5)
+    assert (found.test_triples, found.test_users, found.coverage) == (12, 12, 3)
+    assert (found.recall_popular, found.recall_frequent) == (0.75, 0.75)
+    assert own.low is not None
+    assert 0 <= own.low < 0.25
+    assert found.recall_low == own.low
+    looser = evaluation(gated(table({(0, 1, 2): 3, (0, 1, 3): 9}), COUNTS, 0.6), Gates(confidence=0.6))
+    assert looser.recall_low is not None
+    assert own.low < looser.recall_low < 0.25
+
+
+def test_a_bound_of_few_users_or_of_another_confidence_decides_nothing() -> None:
+    few = gated(table({(0, 1, 2): 3, (0, 1, 3): 6}), COUNTS)
+    assert few.recalls[0].recall.low is not None
+    assert judge(evaluation(few, Gates()), Gates()).reasons["recall"] == (
+        "not enough data: n = 9 triples of 9 users in the test window"
+    )
+    many = gated(table({(0, 1, 2): 3, (0, 1, 3): 9}), COUNTS)
+    assert evaluation(many, Gates(confidence=0.9)).recall_low is None
+    stored_before = replace(many, confidence=None, recall_low=None)
+    assert evaluation(stored_before, Gates()).recall_low == many.recall_low
+
+
+def test_no_data_is_none_not_nan() -> None:
+    found = evaluation(gated(table({}), table({})), Gates())
+    assert (found.recall, found.recall_low, found.recall_popular, found.recall_frequent) == (None, None, None, None)
+    assert (found.test_triples, found.test_users) == (0, 0)

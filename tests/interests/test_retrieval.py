@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftline.contracts import Retrieval
+from driftline.interests.pairs import pairs
 from driftline.interests.retrieval import Retrieved, retrieve
-from driftline.interests.triples import pairs
 from tests.interests.tables import Counts, counts_of, table
 
 PAPER = {(1, 2, 3): 10, (1, 2, 4): 8, (1, 2, 5): 2}

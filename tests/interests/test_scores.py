@@ -2,8 +2,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from driftline.interests.pairs import pairs
 from driftline.interests.scores import Scores, of_answers
-from driftline.interests.triples import pairs
 
 NONE = -np.inf
 

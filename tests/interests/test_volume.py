@@ -6,7 +6,8 @@ import pytest
 from driftline.interests.metrics import volume
 from driftline.interests.metrics.successors import jaccard, ranked
 from driftline.interests.metrics.volume import HALVINGS, RUNGS, Unevenness, add_unevenness, expected, no_unevenness
-from driftline.interests.triples import Ints, Triples, pairs
+from driftline.interests.pairs import Ints, pairs
+from driftline.interests.triples import Triples
 
 
 def ints(*values: int) -> Ints:

@@ -186,6 +186,15 @@ async def measured_fine_tune(environment: WorkflowEnvironment, name: str) -> Han
     return await fine_tune(environment, name)
 
 
+async def unmeasurable(environment: WorkflowEnvironment, name: str) -> Handle:
+    """It cannot be measured, so it is not judged. `unmeasured` is of the time before, when it was judged all the same."""
+    async with running(environment, Steps(refuses="measure_quality")):
+        handle = await start(environment.client, "FineTune", FINE_TUNE, name)
+        with suppress(WorkflowFailureError):
+            await handle.result()
+        return handle
+
+
 async def validated_fine_tune(environment: WorkflowEnvironment, name: str) -> Handle:
     """With a validation window, as the settings have it; the others are of the time before."""
     async with running(environment, Steps()):
@@ -327,7 +336,7 @@ STORIES: dict[str, Callable[[WorkflowEnvironment, str], Coroutine[Any, Any, Hand
     story.__name__: story
     for story in (
         *(fine_tune, rag_refresh, rerun_then_approve, refresh_aborted, expired, build_clusters),
-        *(measured_fine_tune, measured_rag_refresh, validated_fine_tune),
+        *(measured_fine_tune, measured_rag_refresh, validated_fine_tune, unmeasurable),
         *(counted_refresh, blended_refresh, blended_fine_tune),
         *(assign_items, assigned_fine_tune, assigned_rag_refresh, assigned_refresh),
         *(told, told_failure, send_notification, watch),

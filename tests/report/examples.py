@@ -7,7 +7,7 @@ from math import exp, sin
 from typing import Any, get_args
 
 from driftline.contracts import Window
-from driftline.interests.metrics.answers import Answers
+from driftline.interests.metrics.answers import AnswersCompared
 from driftline.interests.metrics.arms import (
     FREQUENT,
     FREQUENT_FIXED,
@@ -23,7 +23,7 @@ from driftline.interests.metrics.drift import drift as measure_drift
 from driftline.interests.metrics.estimates import Difference, Estimate
 from driftline.interests.metrics.frontier import Axis, Frontier, frontier
 from driftline.interests.metrics.hits import ArmHits, HitRates
-from driftline.interests.metrics.quality import Quality, Recall
+from driftline.interests.metrics.quality import ArmRecall, Quality
 from driftline.interests.metrics.staleness import Staleness, StalePoint
 from driftline.interests.metrics.support import ArmAt, Level
 from driftline.report.comparisons import PAPERS_CHOICE
@@ -186,8 +186,8 @@ def retrieval() -> HitRates:
     return hits(rates, differences)
 
 
-def answers() -> Answers:
-    return Answers(
+def answers() -> AnswersCompared:
+    return AnswersCompared(
         temperature=1.0,
         pairs=552,
         told=533,
@@ -209,7 +209,7 @@ def quality(table: int = 6, kind: str = "rag", nominal: datetime = datetime(2010
         nominal=nominal,
         clusters=CLUSTERS,
         exact_match_rate=0.9167 - 0.012 * sin(2.2 * step),
-        recalls=tuple(Recall(name, about(value, 0.0038, 552)) for name, value in recalls.items()),
+        recalls=tuple(ArmRecall(name, about(value, 0.0038, 552)) for name, value in recalls.items()),
         chance=1 / 22,
         test_triples=10731 + step,
         coverage=23,

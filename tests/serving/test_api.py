@@ -16,9 +16,9 @@ from sqlalchemy import Engine
 
 from driftline.db.connection import connect
 from driftline.interests.assignment import channel_of
-from driftline.interests.triples import pairs
+from driftline.interests.pairs import pairs
 from driftline.serving import openapi
-from driftline.serving.messages import MAX_HISTORY, MAX_REQUESTS, Answer, Channel
+from driftline.serving.messages import MAX_HISTORY, MAX_REQUESTS, Channel, NextInterests
 from tests.serving import versions
 from tests.serving.server import Client, Server, eventually, serving
 from tests.serving.versions import SIZE, Version
@@ -246,7 +246,7 @@ def _metric(server: Server, name: str, labels: str) -> float:
 def test_the_document_says_what_is_true(client: Client) -> None:
     document = client.get("/openapi.json").json
     assert document["openapi"] == "3.1.0"
-    assert set(document["components"]["schemas"]) >= {"Ask", "Answer", "Next", "Channel", "Problem"}
+    assert set(document["components"]["schemas"]) >= {"Ask", "NextInterests", "Next", "Channel", "Problem"}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             values = {p["name"]: str(p["example"]) for p in operation.get("parameters", []) if p["in"] == "path"}
@@ -259,15 +259,15 @@ def test_the_document_says_what_is_true(client: Client) -> None:
             assert str(reply.status) in operation["responses"], path
             assert reply.status in (200, 422), path
     assert client.next(**openapi.EXAMPLE_ASK)["next"]
-    for example, kind in ((openapi.EXAMPLE_ANSWER, Answer), (openapi.EXAMPLE_CHANNEL, Channel)):
+    for example, kind in ((openapi.EXAMPLE_ANSWER, NextInterests), (openapi.EXAMPLE_CHANNEL, Channel)):
         assert list(example) == [field.name for field in msgspec.structs.fields(kind)]
         assert json.loads(msgspec.json.encode(msgspec.convert(example, kind))) == example
 
 
 def test_an_answer_has_the_fields_of_the_document(client: Client) -> None:
     for found in (client.next(), client.next(interests=[0, 1])):
-        assert set(found) == {field.name for field in msgspec.structs.fields(Answer)}
-        msgspec.convert(found, Answer)
+        assert set(found) == {field.name for field in msgspec.structs.fields(NextInterests)}
+        msgspec.convert(found, NextInterests)
 
 
 def test_no_home_is_needed_to_serve(tmp_path: Path, engine: Engine, both: tuple[Version, Version]) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 
 from driftline.contracts import Window
 from driftline.db import assignments, channels, clusters, counts, tables
-from driftline.interests.triples import pairs
+from driftline.interests.pairs import pairs
 from tests.db import world
 
 SIZE = 5

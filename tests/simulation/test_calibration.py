@@ -11,10 +11,12 @@ from bench.simulation import Drift, People, Simulated, World, simulate
 from bench.simulation.log import counts_table
 from bench.simulation.world import Ints
 from driftline.contracts import Sequences, Source
-from driftline.interests import blend, counting_model, triples
-from driftline.interests.metrics import answers_of, hit_rates
+from driftline.interests import blend, counting_model
+from driftline.interests.mapping import answers_of
+from driftline.interests.metrics import hit_rates
 from driftline.interests.metrics.drift import drift
 from driftline.interests.metrics.hits import Version
+from driftline.interests.pairs import pairs
 from driftline.report.sentences import mattering
 from driftline.sources.halves import sampled_successors
 from tests.interests.drawn import all_scores
@@ -80,7 +82,7 @@ def test_the_llm_has_a_say_in_a_blend_when_and_only_when_it_knows_something(know
     log = simulate(world)
     known, later = (counts_of(log, *days) for days in ((0, 28), (28, 42)))
     _, first, second = world.tables().on(35)
-    c1, c2 = triples.pairs(12)
+    c1, c2 = pairs(12)
     truth = first[c1] + second[c2] if knows else np.random.default_rng(0).normal(size=(len(c1), 12))
     scores = all_scores(counting_model.log_normalised(truth.copy(), c1, c2), 12)
     model = counting_model.counting_model(known, 12, counting_model.fit_strengths(known, later, 12))

@@ -1,4 +1,4 @@
-"""Counts against examples worked by hand, and against the rule written a second time in Python."""
+"""Counted against examples worked by hand, and against the rule written a second time in Python."""
 
 import random
 from collections import Counter
@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from driftline.contracts import Sequences, Source, Window
-from driftline.sources.counting import Counts, count_triples
+from driftline.sources.counting import Counted, count_triples
 from driftline.sources.log import open_source
 from tests.sources.logs import DAY, START, Event, Triples, assignment, reference, triples, visits, write_log
 
@@ -23,7 +23,7 @@ FIRST, ADJACENT = Sequences(dedup="first"), Sequences(dedup="adjacent")
 LETTERS = {"a": 0, "b": 1, "c": 2, "d": 3}
 
 
-def count(folder: Path, events: Sequence[Event], sequences: Sequences = FIRST, window: Window = DAY) -> Counts:
+def count(folder: Path, events: Sequence[Event], sequences: Sequences = FIRST, window: Window = DAY) -> Counted:
     return count_triples(write_log(folder / "events.parquet", events), sequences, window, assignment(LETTERS))
 
 

@@ -19,10 +19,11 @@ import sqlglot
 from chdb.session import Session
 
 from driftline.contracts import Sequences, Source, Window
-from driftline.sources import counting
-from driftline.sources.counting import Counts, count_triples
+from driftline.sources import counting_engines
+from driftline.sources.counting import Counted, count_triples
 from driftline.sources.database import assignment_table
 from driftline.sources.dialects import DIALECTS, read, write
+from driftline.sources.held_out import read_held_out
 from driftline.sources.remote import RAW, RemoteRows, ask_remotely
 from driftline.sources.sequences import REFERENCE, over_sequences, parameters, sql_file
 from driftline.sources.session import Ask
@@ -145,7 +146,7 @@ def in_clickhouse(request: pytest.FixtureRequest, file: Path) -> Place:
             RemoteRows(lambda sql: session.query(sql, "ArrowTable"), dialect, given, columns, "log"), source, window
         )
 
-    request.getfixturevalue("monkeypatch").setattr(counting, "_remote", lambda name: opened)
+    request.getfixturevalue("monkeypatch").setattr(counting_engines, "_remote", lambda name: opened)
     return Place(f"SELECT * FROM file('{file}')", "sql:log")
 
 
@@ -180,6 +181,14 @@ def test_counts_are_those_of_the_reference(
     counted = count_triples(replace(SOURCE, events=place.events, basket=basket), *asked, engine=place.engine)
     assert counted.table.equals(expected.table)
     assert counted == expected
+
+    held_out = Sequences(dedup), Window(WINDOW.start + (WINDOW.end - WINDOW.start) / 2, WINDOW.end), assignment(CLUSTERS)
+    ours = read_held_out(replace(SOURCE, events=str(file), basket=basket), *held_out)
+    theirs = read_held_out(replace(SOURCE, events=place.events, basket=basket), *held_out, engine=place.engine)
+    assert min(ours.steps.num_rows, ours.shown.num_rows) > 30
+    assert theirs.steps.sort_by("user").equals(ours.steps), "a sort by user keeps each user's order"
+    by_cluster = [("user", "ascending"), ("cluster", "ascending")]
+    assert theirs.shown.sort_by(by_cluster).equals(ours.shown.sort_by(by_cluster))
 
 
 def test_spark_reads_csv_with_ids_as_they_are_written(spark: str, tmp_path: Path) -> None:
@@ -234,7 +243,7 @@ class TestInADatabase:
         pq.write_table(log(), tmp_path / "events.parquet")
         return in_postgres(request, tmp_path / "events.parquet")
 
-    def count(self, place: Place, **settings: str) -> Counts:
+    def count(self, place: Place, **settings: str) -> Counted:
         return count_triples(replace(SOURCE, **{"events": place.events} | settings), *self.ASKED, engine=place.engine)
 
     def test_the_cluster_set_is_written_once_and_completed_where_it_was_not(self, place: Place, postgres_url: str) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from bench import synthetic
 from driftline.contracts import Sequences, Source, Window
 from driftline.sources import counting_kernel, packed
-from driftline.sources.counting import Counts, count_triples
+from driftline.sources.counting import Counted, count_triples
 from driftline.sources.sequences import REFERENCE, open_assigned, over_sequences, parameters
 from driftline.sources.session import arrow
 from driftline.sources.shuffle import KEY_BITS, shuffle
@@ -28,8 +28,8 @@ from tests.sources.test_counting import ADJACENT, FIRST, LETTERS, dedups, events
 Dedup = Literal["first", "adjacent"]
 
 
-def both(source: Source, sequences: Sequences, window: Window, clusters: pa.Table) -> Counts:
-    """Counts by sorting, once the SQL has been seen to give the same table and figures."""
+def both(source: Source, sequences: Sequences, window: Window, clusters: pa.Table) -> Counted:
+    """Counted by sorting, once the SQL has been seen to give the same table and figures."""
     counted = count_triples(source, sequences, window, clusters, engine="duckdb")
     by_sql = count_triples(source, sequences, window, clusters, engine=REFERENCE)
     assert counted.table.equals(by_sql.table)

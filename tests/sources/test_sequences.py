@@ -13,7 +13,8 @@ from hypothesis import given
 
 from driftline.contracts import Sequences, Source, Window
 from driftline.sources.counting import count_triples
-from driftline.sources.sequences import STEPS, read_sequences, read_shown
+from driftline.sources.held_out import read_held_out
+from driftline.sources.sequences import STEPS, read_sequences
 from tests.sources.logs import DAY, START, Event, assignment, triples, visits, write_log
 from tests.sources.test_counting import ADJACENT, FIRST, LETTERS, dedups, events_of_a_log, examples
 
@@ -52,10 +53,11 @@ LONG_AGO = Event("v", "d", -1_000_000)
 
 
 def test_what_was_shown_has_each_cluster_of_a_user_once_at_its_last_time(tmp_path: Path) -> None:
-    source = write_log(tmp_path / "events.parquet", [*visits("u", "abab"), *visits("v", "c"), Event("u", "d", 1440), LONG_AGO])
-    shown = read_shown(source, DAY.end, assignment(LETTERS))
+    before = [Event("u", "a", -9), Event("u", "b", -8), Event("u", "a", -7), Event("w", "x", -6), LONG_AGO]
+    source = write_log(tmp_path / "events.parquet", [*before, *visits("v", "c"), Event("u", "d", 1440)])
+    shown = read_held_out(source, FIRST, DAY, assignment(LETTERS)).shown
     assert shown.schema == STEPS
-    assert sorted(steps(shown)) == [("u", 0, 20), ("u", 1, 30), ("v", 2, 0), ("v", 3, -1_000_000)]
+    assert sorted(steps(shown)) == [("u", 0, -7), ("u", 1, -8), ("v", 3, -1_000_000)]
 
 
 def test_window_is_half_open_and_in_any_zone(tmp_path: Path) -> None:
@@ -107,6 +109,7 @@ def test_the_counts_are_those_of_the_sequences(events: list[Event], dedup: Liter
     with TemporaryDirectory() as folder:
         source = write_log(Path(folder) / "events.parquet", events)
         table = read_sequences(source, Sequences(dedup=dedup), DAY, assignment(LETTERS))
+        assert read_held_out(source, Sequences(dedup=dedup), DAY, assignment(LETTERS)).steps == table
         counted = count_triples(source, Sequences(dedup=dedup), DAY, assignment(LETTERS))
     found: dict[tuple[int, int, int], int] = {}
     rows = steps(table)

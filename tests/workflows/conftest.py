@@ -122,7 +122,7 @@ class Steps:
     asked: list[tuple[str, Any]] = field(default_factory=list)
     store_verdict: bool = True
     hold_verdict: asyncio.Event | None = None
-    no_evidence: bool = False
+    refuses: str = ""
     refuse_verdict: Exception | None = None
     hold_publication: asyncio.Event | None = None
     publication: Literal["published", "superseded", "revoked"] = "published"
@@ -206,13 +206,15 @@ class Steps:
         @activity.defn
         async def measure_quality(request: MeasureQuality) -> MeasurementRef:
             note("measure_quality", request)
-            if self.no_evidence:
+            if self.refuses == "measure_quality":
                 raise BadInput("not enough data")
             return MeasurementRef(5, "quality")
 
         @activity.defn
         async def write_report(request: WriteReport) -> ReportRef:
             note("write_report", request)
+            if self.refuses == "write_report":
+                raise BadInput("nothing to say")
             return ReportRef(1, request.table)
 
         @activity.defn

@@ -197,12 +197,21 @@ async def test_a_superseded_candidate_ends_unpublished(time_skipping: WorkflowEn
     assert [told.event for told in steps.told] == ["review_opened", "superseded"]
 
 
-async def test_a_run_goes_on_without_evidence_that_cannot_be_had(time_skipping: WorkflowEnvironment) -> None:
-    steps = Steps(no_evidence=True)
+async def test_a_run_goes_on_without_a_report_that_cannot_be_had(time_skipping: WorkflowEnvironment) -> None:
+    steps = Steps(refuses="write_report")
     async with running(time_skipping, steps):
         outcome = await (await start(time_skipping, FINE_TUNE)).result()
     assert outcome.outcome == "published"
-    assert "write_report" not in steps.names()
+    assert steps.of("evaluate")[0].quality == 5, "judged by what was measured"
+
+
+async def test_what_cannot_be_measured_is_not_judged(time_skipping: WorkflowEnvironment) -> None:
+    steps = Steps(refuses="measure_quality")
+    async with running(time_skipping, steps):
+        with pytest.raises(WorkflowFailureError) as failed:
+            await (await start(time_skipping, FINE_TUNE)).result()
+    assert "not enough data" in str(failed.value.cause.__cause__)
+    assert {"evaluate", "publish"}.isdisjoint(steps.names())
 
 
 async def test_the_evidence_is_about_the_days_that_judge_the_candidate(time_skipping: WorkflowEnvironment) -> None:
