@@ -32,6 +32,7 @@ from driftline.contracts import (
     Measures,
     Name,
     Notify,
+    Recommender,
     Retrieval,
     Samples,
     Sequences,
@@ -92,6 +93,8 @@ class Schedule:
     """Time between two starts, counted from 1970. Whole days; see the note below."""
     hour: int = Field(default=3, ge=0, le=23)
     """Hour (UTC) at which both updates start. A run's data ends at the midnight before, so that late events arrive."""
+    recommender: bool = False
+    """Also train the sequence recommender, on the day of the fine-tune."""
     catchup: Annotated[timedelta, Field(ge=timedelta(seconds=10), le=timedelta(days=365))] = timedelta(days=2)
     """How late a start that was missed (Temporal was down) is still made up for."""
 
@@ -242,6 +245,7 @@ class Settings(BaseSettings):
     fine_tune: FineTuneWindows = FineTuneWindows()
     rag_refresh: RagRefreshWindows = RagRefreshWindows()
     measures: Measures = Measures()
+    recommender: Recommender = Recommender()
     schedule: Schedule = Schedule()
     web: Web = Web()
     serving: Serving = Serving()

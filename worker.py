@@ -40,6 +40,7 @@ from driftline.activities.models import ModelActivities
 from driftline.activities.notifications import NotificationActivities
 from driftline.activities.prompts import PromptActivities
 from driftline.activities.publication import PublicationActivities
+from driftline.activities.recommenders import RecommenderActivities
 from driftline.activities.reports import ReportActivities
 from driftline.activities.resources import Resources
 from driftline.activities.reviews import ReviewActivities
@@ -59,6 +60,7 @@ from driftline.workflows.evaluate_retrieval import EvaluateRetrieval
 from driftline.workflows.fine_tune import FineTune
 from driftline.workflows.notifications import SendNotification
 from driftline.workflows.rag_refresh import RagRefresh
+from driftline.workflows.train_recommender import TrainRecommender
 from driftline.workflows.watch import Watch
 
 log = structlog.get_logger("worker")
@@ -85,7 +87,7 @@ def roles(resources: Resources) -> dict[str, Role]:
     clusters, reviews, models = ClusterActivities(resources), ReviewActivities(resources), ModelActivities(resources)
     assignments = AssignmentActivities(resources)
     drift, measurements = DriftActivities(resources), MeasurementActivities(resources)
-    notifications = NotificationActivities(resources)
+    notifications, recommenders = NotificationActivities(resources), RecommenderActivities(resources)
     cpu = [
         clusters.read_catalogue,
         clusters.embed_catalogue,
@@ -106,6 +108,8 @@ def roles(resources: Resources) -> dict[str, Role]:
         measurements.measure_answers,
         measurements.measure_quality,
         ReportActivities(resources).write_report,
+        recommenders.read_item_sequences,
+        recommenders.place_items,
     ]
     records = [
         clusters.resolve_cluster_set,
@@ -121,14 +125,14 @@ def roles(resources: Resources) -> dict[str, Role]:
         notifications.tell,
     ]
     sets: list[type] = [BuildClusters, DescribeClusters, AssignItems]
-    updates: list[type] = [FineTune, RagRefresh]
+    updates: list[type] = [FineTune, RagRefresh, TrainRecommender]
     evaluations: list[type] = [EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval]
     return {
         "workflows": Role(policies.WORKFLOWS, 100, workflows=[*updates, *sets, *evaluations]),
         "cpu": Role(policies.CPU, 2, activities=cpu),
         "db": Role(policies.DB, 8, activities=records),
         "notify": Role(policies.NOTIFY, 4, [SendNotification, Watch], [notifications.notify, notifications.look_out]),
-        "train": Role(policies.TRAIN, 1, activities=[TrainingActivities(resources).train]),
+        "train": Role(policies.TRAIN, 1, activities=[TrainingActivities(resources).train, recommenders.train_encoder]),
         "generate": Role(policies.GENERATE, 1, activities=[MappingActivities(resources).generate_mapping]),
     }
 

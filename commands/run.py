@@ -1,4 +1,4 @@
-"""`driftline run fine-tune|rag-refresh`: start one update by hand."""
+"""`driftline run fine-tune|rag-refresh|recommender`: start one update by hand."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -18,12 +18,15 @@ from driftline.commands.output import (
     cell,
     console,
     errors,
+    grid,
     percent,
     print_json,
 )
-from driftline.contracts import FineTuneInput, RagRefreshInput, RunOutcome
+from driftline.contracts import FineTuneInput, RagRefreshInput, RecommenderInput, RunOutcome
+from driftline.db.recommenders import RecommenderVersion
 from driftline.db.tables import TransitionTable
-from driftline.operations import runs, tables
+from driftline.interests.metrics.estimates import Estimate
+from driftline.operations import recommenders, runs, tables
 from driftline.operations.context import Context
 from driftline.operations.runs import RunFailed, RunHandle
 
@@ -60,6 +63,61 @@ def rag_refresh(
     nominal = runs.nominal_or_end_of_log(context.settings, at)
     request = replace(runs.rag_refresh_input(context.settings), nominal=nominal, cluster_set=cluster_set)
     raise typer.Exit(wait_for(_run(context, request, f"rag-refresh-{nominal:%Y-%m-%d}", wait, json)))
+
+
+@app.command()
+def recommender(
+    at: At = None, wait: Wait = False, cluster_set: ClusterSet = None, settings: Set = None, json: Json = False
+) -> None:
+    """Train the sequence recommender, which returns items of an interest. Again on the same days: only new items are added."""
+    context = load(settings)
+    nominal = runs.nominal_or_end_of_log(context.settings, at)
+    request = recommenders.recommender_input(context.settings, nominal, cluster_set)
+    raise typer.Exit(wait_for(_recommender(context, request, f"recommender-{nominal:%Y-%m-%d}", wait, json)))
+
+
+async def _recommender(context: Context, request: RecommenderInput, name: str, wait: bool, json: bool) -> int:
+    handle = await recommenders.start(context, request, name)
+    warn_without_worker(context)
+    if not wait:
+        if json:
+            print_json({"workflow_id": handle.id, "run_id": handle.first_execution_run_id, "recommender": None})
+        else:
+            console.print(f"started [bold]{handle.id}[/]; follow it with `driftline status`")
+        return DONE
+    await follow(handle, quiet=json)
+    try:
+        made = await runs.result(handle)
+    except RunFailed as error:
+        if json:
+            print_json({"workflow_id": handle.id, "recommender": None, "error": str(error)})
+        else:
+            errors.print(f"[red]{handle.id} failed:[/] {cell(str(error))}", highlight=False)
+        return FAILED
+    found = recommenders.get(context, made.version)
+    if json:
+        print_json({"workflow_id": handle.id, "recommender": found})
+    else:
+        draw_recommender(found)
+    return DONE
+
+
+def draw_recommender(found: RecommenderVersion) -> None:
+    """A recommender's lists on its test days, beside those of popularity and of the last item's neighbours."""
+    new = f", {found.new_items:,} by their text" if found.new_items else ""
+    console.print(f"[green]recommender {found.version}[/]: {found.items:,} items{new}", highlight=False)
+    for where, ranking in recommenders.measured(found).items():
+        rows = [(arm.name, *(interval(estimate) for estimate in (arm.ndcg, arm.hit))) for arm in ranking.arms]
+        about = f"{where}: {ranking.cases:,} lists of {ranking.users:,} users on the test days"
+        grid(about, ("arm", f"NDCG@{ranking.at}", f"hit@{ranking.at}"), rows)
+
+
+def interval(estimate: Estimate) -> str:
+    """A share with its 95 % interval over users."""
+    if estimate.value is None:
+        return "–"
+    bounds = "" if estimate.low is None or estimate.high is None else f" [{estimate.low:.3f}, {estimate.high:.3f}]"
+    return f"{estimate.value:.3f}{bounds}"
 
 
 async def _run(context: Context, request: FineTuneInput | RagRefreshInput, name: str, wait: bool, json: bool) -> int:

@@ -67,7 +67,7 @@ def backfill(
 
 def _named(name: str | None) -> list[str]:
     if name is not None and name not in schedules.IDS:
-        raise typer.BadParameter(f"{name!r} is not a schedule: use `fine-tune`, `rag-refresh` or `watch`")
+        raise typer.BadParameter(f"{name!r} is not a schedule: use `fine-tune`, `rag-refresh`, `recommender` or `watch`")
     return [name] if name else list(schedules.UPDATES)
 
 

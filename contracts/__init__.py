@@ -5,6 +5,7 @@ from driftline.contracts.experiments import *
 from driftline.contracts.jobs import *
 from driftline.contracts.knobs import *
 from driftline.contracts.notifications import *
+from driftline.contracts.recommenders import *
 from driftline.contracts.reviews import *
 from driftline.contracts.runs import *
 from driftline.contracts.steps import *

@@ -1,16 +1,14 @@
 """What serving reads of Postgres: where each channel points, a table with what to back off to, and the items of its set."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 
 import numpy as np
-from numpy.typing import NDArray
 from psycopg import Connection as Connection
 
 from driftline.db.lookup import read_answers
 from driftline.interests.back_off import Ranking, ids_of, rank
+from driftline.interests.hashes import Hashes
 from driftline.interests.pairs import Ids, Ints
 
 POINTERS = """
@@ -31,7 +29,7 @@ TRIPLES = """
     SELECT string_agg(int4send(c2) || int4send(c_next) || int8send(n), '') FROM transition_count WHERE version = %s GROUP BY c1
 """
 PACKED = np.dtype([("c2", ">i4"), ("c_next", ">i4"), ("n", ">i8")])
-# The first eight bytes of an item's SHA-256, as `hashed` has them.
+# The first eight bytes of an item's SHA-256, as `interests.hashes` has them.
 ITEMS = """
     SELECT cluster, string_agg(substr(sha256(convert_to(item, 'UTF8')), 1, 8), '')
     FROM (
@@ -41,8 +39,6 @@ ITEMS = """
     ) AS known GROUP BY cluster
 """
 NAMES = "SELECT name, traffic FROM cluster WHERE cluster_set = %s ORDER BY cluster"
-
-Hashes = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -87,14 +83,9 @@ class Interests:
 
     names: tuple[str, ...]
     hashes: Hashes
-    """Of the items, ascending; see `hashed`."""
+    """Of the items, ascending; see `interests.hashes.hashed`."""
     clusters: Ids
     """Of the same items."""
-
-
-def hashed(items: Sequence[str]) -> Hashes:
-    """What stands for each item: 64 bits take a tenth of the memory of a dict of texts, and can be mapped from a file."""
-    return np.frombuffer(b"".join([sha256(item.encode()).digest()[:8] for item in items]), ">u8").astype(np.uint64)
 
 
 def pointers(conn: Connection) -> list[Pointer]:

@@ -22,7 +22,7 @@ POLL_SECONDS = 1.0
 
 
 SHOWN = (
-    *("FineTune", "RagRefresh", "BuildClusters", "DescribeClusters", "AssignItems"),
+    *("FineTune", "RagRefresh", "TrainRecommender", "BuildClusters", "DescribeClusters", "AssignItems"),
     *("EvaluateDrift", "EvaluateRefresh", "EvaluateAnswers", "EvaluateRetrieval"),
 )
 """Workflows that `newest` lists."""

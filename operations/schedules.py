@@ -1,7 +1,8 @@
 """When the two updates, and the watch over them, start by themselves: declared here, applied idempotently (design §4)."""
 
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,18 +24,21 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from driftline.contracts import WatchInput
 from driftline.operations.context import Context
+from driftline.operations.recommenders import recommender_input
 from driftline.operations.runs import fine_tune_input, rag_refresh_input
 from driftline.settings import Settings
 from driftline.workflows import policies
 from driftline.workflows.fine_tune import FineTune
 from driftline.workflows.rag_refresh import RagRefresh
+from driftline.workflows.train_recommender import TrainRecommender
 from driftline.workflows.watch import Watch
 
 FINE_TUNE = "driftline-fine-tune"
 RAG_REFRESH = "driftline-rag-refresh"
+RECOMMENDER = "driftline-recommender"
 WATCH = "driftline-watch"
 UPDATES = {"fine-tune": FINE_TUNE, "rag-refresh": RAG_REFRESH}
-IDS = {**UPDATES, "watch": WATCH}
+IDS = {**UPDATES, "recommender": RECOMMENDER, "watch": WATCH}
 """Ids in Temporal, by what the user calls them."""
 
 
@@ -48,7 +52,7 @@ def declared(settings: Settings) -> dict[str, Schedule]:
     monthly = ScheduleCalendarSpec(
         day_of_month=[ScheduleRange(when.fine_tune_day)], hour=[ScheduleRange(when.hour)], comment="monthly fine-tune"
     )
-    return {
+    found = {
         FINE_TUNE: Schedule(
             action=ScheduleActionStartWorkflow(
                 FineTune.run, fine_tune_input(settings), id=FINE_TUNE, task_queue=policies.WORKFLOWS
@@ -71,6 +75,15 @@ def declared(settings: Settings) -> dict[str, Schedule]:
             policy=_policy(timedelta(minutes=1), beside=False),
         ),
     }
+    if when.recommender:
+        found[RECOMMENDER] = Schedule(
+            action=ScheduleActionStartWorkflow(
+                TrainRecommender.run, recommender_input(settings), id=RECOMMENDER, task_queue=policies.WORKFLOWS
+            ),
+            spec=ScheduleSpec(calendars=[replace(monthly, comment="monthly training of the recommender")]),
+            policy=_policy(when.catchup, beside=False),
+        )
+    return found
 
 
 def _policy(catchup: timedelta, beside: bool) -> SchedulePolicy:
@@ -79,10 +92,16 @@ def _policy(catchup: timedelta, beside: bool) -> SchedulePolicy:
 
 
 async def apply(context: Context) -> dict[str, str]:
-    """Create or update all schedules. Returns what happened to each; pausing by hand survives an update."""
+    """Create or update all schedules, and remove what the settings have switched off. Returns what happened to each; pausing by
+    hand survives an update."""
     context.allow()
     client, done = await context.temporal(), {}
-    for name, wanted in declared(context.settings).items():
+    all_wanted = declared(context.settings)
+    for name in set(IDS.values()) - set(all_wanted):
+        with suppress(RPCError):  # there is none
+            await client.get_schedule_handle(name).delete()
+            done[name] = "removed"
+    for name, wanted in all_wanted.items():
         try:
             await client.create_schedule(name, wanted)
             done[name] = "created"

@@ -22,6 +22,7 @@ from driftline.db import serving as db_serving
 from driftline.db.follow import PATIENCE, Follower, listen
 from driftline.db.serving import Connection, Interests, Pointer, ServedTable
 from driftline.interests.back_off import Ranking
+from driftline.interests.hashes import hashed
 from driftline.serving import copies, metrics
 
 APPLICATION = "driftline serve"
@@ -52,7 +53,7 @@ class Served:
         known = self.interests.hashes
         if not items or not len(known):
             return [-1] * len(items)
-        asked = db_serving.hashed(items)
+        asked = hashed(items)
         at = np.minimum(known.searchsorted(asked), len(known) - 1)
         return [int(c) for c in np.where(known[at] == asked, self.interests.clusters[at], -1)]
 

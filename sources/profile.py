@@ -210,6 +210,17 @@ def _hint(dropped: Mapping[str, int]) -> str:
     return "".join(f"; {mend}" for fault, (_, mend) in MENDS.items() if fault in dropped)
 
 
+def offered(source: Source) -> pa.Array:
+    """The ids of the catalogue's items, whether or not they have text: what is not among them is withdrawn.
+
+    Raises:
+        BadInput: there is no catalogue, or a setting of `source` does not fit it.
+    """
+    with open_items(source) as con, explained("source.items"):
+        found = arrow(con, "SELECT DISTINCT item FROM driftline_catalogue WHERE item IS NOT NULL AND NOT bad ORDER BY item")
+    return found["item"].cast(pa.string()).combine_chunks()
+
+
 def catalogue(source: Source) -> pa.Table:
     """Items that have text, with their positive events in the whole log: item (str), text (str), traffic (int64), sorted by item.
 

@@ -1,4 +1,3 @@
-import dataclasses
 import json
 import os
 import subprocess
@@ -9,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import TypeAdapter
 
 from tests.tiny import make_tiny_llm
 
@@ -121,7 +121,7 @@ def write_validation(folder: Path) -> Path:
 def start(module: str, job: object, folder: Path) -> subprocess.Popen[str]:
     """Starts `python -m driftline.engines.<module>` as an activity would."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "JOB.json").write_text(json.dumps(dataclasses.asdict(job)))  # type: ignore[call-overload]
+    (folder / "JOB.json").write_bytes(TypeAdapter(type(job)).dump_json(job))
     return subprocess.Popen(
         [sys.executable, "-m", f"driftline.engines.{module}", str(folder / "JOB.json")],
         cwd=ROOT,

@@ -105,7 +105,7 @@ async def test_skipped_starts_are_told_once(shop: Shop, it: Hook) -> None:
         assert "driftline-fine-tune skipped 1" in said[0]
         await client.get_workflow_handle(running_now[0].workflow_id).terminate()  # type: ignore[attr-defined]
     finally:
-        for name in schedules.IDS.values():
+        for name in (schedules.FINE_TUNE, schedules.RAG_REFRESH, schedules.WATCH):
             await client.get_schedule_handle(name).delete()
 
 

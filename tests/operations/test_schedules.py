@@ -11,7 +11,7 @@ from temporalio.testing import WorkflowEnvironment
 from driftline.contracts import EvaluateInput, Gates
 from driftline.operations import measurements, runs, schedules
 from driftline.operations.context import Context
-from driftline.settings import Settings
+from driftline.settings import Schedule, Settings
 from driftline.workflows import policies
 from tests.replay.record import EVALUATE
 
@@ -23,7 +23,7 @@ async def context(dev_server: WorkflowEnvironment, tmp_path: Path) -> AsyncItera
     target = dev_server.client.service_client.config.target_host
     context = Context(Settings(postgres_url="postgresql://", temporal_address=target, home=tmp_path))
     yield context
-    for name in schedules.IDS.values():
+    for name in schedules.declared(context.settings):
         await (await context.temporal()).get_schedule_handle(name).delete()
 
 
@@ -64,3 +64,11 @@ async def test_evaluations_are_among_the_runs(context: Context, dev_server: Work
         await asyncio.sleep(0.05)
     assert name in {run.workflow_id for run in await runs.newest(context)}
     await handle.terminate()
+
+
+async def test_the_recommender_is_scheduled_only_where_that_is_asked_for(context: Context) -> None:
+    asked = Context(context.settings.model_copy(update={"schedule": Schedule(recommender=True)}))
+    assert (await schedules.apply(asked))[schedules.RECOMMENDER] == "created"
+    assert schedules.RECOMMENDER in [found.id for found in await schedules.list_schedules(context)]
+    assert (await schedules.apply(context))[schedules.RECOMMENDER] == "removed"
+    assert schedules.RECOMMENDER not in await schedules.apply(context)

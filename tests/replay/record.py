@@ -38,6 +38,7 @@ from driftline.contracts import (
     ModelRef,
     Notification,
     RagRefreshInput,
+    RecommenderInput,
     Retrieval,
     Source,
     VerdictReply,
@@ -251,6 +252,13 @@ async def assigned_refresh(environment: WorkflowEnvironment, name: str) -> Handl
         return await ended(await start(environment.client, "EvaluateRefresh", EVALUATE, name))
 
 
+async def train_recommender(environment: WorkflowEnvironment, name: str) -> Handle:
+    """With new items, which are assigned first."""
+    asked = RecommenderInput(SOURCE, NOMINAL, clusters=Clusters(assign="auto"))
+    async with running(environment, Steps(new_items=3)):
+        return await ended(await start(environment.client, "TrainRecommender", asked, name))
+
+
 async def evaluate_drift(environment: WorkflowEnvironment, name: str) -> Handle:
     return await evaluated(environment, "EvaluateDrift", name)
 
@@ -338,7 +346,7 @@ STORIES: dict[str, Callable[[WorkflowEnvironment, str], Coroutine[Any, Any, Hand
         *(fine_tune, rag_refresh, rerun_then_approve, refresh_aborted, expired, build_clusters),
         *(measured_fine_tune, measured_rag_refresh, validated_fine_tune, unmeasurable),
         *(counted_refresh, blended_refresh, blended_fine_tune),
-        *(assign_items, assigned_fine_tune, assigned_rag_refresh, assigned_refresh),
+        *(train_recommender, assign_items, assigned_fine_tune, assigned_rag_refresh, assigned_refresh),
         *(told, told_failure, send_notification, watch),
         *(doors, reset_then_approve, decided_in_postgres, superseded, revoked),
         *(evaluate_drift, evaluate_refresh, evaluate_answers, evaluate_retrieval),

@@ -32,6 +32,7 @@ from driftline.contracts import (
     Delivery,
     EmbedCatalogue,
     EmbeddingsRef,
+    EncoderRef,
     Evaluate,
     Evaluation,
     ExpireReview,
@@ -40,6 +41,7 @@ from driftline.contracts import (
     FindReview,
     Fitted,
     GenerateMapping,
+    ItemSequencesRef,
     ListSuccessors,
     MappingRef,
     MeasureAnswers,
@@ -52,18 +54,23 @@ from driftline.contracts import (
     NewItems,
     Notification,
     OpenReview,
+    PlaceItems,
     PromptsRef,
     Publish,
     Published,
+    ReadItemSequences,
+    RecommenderRef,
     RenderPrompts,
     ReportRef,
     SamplesRef,
+    Source,
     StoreTable,
     SuccessorsRef,
     Supersede,
     TableRef,
     Tell,
     Train,
+    TrainEncoder,
     ValidationRef,
     Verdict,
     WatchInput,
@@ -80,9 +87,13 @@ from driftline.workflows.evaluate_retrieval import EvaluateRetrieval
 from driftline.workflows.fine_tune import FineTune
 from driftline.workflows.notifications import SendNotification
 from driftline.workflows.rag_refresh import RagRefresh
+from driftline.workflows.train_recommender import TrainRecommender
 from driftline.workflows.watch import Watch
 
-WORKFLOWS: list[type] = [FineTune, RagRefresh, AssignItems, EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval]
+WORKFLOWS: list[type] = [
+    *(FineTune, RagRefresh, TrainRecommender, AssignItems),
+    *(EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval),
+]
 NOTIFYING: list[type] = [SendNotification, Watch]
 
 GOOD = Evaluation(
@@ -157,6 +168,26 @@ class Steps:
         async def embed_catalogue(request: EmbedCatalogue) -> EmbeddingsRef:
             note("embed_catalogue", request)
             return EmbeddingsRef("file:///e", "e")
+
+        @activity.defn
+        async def read_catalogue(request: Source) -> CatalogueRef:
+            note("read_catalogue", request)
+            return CatalogueRef("file:///c", "c", 120, 100)
+
+        @activity.defn
+        async def read_item_sequences(request: ReadItemSequences) -> ItemSequencesRef:
+            note("read_item_sequences", request)
+            return ItemSequencesRef("file:///i", "i", 100, 1000, 120)
+
+        @activity.defn
+        async def train_encoder(request: TrainEncoder) -> EncoderRef:
+            note("train_encoder", request)
+            return EncoderRef("file:///t", "t")
+
+        @activity.defn
+        async def place_items(request: PlaceItems) -> RecommenderRef:
+            note("place_items", request)
+            return RecommenderRef(1, request.cluster_set, "file:///r", "r", 120, 3, 0.0)
 
         @activity.defn
         async def assign_new_items(request: AssignNewItems) -> AssignmentRef:

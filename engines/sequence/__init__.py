@@ -1,0 +1,1 @@
+"""The sequence recommender's training: a small causal transformer over items, with sampled softmax."""

@@ -1,0 +1,40 @@
+"""What a sequence recommender has to beat: the most popular items, and those that most often came after the last one."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from driftline.interests.recommender.histories import NOTHING, Histories
+from driftline.interests.recommender.index import Rows
+
+Floats = NDArray[np.float32]
+STEPS = 3
+"""How many steps after an item another one counts as visited with it."""
+
+
+def popularity(histories: Histories, n_items: int) -> NDArray[np.int64]:
+    """Users who took each item; int64 [items]. Who takes one thing often is one user."""
+    user = np.repeat(np.arange(len(histories)), np.diff(histories.starts))
+    pairs = np.unique(user * n_items + histories.rows) if n_items else np.empty(0, np.int64)
+    return np.bincount(pairs % max(n_items, 1), minlength=n_items)
+
+
+def covisits(histories: Histories, n_items: int) -> csr_matrix:
+    """How often an item (column) came within `STEPS` steps after another (row) in one user's history."""
+    user = np.repeat(np.arange(len(histories)), np.diff(histories.starts))
+    first, second = [], []
+    for gap in range(1, STEPS + 1):
+        same = user[gap:] == user[:-gap]
+        first.append(histories.rows[:-gap][same])
+        second.append(histories.rows[gap:][same])
+    ones = np.ones(sum(map(len, first)), np.float32)
+    return csr_matrix((ones, (np.concatenate(first), np.concatenate(second))), shape=(n_items, n_items))
+
+
+def covisited(visits: csr_matrix, popular: NDArray[np.int64], newest: Rows, rows: slice) -> Floats:
+    """Scores by the newest item of each request: co-visits, and below any of those popularity; [requests, items]."""
+    tail = popular[rows] / (popular.max() + 1.0)
+    known = np.where(newest == NOTHING, 0, newest)
+    found = np.asarray(visits[known][:, rows].todense(), np.float32)
+    scores: Floats = np.where((newest == NOTHING)[:, None], np.float32(0), found) + tail.astype(np.float32)
+    return scores

@@ -1,0 +1,59 @@
+"""The best items of one interest for many users: exact, a slice of the index at a time."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftline.interests.recommender.histories import NOTHING
+from driftline.interests.recommender.index import Index, Rows
+
+Floats = NDArray[np.float32]
+Score = Callable[[NDArray[np.int64], slice], Floats]
+"""Scores of these requests (by number) for the items of a slice of the index: [requests, items]."""
+CELLS = 4_000_000
+"""Scores that are held at once."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The best first: rows [n, top], `NOTHING` where there are no more, and their scores."""
+
+    rows: Rows
+    scores: Floats
+
+
+def best(index: Index, clusters: NDArray[np.int64], hidden: Sequence[Rows], score: Score, top: int) -> Ranked:
+    """Up to `top` items of each request's cluster. Of equal scores the lower row comes first.
+
+    Args:
+        clusters: of each request; −1: any item of the index.
+        hidden: rows that a request must not get, such as those that its user has had.
+        score: called for all requests of a cluster together.
+    """
+    found = Ranked(np.full((len(clusters), top), NOTHING, np.int32), np.full((len(clusters), top), -np.inf, np.float32))
+    for cluster in np.unique(clusters):
+        rows = slice(0, len(index.items)) if cluster < 0 else index.rows_of(int(cluster))
+        width, of = rows.stop - rows.start, np.flatnonzero(clusters == cluster)
+        for part in np.array_split(of, -(-len(of) * max(width, 1) // CELLS)) if width else ():
+            scores = score(part, rows).astype(np.float32, copy=True)
+            for line, request in zip(scores, part, strict=True):
+                gone = hidden[request]
+                line[gone[(gone >= rows.start) & (gone < rows.stop)] - rows.start] = -np.inf
+            places, values = _top(scores, min(top, width))
+            found.rows[part, : places.shape[1]] = np.where(np.isneginf(values), NOTHING, places + rows.start)
+            found.scores[part, : places.shape[1]] = values
+    return found
+
+
+def _top(scores: Floats, top: int) -> tuple[NDArray[np.int64], Floats]:
+    """Places and values of the `top` largest of each line, largest first."""
+    if top < scores.shape[1] // 8:
+        # As good as the last one that is kept, so that ties at the edge are broken by the row, too.
+        edge = np.partition(scores, -top, axis=1)[:, -top]
+        candidates = [np.flatnonzero(line >= bound) for line, bound in zip(scores, edge, strict=True)]
+        places = np.array([c[np.argsort(-line[c], kind="stable")[:top]] for c, line in zip(candidates, scores, strict=True)])
+    else:
+        places = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+    return places, np.take_along_axis(scores, places, axis=1)

@@ -1,0 +1,58 @@
+"""The sequence recommender: its durable training, and its versions."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+from temporalio.client import WorkflowHandle
+from temporalio.common import WorkflowIDConflictPolicy
+
+from driftline.contracts import RecommenderInput, RecommenderRef
+from driftline.db import recommenders as db_recommenders
+from driftline.db.recommenders import RecommenderVersion
+from driftline.interests.metrics.ranking import Ranking
+from driftline.operations.context import Context
+from driftline.settings import Settings
+from driftline.workflows import policies
+
+RecommenderHandle = WorkflowHandle[Any, RecommenderRef]
+_measured = TypeAdapter(dict[str, Ranking])
+
+
+def recommender_input(settings: Settings, nominal: datetime | None = None, cluster_set: int | None = None) -> RecommenderInput:
+    """What a training is asked under these settings; its nominal time is the schedule's unless one is given."""
+    return RecommenderInput(
+        source=settings.source,
+        nominal=nominal,
+        cluster_set=cluster_set,
+        recommender=settings.recommender,
+        clusters=settings.clusters,
+    )
+
+
+async def start(context: Context, request: RecommenderInput, workflow_id: str) -> RecommenderHandle:
+    """Start a training; one of this id that is under way is joined."""
+    context.allow()
+    client = await context.temporal()
+    return await client.start_workflow(
+        "TrainRecommender",
+        request,
+        id=workflow_id,
+        task_queue=policies.WORKFLOWS,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        result_type=RecommenderRef,
+    )
+
+
+def get(context: Context, version: int) -> RecommenderVersion:
+    """
+    Raises:
+        BadInput: there is no such version.
+    """
+    with context.engine.connect() as connection:
+        return db_recommenders.get(connection, version)
+
+
+def measured(found: RecommenderVersion) -> dict[str, Ranking]:
+    """How good its lists were on its test days: within the interest that users turned to, and among all items."""
+    return _measured.validate_python(found.measured)
