@@ -26,6 +26,7 @@ from driftline.embedded.state import Process, State, failed, log_file, open_priv
 DATABASE = "driftline"
 SUPERUSER = "postgres"
 SYSTEM_USER = "pgserver"
+MAKING = "postgres.making-"
 
 
 @dataclass(frozen=True)
@@ -51,20 +52,12 @@ class Server:
 def start(home: Path, state: State) -> State:
     server = _server(home)
     stop(home)  # one that a start which was killed half-way has left
-    _give_data(server, home)
-    if not (server.data / "PG_VERSION").exists():
-        # Pin the C locale: initdb fails on a missing locale, and would otherwise take this machine's collation.
-        try:
-            with _environment(LC_ALL="C"):
-                server.run("initdb", "--auth=trust", "--encoding=utf8", "-U", SUPERUSER, "-D", str(server.data))
-        except subprocess.CalledProcessError as error:
-            raise RuntimeError(
-                f"Postgres' data cannot be made in {server.data} (initdb: {_ending(error)}): look at the disk and at its limits, "
-                "remove that folder, then `driftline up`"
-            ) from None
     password = _password(state.postgres_url)
-    if not state.postgres_url:
+    if not (server.data / "PG_VERSION").exists():
+        _make_data(server, home, password)
+    elif not state.postgres_url:  # killed before it was noted
         _set_password(server, password)
+    _give_data(server, home)
     _forget_reused_pid(home)
     log = log_file(home, "postgres")
     if server.user:
@@ -85,6 +78,33 @@ def start(home: Path, state: State) -> State:
     _create_database(url)
     ports = {**state.ports, "postgres": port}
     return add_logins(home, replace(state, postgres_url=url + DATABASE, ports=ports, postgres=postmaster(home)))
+
+
+def _make_data(server: Server, home: Path, password: str) -> None:
+    """Under another name until it is whole: a folder that a killed start has left is none of Postgres' own.
+
+    Raises:
+        RuntimeError: initdb fails.
+    """
+    for left in home.glob(f"{MAKING}*"):
+        shutil.rmtree(left, ignore_errors=True)  # its own initdb may still be at work in it
+    making = replace(server, data=home / f"{MAKING}{secrets.token_hex(4)}")
+    _give_data(making, home)
+    try:
+        # Pin the C locale: initdb fails on a missing locale, and would otherwise take this machine's collation.
+        with _environment(LC_ALL="C"):
+            making.run("initdb", "--auth=trust", "--encoding=utf8", "-U", SUPERUSER, "-D", str(making.data))
+        _set_password(making, password)
+        making.data.rename(server.data)
+    except subprocess.CalledProcessError as error:
+        shutil.rmtree(making.data, ignore_errors=True)
+        raise RuntimeError(
+            f"Postgres' data cannot be made in {home} (initdb: {_ending(error)}): look at the disk and at its limits, "
+            "then `driftline up`"
+        ) from None
+    except OSError as error:
+        shutil.rmtree(making.data, ignore_errors=True)
+        raise RuntimeError(f"Postgres' data cannot be put in {server.data} ({error.strerror}): move what is there away") from None
 
 
 def add_logins(home: Path, state: State) -> State:

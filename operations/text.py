@@ -9,3 +9,13 @@ UNSEEN = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2
 def seen(text: str) -> str:
     """The text with what a terminal or a browser would obey written out, as `\\x1b`."""
     return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+FORMULA = tuple("=+-@＝＋－＠")
+"""What a spreadsheet takes for the beginning of a formula."""
+
+
+def inert(text: str) -> str:
+    """The text as a cell of a file that a spreadsheet opens: never a formula, which may send what is beside it away."""
+    shown = seen(text)
+    return f"'{shown}" if shown.lstrip().startswith(FORMULA) else shown

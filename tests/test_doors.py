@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import pwd
+import re
 import shutil
 import socket
 import subprocess
@@ -85,6 +86,18 @@ def test_the_owner_comes_in(state: embedded.State) -> None:
     assert "default" in ask(state, "operator", "namespace", "describe", "-n", "default").stdout
     assert processes.wait_until(lambda: "namespaceInfo" in page(state), 20)  # the UI itself connects when it likes
     assert "namespaceInfo" in page(state, Host=state.temporal_ui.removeprefix("http://").replace("127.0.0.1", "localhost"))
+
+
+def test_this_server_has_no_lock_of_its_own() -> None:
+    """Why a network and the kernel guard it. A version that takes certificates, tokens or an authorizer fails here: use them."""
+    offered = subprocess.run(
+        [temporal.binary(), "server", "start-dev", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    flags = set(
+        re.findall(r"^ +(?:-\w, )?--([\w-]+)", offered.partition("Flags:")[2].partition("Global Flags:")[0], re.MULTILINE)
+    )
+    assert {"db-filename", "ip", "dynamic-config-value"} <= flags
+    assert not [flag for flag in flags if re.search("tls|cert|auth|jwt|claim|key|token", flag)]
 
 
 def listening(state: embedded.State) -> set[int]:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -18,7 +19,7 @@ import pytest
 
 from driftline import embedded
 from driftline.db.connection import migrate, without_password
-from driftline.embedded import processes, temporal
+from driftline.embedded import postgres, processes, temporal
 from driftline.settings import Settings
 
 
@@ -85,6 +86,58 @@ def test_killed_servers_come_back(home: Path) -> None:
     kill(state.temporal)
     embedded.stop(home)
     assert postgres_processes(home) == []
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from driftline import embedded
+from driftline.embedded import postgres
+name = sys.argv[2]
+real = getattr(postgres, name)
+def dies(*asked):
+    real(*asked)
+    os._exit(9)
+setattr(postgres, name, dies)
+embedded.start_postgres(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("step", ["initdb", "_set_password"])
+def test_a_start_that_was_killed_while_it_made_the_data_is_made_again(tmp_path: Path, step: str) -> None:
+    """During initdb, and before its folder gets its name."""
+    folder = Path(tempfile.mkdtemp(prefix="driftline-test-"))
+    home = folder / "home"
+    try:
+        command = [sys.executable, "-c", KILLED, str(home), "_create_database" if step == "initdb" else step]
+        started = subprocess.Popen(command, cwd=Path(__file__).parents[1], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if step == "initdb":
+            assert processes.wait_until(lambda: any(home.glob(f"{postgres.MAKING}*/PG_VERSION")), 60)
+            initdb = psutil.Process(started.pid).children(recursive=True)
+            started.kill()
+            for child in initdb:
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
+        assert started.wait(60)
+        with psycopg.connect(embedded.start_postgres(home)) as conn:
+            conn.execute("SELECT 1")
+        assert list(home.glob(f"{postgres.MAKING}*")) == []
+        trusting = embedded.status(home).postgres_url.replace("postgres:", "postgres:x", 1)
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            psycopg.connect(trusting)
+    finally:
+        embedded.stop(home)
+        shutil.rmtree(folder)
+
+
+def test_data_that_was_removed_by_hand_is_made_again_behind_the_same_password(home: Path) -> None:
+    url = embedded.start_postgres(home)
+    embedded.stop(home)
+    shutil.rmtree(home / "postgres")
+    assert embedded.start_postgres(home) == url
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(url.replace("postgres:", "postgres:x", 1))
+    embedded.stop(home)
 
 
 def test_two_homes_do_not_meet(home: Path) -> None:

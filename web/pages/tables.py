@@ -7,6 +7,7 @@ from driftline.contracts import BadInput
 from driftline.db.tables import TransitionTable
 from driftline.operations import changes as operations_changes
 from driftline.operations import reports, reviews, tables
+from driftline.operations.changes import Changes
 from driftline.web.guard import context
 from driftline.web.page import render
 from driftline.web.pages.review import BALANCES, asked_pairs
@@ -15,6 +16,7 @@ from driftline.web.plots import Line
 PLOTTED = 40
 """The newest versions of a cluster set that a plot shows."""
 LISTED = 100
+CSV_ROWS = 50_000
 
 
 def index(request: Request) -> Response:
@@ -56,14 +58,27 @@ def show(request: Request) -> Response:
     )
 
 
-def changes(request: Request) -> Response:
-    """Two versions compared, heaviest pairs first."""
+def changes_csv(request: Request) -> Response:
+    """The same for a spreadsheet."""
+    found, _ = _compared(request, CSV_ROWS)
+    name = f"changes-{found.before}-{found.after}.csv"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(operations_changes.as_csv(found), media_type="text/csv", headers=headers)
+
+
+def _compared(request: Request, pairs: int) -> tuple[Changes, str]:
+    """What was asked for, and what was searched."""
     asked, search = request.query_params, request.query_params.get("interest", "").strip()[:200]
     try:
         before, after = int(asked["before"]), int(asked["after"])
     except (KeyError, ValueError):
         raise BadInput("two versions are compared: /changes?before=1&after=2") from None
-    found = operations_changes.compare(context(request), before, after, search, asked_pairs(request))
+    return operations_changes.compare(context(request), before, after, search, pairs), search
+
+
+def changes(request: Request) -> Response:
+    """Two versions compared, heaviest pairs first."""
+    found, search = _compared(request, asked_pairs(request))
     gained = [b for b in found.balances if b.net > 0][:BALANCES]
     lost = [b for b in found.balances if b.net < 0][:BALANCES]
     return render(request, "changes.html", changes=found, search=search, gained=gained, lost=lost)
