@@ -34,6 +34,7 @@ from driftline.activities.clusters import ClusterActivities
 from driftline.activities.counts import CountsActivities
 from driftline.activities.drift import DriftActivities
 from driftline.activities.evaluation import EvaluationActivities
+from driftline.activities.experiments import ExperimentActivities
 from driftline.activities.mapping import MappingActivities
 from driftline.activities.measurements import MeasurementActivities
 from driftline.activities.models import ModelActivities
@@ -57,9 +58,11 @@ from driftline.workflows.evaluate_answers import EvaluateAnswers
 from driftline.workflows.evaluate_drift import EvaluateDrift
 from driftline.workflows.evaluate_refresh import EvaluateRefresh
 from driftline.workflows.evaluate_retrieval import EvaluateRetrieval
+from driftline.workflows.experiment import RunExperiment
 from driftline.workflows.fine_tune import FineTune
 from driftline.workflows.notifications import SendNotification
 from driftline.workflows.rag_refresh import RagRefresh
+from driftline.workflows.ship_table import ShipTable
 from driftline.workflows.train_recommender import TrainRecommender
 from driftline.workflows.watch import Watch
 
@@ -88,6 +91,7 @@ def roles(resources: Resources) -> dict[str, Role]:
     assignments = AssignmentActivities(resources)
     drift, measurements = DriftActivities(resources), MeasurementActivities(resources)
     notifications, recommenders = NotificationActivities(resources), RecommenderActivities(resources)
+    experiments = ExperimentActivities(resources)
     cpu = [
         clusters.read_catalogue,
         clusters.embed_catalogue,
@@ -110,6 +114,7 @@ def roles(resources: Resources) -> dict[str, Role]:
         ReportActivities(resources).write_report,
         recommenders.read_item_sequences,
         recommenders.place_items,
+        experiments.measure_experiment,
     ]
     records = [
         clusters.resolve_cluster_set,
@@ -123,12 +128,16 @@ def roles(resources: Resources) -> dict[str, Role]:
         reviews.closed_review,
         reviews.supersede,
         notifications.tell,
+        experiments.register_experiment,
+        experiments.end_experiment,
+        experiments.find_shipped,
     ]
     sets: list[type] = [BuildClusters, DescribeClusters, AssignItems]
     updates: list[type] = [FineTune, RagRefresh, TrainRecommender]
     evaluations: list[type] = [EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval]
+    live: list[type] = [RunExperiment, ShipTable]
     return {
-        "workflows": Role(policies.WORKFLOWS, 100, workflows=[*updates, *sets, *evaluations]),
+        "workflows": Role(policies.WORKFLOWS, 100, workflows=[*updates, *sets, *evaluations, *live]),
         "cpu": Role(policies.CPU, 2, activities=cpu),
         "db": Role(policies.DB, 8, activities=records),
         "notify": Role(policies.NOTIFY, 4, [SendNotification, Watch], [notifications.notify, notifications.look_out]),

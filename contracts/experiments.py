@@ -114,6 +114,13 @@ class ExperimentRef:
 
 
 @dataclass(frozen=True)
+class EndExperiment:
+    name: ExperimentName
+    outcome: Literal["completed", "stopped"]
+    reason: str
+
+
+@dataclass(frozen=True)
 class ExperimentStatus:
     """Answer of the `status` query."""
 

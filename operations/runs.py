@@ -24,6 +24,7 @@ POLL_SECONDS = 1.0
 SHOWN = (
     *("FineTune", "RagRefresh", "TrainRecommender", "BuildClusters", "DescribeClusters", "AssignItems"),
     *("EvaluateDrift", "EvaluateRefresh", "EvaluateAnswers", "EvaluateRetrieval"),
+    *("RunExperiment", "ShipTable"),
 )
 """Workflows that `newest` lists."""
 

@@ -217,13 +217,25 @@ class CandidateWorkflow(LongRun):
         evaluation = await workflow.execute_activity_method(
             EvaluationActivities.evaluate, Evaluate(table.version, test_counts, gates, quality), **policies.compute
         )
-        self.status_now = replace(self.status_now, evaluation=evaluation)
-        attempt = self.status_now.attempt
         if self._supersedes(gates) and workflow.patched("supersede-older"):
             newer = Supersede(table.version, channel)
             await workflow.execute_activity_method(ReviewActivities.supersede, newer, **policies.record)
+        return await self.decide(table, made_by, evaluation, gates, channel)
+
+    async def decide(
+        self,
+        table: TableRef,
+        made_by: int | None,
+        evaluation: Evaluation,
+        gates: Gates,
+        channel: str,
+        always: bool = False,
+    ) -> RunOutcome | None:
+        """Review and publish a candidate that was judged. `always`: a person decides, also where every gate passed."""
+        self.status_now = replace(self.status_now, evaluation=evaluation, table=table.version)
+        attempt = self.status_now.attempt
         review = None
-        if evaluation.failed_gates or evaluation.review_required or gates.review == "always":
+        if always or evaluation.failed_gates or evaluation.review_required or gates.review == "always":
             review = self._review(table, evaluation, gates, channel)
             await self.review.open(review)
             self.enter("review")

@@ -32,14 +32,18 @@ from driftline.contracts import (
     EmbedCatalogue,
     EmbeddingsRef,
     EvaluateInput,
+    Experiment,
+    ExperimentInput,
     FindModel,
     FineTuneInput,
     Gates,
+    Metric,
     ModelRef,
     Notification,
     RagRefreshInput,
     RecommenderInput,
     Retrieval,
+    ShipInput,
     Source,
     VerdictReply,
     WatchInput,
@@ -300,6 +304,35 @@ async def build_clusters(environment: WorkflowEnvironment, name: str) -> Handle:
         return await ended(await start(environment.client, "BuildClusters", BuildClustersInput(SOURCE), name))
 
 
+async def experiment(environment: WorkflowEnvironment, name: str) -> Handle:
+    """Three days that lie in the past at once, then one that somebody did not wait for."""
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    asked = Experiment(exposures="s3://shop/exposures/*.parquet", metrics={"liked": Metric("liked")}, delay=timedelta(0))
+    weights = {"control": 0.5, "treatment": 0.5}
+    steps = Steps(bad_days=(3,))
+    async with running(environment, steps):
+        request = ExperimentInput("rag", asked, midnight - timedelta(days=3), weights, "salt")
+        handle = await start(environment.client, "RunExperiment", request, name)
+        while not steps.of("measure_experiment"):
+            await asyncio.sleep(0.1)
+        await handle.signal("pause")
+        await handle.signal("stop", {"why": "enough"})
+        return await ended(handle)
+
+
+async def shipped(environment: WorkflowEnvironment, name: str) -> Handle:
+    """A reviewer asked to look again at what the channel serves, then approved."""
+    async with running(environment, Steps()):
+        handle = await start(environment.client, "ShipTable", ShipInput("rag", "treatment", "default", Gates()), name)
+        first = (await waiting(handle)).review_id
+        await by_update(handle, verdict(first, "rerun"))
+        second = first
+        while second in (None, first):
+            second = (await waiting(handle)).review_id
+        await by_update(handle, verdict(second))
+        return await ended(handle)
+
+
 async def told(environment: WorkflowEnvironment, name: str) -> Handle:
     """People were told that it waits, that it still waits, and that it is published."""
     steps = Steps(evaluations=[BAD])
@@ -350,6 +383,7 @@ STORIES: dict[str, Callable[[WorkflowEnvironment, str], Coroutine[Any, Any, Hand
         *(told, told_failure, send_notification, watch),
         *(doors, reset_then_approve, decided_in_postgres, superseded, revoked),
         *(evaluate_drift, evaluate_refresh, evaluate_answers, evaluate_retrieval),
+        *(experiment, shipped),
     )
 }
 

@@ -33,12 +33,15 @@ from driftline.contracts import (
     EmbedCatalogue,
     EmbeddingsRef,
     EncoderRef,
+    EndExperiment,
     Evaluate,
     Evaluation,
+    ExperimentRef,
     ExpireReview,
     FindModel,
     FindNewItems,
     FindReview,
+    FindShipped,
     Fitted,
     GenerateMapping,
     ItemSequencesRef,
@@ -46,6 +49,7 @@ from driftline.contracts import (
     MappingRef,
     MeasureAnswers,
     MeasureDrift,
+    MeasureExperiment,
     MeasureHits,
     MeasurementRef,
     MeasureQuality,
@@ -60,9 +64,11 @@ from driftline.contracts import (
     Published,
     ReadItemSequences,
     RecommenderRef,
+    RegisterExperiment,
     RenderPrompts,
     ReportRef,
     SamplesRef,
+    Shipped,
     Source,
     StoreTable,
     SuccessorsRef,
@@ -84,15 +90,18 @@ from driftline.workflows.evaluate_answers import EvaluateAnswers
 from driftline.workflows.evaluate_drift import EvaluateDrift
 from driftline.workflows.evaluate_refresh import EvaluateRefresh
 from driftline.workflows.evaluate_retrieval import EvaluateRetrieval
+from driftline.workflows.experiment import RunExperiment
 from driftline.workflows.fine_tune import FineTune
 from driftline.workflows.notifications import SendNotification
 from driftline.workflows.rag_refresh import RagRefresh
+from driftline.workflows.ship_table import ShipTable
 from driftline.workflows.train_recommender import TrainRecommender
 from driftline.workflows.watch import Watch
 
 WORKFLOWS: list[type] = [
     *(FineTune, RagRefresh, TrainRecommender, AssignItems),
     *(EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval),
+    *(RunExperiment, ShipTable),
 ]
 NOTIFYING: list[type] = [SendNotification, Watch]
 
@@ -142,6 +151,8 @@ class Steps:
     new_items: int = 0
     closed: ClosedReview | None = None
     """What Postgres has on the review."""
+    bad_days: tuple[int, ...] = ()
+    """Days of an experiment that cannot be measured."""
 
     def names(self) -> list[str]:
         return [name for name, _ in self.asked]
@@ -323,6 +334,26 @@ class Steps:
             if self.hold_publication:
                 await self.hold_publication.wait()
             return Published(self.publication, request.channel, request.table)
+
+        @activity.defn
+        async def register_experiment(request: RegisterExperiment) -> None:
+            note("register_experiment", request)
+
+        @activity.defn
+        async def measure_experiment(request: MeasureExperiment) -> ExperimentRef:
+            note("measure_experiment", request)
+            if request.days in self.bad_days:
+                raise BadInput("no file matches")
+            return ExperimentRef(len(self.of("measure_experiment")), request.days)
+
+        @activity.defn
+        async def end_experiment(request: EndExperiment) -> None:
+            note("end_experiment", request)
+
+        @activity.defn
+        async def find_shipped(request: FindShipped) -> Shipped:
+            note("find_shipped", request)
+            return Shipped(40 + len(self.of("find_shipped")), 7, 552, "rag", self.evaluations[0])
 
         @activity.defn
         async def tell(request: Tell) -> None:
