@@ -115,7 +115,8 @@ def newest(conn: Connection, name: str) -> Measured | None:
 def end(conn: Connection, name: str, outcome: Outcome, actor: str, reason: str) -> bool:
     """Put on record how an experiment ended. False: it had ended already."""
     row = {"experiment": name, "outcome": outcome, "actor": actor, "reason": reason}
-    return conn.execute(insert(ends).values(row).on_conflict_do_nothing()).rowcount == 1
+    written = insert(ends).values(row).on_conflict_do_nothing().returning(ends.c.experiment)
+    return conn.execute(written).first() is not None
 
 
 def _recorded() -> Select[Any]:

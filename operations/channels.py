@@ -1,13 +1,12 @@
 """Channels: which table each one serves; publish, roll back, and every move so far."""
 
-from pydantic import TypeAdapter, ValidationError
-
-from driftline.contracts import Name, Published, Reason
+from driftline.contracts import Published
 from driftline.db import channels as db_channels
 from driftline.db.channels import ANYTHING, Expect, Publication, ServedTable
 from driftline.operations.context import Context
+from driftline.operations.text import NAME, REASON, checked
 
-_name, _reason = TypeAdapter[str](Name), TypeAdapter[str](Reason)
+_who, _why = "name of whoever moves a channel", "reason of whoever moves a channel"
 
 
 def publish(context: Context, table: int, channel: str | None, actor: str, *, reason: str, force: bool = False) -> Published:
@@ -16,7 +15,7 @@ def publish(context: Context, table: int, channel: str | None, actor: str, *, re
     Raises:
         ValueError: there is no such table, or it may not be served; name or reason is not one bounded line of printable text.
     """
-    actor, reason = _checked("name", _name, actor), _checked("reason", _reason, reason)
+    actor, reason = checked(_who, NAME, actor), checked(_why, REASON, reason)
     with context.engine.begin() as connection:
         return db_channels.publish(connection, table, channel or context.settings.channel, actor, reason=reason, force=force)
 
@@ -33,7 +32,7 @@ def roll_back(
         ValueError: there is nothing to go back to, or the table was rejected since; name or reason as of `publish`.
         Conflict: the channel does not serve `expected`.
     """
-    actor, reason = _checked("name", _name, actor), _checked("reason", _reason, reason)
+    actor, reason = checked(_who, NAME, actor), checked(_why, REASON, reason)
     with context.engine.begin() as connection:
         return db_channels.rollback(
             connection, channel or context.settings.channel, to, actor=actor, reason=reason, expected=expected
@@ -50,10 +49,3 @@ def history(context: Context, channel: str | None = None) -> list[Publication]:
     """Every move of a channel (default: of all), newest first."""
     with context.engine.connect() as connection:
         return db_channels.history(connection, channel)
-
-
-def _checked(what: str, kind: TypeAdapter[str], text: str) -> str:
-    try:
-        return kind.validate_python(text)
-    except ValidationError as error:
-        raise ValueError(f"the {what} of whoever moves a channel: {error.errors()[0]['msg']}") from None

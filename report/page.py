@@ -1,13 +1,14 @@
 """The report as one self-contained HTML page: no script, no network, no other file."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from driftline.report import answers_sections, frontier_sections, interests_sections, tables_sections
-from driftline.report.content import Content
+from driftline.report.content import Content, Finding
 from driftline.report.layout import Section
 from driftline.report.marks import code
 from driftline.report.plot_style import drawing
@@ -15,6 +16,11 @@ from driftline.report.weights import rows
 from driftline.report.words import computed, count, day, kind, percent, span
 
 HERE = Path(__file__).parent
+NOTE = (
+    "“Beats” and “worse”: the difference is not 0 with 95 % confidence, all differences of one measurement looked at together "
+    "(Holm), with at least 10 users or pairs. “Cannot be told apart”: it may be 0, or there are fewer. “By less than 5 %”: "
+    "detected, but small."
+)
 MADE_OF = {
     "llm": "the LLM's answers",
     "blend": "the likeliest answers under both the LLM and counts",
@@ -26,13 +32,37 @@ def render(content: Content) -> str:
     """The page. The same content gives the same bytes, with the same release of matplotlib."""
     with drawing():
         sections = made_of(content)
+    return document(
+        title=f"Driftline: report on table {content.table}",
+        brand="Driftline report",
+        heading=f"Table {content.table}: does the update pay?",
+        facts=facts(content),
+        findings=content.findings,
+        note=NOTE,
+        empty="Nothing is measured yet: run `driftline evaluate refresh`.",
+        sections=sections,
+    )
+
+
+def document(
+    *,
+    title: str,
+    brand: str,
+    heading: str,
+    facts: Sequence[tuple[str, str]],
+    findings: Sequence[Finding],
+    note: str,
+    empty: str,
+    sections: Sequence[Section],
+) -> str:
+    """A self-contained page of findings and sections. `empty`: what is said without a finding."""
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"code": code, "json": pretty}
+    shown = {"title": title, "brand": brand, "heading": heading, "facts": facts, "findings": findings, "note": note}
     style = Markup((HERE / "style.css").read_text(encoding="utf-8"))
-    template = environment.get_template("page.html.j2")
-    return template.render(content=content, facts=facts(content), kind=kind(content.kind), sections=sections, style=style)
+    return environment.get_template("page.html.j2").render(**shown, empty=empty, sections=sections, style=style)
 
 
 def made_of(content: Content) -> tuple[Section, ...]:

@@ -58,9 +58,9 @@ class Series:
 
 def lag_curves(curves: Sequence[Curve], top_k: int) -> list[Figure]:
     """For each ranking: similarity across windows under its noise ceiling, and the drift between them, on scales of one size."""
-    own = [_limits([e for point in curve.lags for e in (point.across, point.ceiling)]) for curve in curves]
+    own = [limits([e for point in curve.lags for e in (point.across, point.ceiling)]) for curve in curves]
     height = max((high - low for low, high in own), default=1)
-    drift = _limits([point.drift for curve in curves for point in curve.lags], include=0)
+    drift = limits([point.drift for curve in curves for point in curve.lags], include=0)
     middles = [(low + high) / 2 for low, high in own]
     return [
         _lag_curve(curve, top_k, (middle - height / 2, middle + height / 2), drift)
@@ -140,7 +140,7 @@ def trajectory(hits: HitRates) -> Figure:
     margins(drawn, 48, CHARACTER * longest + 24, 22, 40, wspace=0.05)
     days = [number_of(datetime(day.year, day.month, day.day, tzinfo=UTC)) for day in hits.days]
     values = [Estimate(e.value, None, None, e.n) for arm in hits.arms for e in arm.daily]
-    low, high = _limits([*values, *(arm.rate for arm in hits.arms)])
+    low, high = limits([*values, *(arm.rate for arm in hits.arms)])
     labels = []
     for place, arm in enumerate(hits.arms):
         colour, marker = ARM_COLOURS.get(arm.name, SERIES[place % 6]), MARKERS[place % 6]
@@ -168,7 +168,7 @@ def trajectory(hits: HitRates) -> Figure:
     whole.set_xticks([])
     daily.set_title("hit rate by day")
     whole.set_title("whole period")
-    _date_axis(daily, days)
+    date_axis(daily, days)
     for axes in (daily, whole):
         axes.grid(visible=False, axis="x")
     daily.yaxis.set_major_locator(MaxNLocator(7, steps=STEPS))
@@ -185,12 +185,12 @@ def over_time(
     margins(drawn, 48, 84, 22, 40)
     axes.set_title(title)
     lines = [Estimate(level, None, None, 0) for _, level in levels]
-    low, high = _limits([e for s in series for e in s.y] + lines, include=0 if from_zero else None)
+    low, high = limits([e for s in series for e in s.y] + lines, include=0 if from_zero else None)
     axes.set_ylim(0 if from_zero else low, high)
     for _, level in levels:
         axes.axhline(level, color=MUTED, ls=":", lw=1.2)
     _lines(axes, series, [Label(name, level, MUTED) for name, level in levels])
-    _date_axis(axes, [x for s in series for x in s.x])
+    date_axis(axes, [x for s in series for x in s.x])
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=STEPS))
     if share:
         axes.yaxis.set_major_formatter(AS_PERCENT)
@@ -236,7 +236,7 @@ def _whisker(axes: Axes, x: float, e: Estimate, colour: str, marker: str = "o", 
     axes.plot([x], [e.value], color=colour, marker=marker, mfc=colour if filled else PAPER, mew=1.6, ls="")
 
 
-def _limits(estimates: Sequence[Estimate], include: float | None = None) -> tuple[float, float]:
+def limits(estimates: Sequence[Estimate], include: float | None = None) -> tuple[float, float]:
     """Room for all values and intervals, and some more."""
     ends = [end for e in estimates for end in (e.value, e.low, e.high) if end is not None]
     ends += [] if include is None else [include]
@@ -247,7 +247,7 @@ def _limits(estimates: Sequence[Estimate], include: float | None = None) -> tupl
     return low - room, high + room
 
 
-def _date_axis(axes: Axes, x: Sequence[float]) -> None:
+def date_axis(axes: Axes, x: Sequence[float]) -> None:
     """At most five dates, evenly spaced from the first to the last, and the year under them."""
     if not x:
         axes.set_xticks([])

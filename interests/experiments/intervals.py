@@ -36,7 +36,8 @@ def always_valid(users: Floats, planned: float, alpha: float = ALPHA) -> Floats:
         planned: users at whose number it is narrowest; to be chosen before the start.
     """
     spread = users * rho2(planned, alpha)
-    return np.asarray(np.sqrt(2 * (spread + 1) * np.log(np.sqrt(spread + 1) / alpha) / spread))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.sqrt(2 * (spread + 1) * np.log(np.sqrt(spread + 1) / alpha) / spread))
 
 
 def rho2(planned: float, alpha: float = ALPHA) -> float:

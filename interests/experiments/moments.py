@@ -38,6 +38,10 @@ class Moments:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(np.where(n > 1, (self.products - outer / n) / (n - 1), np.nan))
 
+    def scaled(self, share: float) -> "Moments":
+        """As if there were so many times as many users of the same kind."""
+        return Moments(self.n * share, self.sums * share, self.products * share)
+
     def __add__(self, other: "Moments") -> "Moments":
         """Of the users of both."""
         return Moments(self.n + other.n, self.sums + other.sums, self.products + other.products)

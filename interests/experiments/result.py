@@ -75,7 +75,7 @@ class Result:
         mismatch_p: of the split of the users (sample-ratio mismatch).
         metrics: none where the split is wrong: whatever made it wrong may have made the difference.
         dropped: what was left out, by reason.
-        updates: when a table changed below it.
+        updates: when one of its channels moved to another table.
     """
 
     start: datetime
