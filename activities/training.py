@@ -21,6 +21,8 @@ from driftline.db import models as db_models
 _request = TypeAdapter(Train)
 SHAPELESS = ("processes", "checkpoint_every", "gradient_checkpointing")
 """Knobs of a training that change no weight, or by rounding only."""
+NEW = ("quantize", "none")
+"""Recipes of before it was a knob have none of it: they are the same models."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,6 @@ def _recipe(request: Train) -> dict[str, Any]:
     How many processes shared the work did not shape it, nor how often they kept a checkpoint or what they computed twice.
     """
     asked = _request.dump_python(request, mode="json")
-    recipe = {name: value for name, value in asked["training"].items() if name not in SHAPELESS}
+    recipe = {name: value for name, value in asked["training"].items() if name not in SHAPELESS and (name, value) != NEW}
     recipe |= {"samples": asked["curated"]["samples"], "retrieval": asked["curated"]["retrieval"]}
     return recipe | {"validation": request.validation.hash if request.validation else None}

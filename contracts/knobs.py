@@ -184,6 +184,9 @@ class Training:
     precision: Precision = "auto"
     """What the base model computes in; the adapter is kept in float32. `auto`: bfloat16 where the hardware multiplies in it, else
     float32. What it comes to is part of the model version's recipe."""
+    quantize: Literal["none", "nf4"] = "none"
+    """`nf4`: the base model's linear layers are kept in 4 bits (QLoRA), by the extra `quantized`: about a third of the room that
+    bfloat16 takes, and another model. The adapter is asked beside the same bits, by `generation.engine = "trie"` only."""
     gradient_checkpointing: bool = False
     """Keep only what goes into each layer for the way back, and compute the rest again: less memory, about a third more time.
     It changes no weight."""

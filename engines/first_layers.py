@@ -8,6 +8,7 @@ from torch.nn import ModuleList
 from transformers import PreTrainedModel
 
 from driftline.contracts import BadInput
+from driftline.engines.quantized import dequantize, is_quantized
 
 PLAIN = (bool, str, float, int, type(None))
 
@@ -32,7 +33,7 @@ def first_layers(model: PreTrainedModel) -> PreTrainedModel:
         copied = deepcopy(model)
     finally:
         setattr(holder, name, layers)
-    return copied.float()
+    return (dequantize(copied, torch.float32) if is_quantized(copied) else copied).float()
 
 
 def _kinds(layers: ModuleList) -> list[object]:

@@ -31,6 +31,7 @@ from driftline.engines.engine import Answer, Engine
 from driftline.engines.files import atomic_file, atomic_folder, sha256
 from driftline.engines.precision import cast, precision
 from driftline.engines.prompts import ANSWER, Prompts, known_answers, longest, read_prompts
+from driftline.engines.quantized import dequantize
 from driftline.engines.tokens import Segments
 from driftline.engines.trie_engine import TrieEngine
 from driftline.interests import triples
@@ -134,7 +135,11 @@ def trie_engine(job: GenerateJob, prompts: Prompts) -> Engine:
     if shapes is not None:
         need = of_mapping(shapes, low, job.generation.batch_size, rows)
         memory.check(need, "lower generation.batch_size, or set generation.precision = 'bfloat16'")
-    model = weights.load_model(job.base_model, memory.loads_in(shapes, low))
+    quantize = weights.quantize_of(Path(job.adapter) if job.adapter else None)
+    dtype = memory.loads_in(shapes, low, quantize)
+    model = weights.load_model(job.base_model, dtype, quantize)
+    if quantize != "none":
+        model = dequantize(model, dtype)
     if job.adapter is not None:
         model = PeftModel.from_pretrained(model, job.adapter).merge_and_unload()
     suits.check(model, rows, inference=True)
@@ -149,6 +154,8 @@ def vllm_engine(job: GenerateJob, prompts: Prompts) -> Engine:
     Raises:
         BadInput: vLLM is not installed, or scores are asked for, which it does not give.
     """
+    if weights.quantize_of(Path(job.adapter) if job.adapter else None) != "none":
+        raise BadInput("the adapter was trained beside a quantized model, which vLLM has not: set generation.engine = 'trie'")
     if _scored(job):
         raise BadInput('generation.engine "vllm" gives no scores: set generation.engine = "trie", or generation.scores = 0')
     if importlib.util.find_spec("vllm") is None:

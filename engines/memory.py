@@ -22,9 +22,10 @@ def shapes(model: Path | str) -> Shapes | None:
         return None
 
 
-def loads_in(model: Shapes | None, precision: str) -> torch.dtype:
+def loads_in(model: Shapes | None, precision: str, quantize: str = "none") -> torch.dtype:
     """float32, from which a cast rounds once, unless the model is stored in what it works in, which takes half the room."""
-    return torch.bfloat16 if precision == "bfloat16" and model is not None and model.bfloat16 else torch.float32
+    same = quantize != "none" or (model is not None and model.bfloat16)
+    return torch.bfloat16 if precision == "bfloat16" and same else torch.float32
 
 
 def check(need: Need, advice: str, there: tuple[int, int] | None = None) -> None:

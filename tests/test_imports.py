@@ -1,8 +1,12 @@
 """Nothing above `engines/` brings torch: a worker for Postgres stays small, and a command starts quickly (design §2)."""
 
+import ast
+import importlib.metadata
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +114,26 @@ def test_every_module_above_the_engines_leaves_the_heavy_libraries_out() -> None
 
 def test_the_check_itself_sees_a_heavy_import() -> None:
     assert "driftline.engines" in heavy_after("import driftline.engines.files")
+
+
+KIN = ("huggingface-hub", "joserfc", "markupsafe", "niquests", "protobuf", "pydantic-core")
+"""Halves of transformers, Authlib, Jinja2, grafana-client, temporalio and pydantic."""
+
+
+def test_whatever_is_imported_is_asked_for() -> None:
+    """No library is there only because another one brings it: typer brought click once, and does no more."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    names = {re.split(r"[\[<>=~! ]", line)[0].lower().replace("_", "-") for line in asked} | {"driftline", *KIN}
+    brings = importlib.metadata.packages_distributions()
+    for room in (*ROOMS, "contracts", "dashboards", "embedded", "engines", "web", "."):
+        for file in (ROOT / room).glob("*.py"):
+            for module in imported(ast.parse(file.read_text())):
+                distributions = {name.lower().replace("_", "-") for name in brings.get(module, ())}
+                assert not distributions or distributions & names, f"{file} imports {module} of {distributions}"
+
+
+def imported(tree: ast.AST) -> set[str]:
+    found = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    found |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+    return {name.split(".")[0] for name in found}

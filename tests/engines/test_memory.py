@@ -71,9 +71,9 @@ def test_what_is_loaded_in_half_the_room_has_the_same_bits(
     )
     load, loaded, models = weights.load_model, [], []
 
-    def watched(name: str, dtype: torch.dtype) -> Any:
+    def watched(name: str, dtype: torch.dtype, quantize: str) -> Any:
         loaded.append(dtype)
-        return load(name, dtype)
+        return load(name, dtype, quantize)
 
     monkeypatch.setattr(weights, "load_model", watched)
     for _ in range(2):
