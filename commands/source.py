@@ -48,6 +48,7 @@ def _read(reading: Reading) -> list[tuple[str, str]]:
     rows = [
         ("from", reading.where),
         ("format", reading.format + (f", {reading.files:,} files" if reading.files > 1 else "")),
+        ("left out", f"{reading.hidden:,} hidden files, whose names begin with _ or ." if reading.hidden else ""),
         ("delimiter", shown.get(reading.delimiter, reading.delimiter)),
         ("quoting", f"{reading.quote} escaped by {reading.escape}" if reading.quote else ""),
         ("encoding", reading.encoding),

@@ -41,7 +41,7 @@ class Source:
     """Where the event log and the item catalogue are. Column knobs take a column name or a DuckDB expression."""
 
     events: str = ""
-    """Glob or URI of Parquet/CSV files, or a DuckDB query (`SELECT …`)."""
+    """Glob or URI of Parquet, CSV or JSON files, or a DuckDB query (`SELECT …`)."""
     items: str = ""
     """The item catalogue, in the same forms."""
     setup: str = ""

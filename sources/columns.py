@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from driftline.contracts import BadInput
-from driftline.sources.session import quoted
+from driftline.sources.session import literal, quoted
 
 NAME = re.compile(r"\w+")
 CONSTANTS = {"true", "false"}
@@ -80,13 +80,56 @@ def resolve(relation: Rows, knob: str, written: str) -> Column:
 
 def predicate(relation: Rows, knob: str, written: str) -> str:
     """SQL that is never null: what is unknown is not positive."""
-    column = resolve(relation, knob, written)
+    try:
+        column = resolve(relation, knob, written)
+    except BadInput as error:
+        if "Cannot compare values of type VARCHAR" not in str(error) or (mend := _number_mend(relation, written)) is None:
+            raise
+        raise BadInput(f"{knob} = {written!r} compares text with a number in {relation.where}: {mend}") from error
     if column.kind != "BOOLEAN":
+        value = relation.example(column.sql, f"{column.sql} IS NOT NULL") if column.kind == "VARCHAR" else None
+        comparison = f"{written} > 0" if value is None else f"{written} = {literal(value)}"
         raise BadInput(
             f"{knob} = {written!r} is {column.kind} in {relation.where}; it must be true or false: "
-            f"write a comparison such as {written} > 0"
+            f"write a comparison such as {comparison}"
         )
     return f"COALESCE({column.sql}, false)"
+
+
+def _number_mend(relation: Rows, written: str) -> str | None:
+    """What makes numbers of the first text column of an expression that has other values, with one of them."""
+    for name, kind in relation.columns.items():
+        if kind == "VARCHAR" and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", written, re.I):
+            own = f"raw.{quoted(name)}"
+            value = relation.example(own, f"{own} IS NOT NULL AND TRY_CAST({own} AS DOUBLE) IS NULL")
+            if value is None:
+                return f"write TRY_CAST({name} AS DOUBLE) for {name}"
+            number = _number(name, value)
+            words = f"{name} has {value!r} in a row"
+            return (
+                f"{words}: write {number} for {name}"
+                if number
+                else f"{words}: write TRY_CAST({name} AS DOUBLE), and it is null there"
+            )
+    return None
+
+
+def _number(name: str, value: str) -> str | None:
+    """An expression for a number with separators of thousands, a decimal comma or a sign beside it."""
+    digits = value.strip().strip("$€£¥% \u00a0")
+    for pattern, inner in (
+        (r"[-+]?\d{1,3}([ ']\d{3})+(\.\d+)?", "replace({x}, '" + ("''" if "'" in digits else " ") + "', '')"),
+        (r"[-+]?\d{1,3}(,\d{3})+\.\d+", "replace({x}, ',', '')"),
+        (r"[-+]?\d{1,3}(\.\d{3})+,\d+", "replace(replace({x}, '.', ''), ',', '.')"),
+        (r"[-+]?\d+,\d{3}", "replace({x}, ',', '')"),
+        (r"[-+]?\d+,\d+", "replace({x}, ',', '.')"),
+        (r"[-+]?\d+(\.\d+)?", "{x}"),
+    ):
+        if re.fullmatch(pattern, digits):
+            x = name if digits == value.strip() else f"trim({name}, '$€£¥% ')"
+            either = " (or replace(…, ',', '.') if the comma is a decimal one)" if re.fullmatch(r"[-+]?\d+,\d{3}", digits) else ""
+            return f"TRY_CAST({inner.format(x=x)} AS DOUBLE){either}"
+    return None
 
 
 def _missing(relation: Rows, knob: str, written: str, why: str) -> BadInput:

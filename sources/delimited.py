@@ -5,24 +5,21 @@ and one file's dates for day-first and another's for month-first. Here every opt
 on every row.
 """
 
-import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 
 import duckdb
 
 from driftline.contracts import BadInput
+from driftline.sources.agreement import check_columns, check_partitions
+from driftline.sources.complaints import complaint, row_query
+from driftline.sources.header import Head, head_of, is_named
 from driftline.sources.partitions import names_in, options, partitions
 from driftline.sources.reading import Reading
-from driftline.sources.session import literal, quoted, words
+from driftline.sources.session import literal, quoted
 
-DELIMITERS = ",\t;|"
-ENCODINGS = ("utf-8", "utf-16")
-LINES = 100
-"""At the head of a file, from which its header is found."""
-
+VALUE = re.compile(r"[-+]?[0-9][0-9:/. T+-]*Z?")
+"""A number or a time: no name of a column."""
 MISSING = "('', 'null', 'nan', 'none', 'na', 'n/a', '\\n')"
 """What stands for no value in a column of numbers, in lower case."""
 # Patterns of `str.format`, as the tests are.
@@ -46,18 +43,6 @@ TESTS = {
 }
 
 
-@dataclass(frozen=True)
-class Head:
-    """What the first lines of a file say."""
-
-    encoding: str
-    delimiter: str
-    quote: str
-    skip: int
-    """Lines before the header."""
-    names: tuple[str, ...]
-
-
 def find_csv(
     con: duckdb.DuckDBPyConnection, knob: str, pattern: str, files: Sequence[str], ids: Sequence[str], used: Iterable[str]
 ) -> tuple[str, Reading]:
@@ -70,17 +55,21 @@ def find_csv(
     Raises:
         BadInput: the files do not agree, or a row does not fit; names the file, the line and what to write.
     """
-    text, settings = names_in(ids), " ".join(used).lower()
-    heads = {file: head for file in files if (head := _head(con, file, settings))}
+    used = list(used)
+    text, settings = names_in(ids), " ".join([*ids, *used]).lower()
+    heads = {file: head for file in files if (head := head_of(con, knob, file, settings))}
     if not heads:
         raise BadInput(f"{knob}: every file of {pattern!r} is empty")
+    _check_headers(knob, pattern, heads, settings)
     first = _agreed(knob, heads)
     names = list({name.lower(): name for head in heads.values() for name in head.names}.values())
+    check_columns(knob, {file: head.names for file, head in heads.items() if head.rows}, [*ids, *used])
+    check_partitions(knob, list(heads), names, [*ids, *used])
     parts = partitions(list(heads), names, text)
     wanted = [name for name in names if name.lower() not in text and name.lower() in settings]
     others = [name for name in names if name.lower() in text]
     bodies = {escape: _body(heads, escape, parts) for escape in (first.quote, "\\")}
-    escape, types = _settle(con, knob, bodies, wanted, others)
+    escape, types = _settle(con, knob, pattern, heads, bodies, wanted, others)
     body = bodies[escape]
     casts = ", ".join(f"{_cast(quoted(name), kind)} AS {quoted(name)}" for name, kind in types.items() if kind != "VARCHAR")
     sql = f"(SELECT * REPLACE ({casts}) FROM {body})" if casts else body
@@ -89,61 +78,30 @@ def find_csv(
     return sql, reading
 
 
-def _head(con: duckdb.DuckDBPyConnection, file: str, settings: str) -> Head | None:
-    """The header is the line that names most of the columns that the settings name. None: the file is empty."""
-    lines, encoding = _lines(con, file)
-    if not any(lines):
-        return None
-    candidates = [head for delimiter in DELIMITERS for head in _headers(lines, encoding, delimiter, settings)]
-    fallback = (0, 0.0, 0, Head(encoding, ",", '"', 0, _distinct(lines[0].split(","))))
-    return max([*candidates, fallback], key=lambda found: found[:3])[3]
-
-
-def _headers(lines: Sequence[str], encoding: str, delimiter: str, settings: str) -> Iterator[tuple[int, float, int, Head]]:
-    """Each with how many of its names are settings, how well the rows below it fit, and how wide it is."""
-    single = re.compile(rf"(^|{re.escape(delimiter)})'[^']*'({re.escape(delimiter)}|$)")
-    quote = "'" if sum(bool(single.search(line)) for line in lines) > len(lines) / 2 else '"'
-    reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter, quotechar=quote)
-    rows: list[tuple[int, list[str]]] = []
-    with suppress(csv.Error):
-        while True:
-            begin = reader.line_num
-            try:
-                rows.append((begin, next(reader)))
-            except StopIteration:
-                break
-    for place, (begin, row) in enumerate(rows[: LINES // 2]):
-        if len(row) > 1:
-            names = _distinct(row)
-            known = sum(bool(re.search(rf"(?<!\w){re.escape(name.lower())}(?!\w)", settings)) for name in names)
-            below = [each for _, each in rows[place + 1 :] if each]
-            fit = sum(len(each) == len(row) for each in below) / len(below) if below else 1.0
-            yield known, fit - place / 1000, len(row), Head(encoding, delimiter, quote, begin, names)
-
-
-def _lines(con: duckdb.DuckDBPyConnection, file: str) -> tuple[list[str], str]:
-    """By way of DuckDB, which knows all addresses and compressions."""
-    for encoding in ENCODINGS:
-        query = (
-            f"FROM read_csv({literal(file)}, delim = {literal(chr(1))}, quote = '', escape = '', header = false, "
-            f"auto_detect = false, columns = {{'line': 'VARCHAR'}}, strict_mode = false, ignore_errors = true, "
-            f"hive_partitioning = false, encoding = {literal(encoding)}) LIMIT {LINES}"
-        )
-        with suppress(duckdb.InvalidInputException):
-            lines = [line or "" for (line,) in con.execute(query).fetchall()]
-            if not any("\0" in line for line in lines):
-                return [line.removeprefix("\ufeff") for line in lines], encoding
-    return [], ENCODINGS[0]
-
-
-def _distinct(row: Sequence[str]) -> tuple[str, ...]:
-    """Names without the blanks around them; one that is empty or there already gets a number."""
-    names: list[str] = []
-    for place, name in enumerate(name.strip().strip("\"'") for name in row):
-        taken = {other.lower() for other in names}
-        name = name or f"column{place}"
-        names.append(name if name.lower() not in taken else f"{name}_{place}")
-    return tuple(names)
+def _check_headers(knob: str, pattern: str, heads: Mapping[str, Head], settings: str) -> None:
+    """No file without a header among others, no name for two columns. Raises BadInput that names the file."""
+    known = {file: [name for name in head.names if is_named(name, settings)] for file, head in heads.items()}
+    other = next((names for names in known.values() if names), [])
+    for file, head in heads.items():
+        line = head.delimiter.join(head.names)[:120]
+        if not known[file] and (other or any(VALUE.fullmatch(name) for name in head.names) or len(head.names) == 1):
+            if len(head.names) == 1 and any(word in head.names[0].lower() for word in names_in(settings.split())):
+                raise BadInput(
+                    f"{knob}: {file} is one column, {line!r}, by each delimiter that is tried: write a query that names it: "
+                    f"FROM read_csv({literal(pattern)}, delim = '…', header = true, all_varchar = true)"
+                )
+            raise BadInput(
+                f"{knob}: the first line of {file}, {line!r}, names no column of the settings"
+                + (f", and other files have {', '.join(other)}" if other else "")
+                + ": add the header, change the settings to its names, or write a query for files without one: "
+                + row_query(pattern, head, header=False)
+            )
+        for name in head.repeated:
+            if is_named(name, settings):
+                raise BadInput(
+                    f"{knob}: {file} has several columns {name!r}, and which is meant cannot be told: rename them, or use a "
+                    f"query, in which DuckDB calls them {name}, {name}_1 and so on: {row_query(pattern, head)}"
+                )
 
 
 def _agreed(knob: str, heads: Mapping[str, Head]) -> Head:
@@ -156,14 +114,19 @@ def _agreed(knob: str, heads: Mapping[str, Head]) -> Head:
             if ours != theirs and len(head.names) > 1:
                 raise BadInput(
                     f"{knob}: the files do not agree: {file} has {noun} {ours!r} and {other} {theirs!r}; write them alike, or a "
-                    f"query: FROM read_csv({literal(file)}, all_varchar = true) UNION ALL BY NAME "
-                    f"FROM read_csv({literal(other)}, all_varchar = true)"
+                    f"query: {row_query(file, first)} UNION ALL BY NAME {row_query(other, head)}"
                 )
     return first
 
 
 def _settle(
-    con: duckdb.DuckDBPyConnection, knob: str, bodies: Mapping[str, str], wanted: Sequence[str], others: Sequence[str]
+    con: duckdb.DuckDBPyConnection,
+    knob: str,
+    pattern: str,
+    heads: Mapping[str, Head],
+    bodies: Mapping[str, str],
+    wanted: Sequence[str],
+    others: Sequence[str],
 ) -> tuple[str, dict[str, str]]:
     """Reads all rows once: what escapes a quote, that with which all rows can be read; and types that fit every row."""
     tests = [test.format(c=quoted(name)) for name in wanted for test in TESTS.values()]
@@ -179,7 +142,7 @@ def _settle(
         counts = [n or 0 for n in row]  # what is counted in no row is null
         found = (dict(zip(TESTS, counts[place * size : (place + 1) * size], strict=True)) for place in range(len(wanted)))
         return escape, dict(zip(wanted, map(_kind, found), strict=True))
-    raise BadInput(f"{knob}: {_complaint(str(failed))}") from failed
+    raise BadInput(f"{knob}: {complaint(str(failed), pattern, heads)}") from failed
 
 
 def _body(heads: Mapping[str, Head], escape: str, parts: dict[str, str]) -> str:
@@ -199,31 +162,6 @@ def _read(head: Head, files: Sequence[str], escape: str, parts: dict[str, str]) 
         f"encoding = {literal(head.encoding)}, header = true, skip = {head.skip}, auto_detect = false, columns = {{{columns}}}, "
         f"{options(parts)})"
     )
-
-
-def _complaint(message: str) -> str:
-    """DuckDB's, with the line and what to do about it, but without options that no setting has."""
-    file = match.group(1).strip() if (match := re.search(r"^ *file = (.*)$", message, re.M)) else "a file"
-    line = match.group(1) if (match := re.search(r"CSV Error on Line: (\d+)", message)) else ""
-    original = match.group(1).strip() if (match := re.search(r"^Original Line: (.*)$", message, re.M)) else ""
-    where = f"{file}, line {line}" + (f" ({original[:120]})" if original else "") if line else file
-    query = f"FROM read_csv({literal(file)}, all_varchar = true"
-    if match := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message):
-        expected, found = match.groups()
-        why = f"the row has {found} fields, the header {expected}: mend the row, or leave such rows out with a query: "
-        return f"{where}: {why}{query}, ignore_errors = true)"
-    if "not utf-8 encoded" in message or "nicode" in message:
-        return f"{where}: it is not UTF-8: write it in UTF-8, or a query that names its encoding: {query}, encoding = 'latin-1')"
-    if "nterminated quote" in message:
-        return (
-            f"{where}: a quote is opened and not closed: double the quotes inside a value, or write a query: {query}, quote = '')"
-        )
-    if "invalid state" in message:
-        return (
-            f"{where}: some lines end in CR LF and some in LF, or a quoted value goes on behind its quote: write all lines "
-            f"alike, or a query: {query}, strict_mode = false)"
-        )
-    return f"{where}: " + words(Exception(message)).split("\n\n")[0].replace("\n", " ")
 
 
 def _kind(found: Mapping[str, int]) -> str:

@@ -12,6 +12,7 @@ from sqlglot.errors import ParseError, SqlglotError
 from sqlglot.optimizer.annotate_types import annotate_types
 
 from driftline.contracts import BadInput
+from driftline.sources.identity import BLANKS
 
 Tree = exp.Expr
 TIME, ZONED = exp.DataType.Type.TIMESTAMPNTZ, exp.DataType.Type.TIMESTAMPTZ
@@ -36,6 +37,8 @@ class Dialect:
     """Whether a time is one."""
     nul: str = "FALSE"
     """Whether a text has a byte 0x00 in it, where the engine's texts can have one."""
+    trim: str = ""
+    """A text without the blanks around it, where TRIM knows bytes only."""
     session: str = ""
     """A statement that makes UTC the zone of the session."""
     query: str = ""
@@ -96,6 +99,7 @@ DIALECTS = {
             micros="toUnixTimestamp64Micro(x)",
             md5="LOWER(HEX(MD5(x)))",
             nul="position(x, char(0)) > 0",
+            trim=f"replaceRegexpAll(x, '^[{BLANKS}]+|[{BLANKS}]+$', '')",
             query="SETTINGS join_use_nulls = 1",
             table="ENGINE = MergeTree ORDER BY tuple()",
         ),
@@ -156,6 +160,8 @@ def _own_words(node: Tree, dialect: Dialect) -> Iterator[tuple[str, Tree]]:
         yield dialect.micros, node.this
     elif isinstance(node, exp.Anonymous) and node.name.lower() == "isfinite":
         yield dialect.finite, node.expressions[0]
+    elif isinstance(node, exp.Anonymous) and node.name.lower() == "driftline_trim":
+        yield dialect.trim, node.expressions[0]
     elif isinstance(node, exp.Anonymous) and node.name.lower() == "driftline_nul":
         yield dialect.nul, node.expressions[0]
 

@@ -23,12 +23,18 @@ EXACT = {"FLOAT": 1 << 24, "REAL": 1 << 24, "DOUBLE": 1 << 53}
 """Whole numbers above it are not all there."""
 
 
-BLANKS = " \t\r\n\u00a0"
-"""Around an id they are no part of it."""
-WORDS = ("nan", "none", "null", "undefined", "n/a", "na", "nil", "<na>", "#n/a")
+WIDE_BLANKS = "".join(
+    map(chr, (0x85, 0xA0, 0x1680, *range(0x2000, 0x200C), 0x200E, 0x200F, 0x2028, 0x2029, 0x202F, 0x205F, 0x2060))
+)
+BLANKS = " \t\r\n\v\f" + WIDE_BLANKS + "\u3000\ufeff"
+"""Around an id they are no part of it, neither those that are seen nor those of no width."""
+WORDS = (
+    *("nan", "none", "null", "undefined", "n/a", "na", "nil", "<na>", "#n/a"),
+    *("nat", "\\n", "(null)", "<null>", "(not set)", "[null]", "00000000-0000-0000-0000-000000000000"),
+)
 NUMBERS = ("-1", "0")
 """What stands for a missing user or item where it is heavy (`sources.missing`)."""
-FLOAT_ID = "^-?[0-9]+([.]0+|([.][0-9]+)?[eE][+][0-9]+)$"
+FLOAT_ID = "^-?[0-9]+([.]0*|([.][0-9]+)?[eE][+][0-9]+)$"
 
 
 @dataclass(frozen=True)
@@ -76,17 +82,16 @@ class Unclean(Exception):
 
 def needs_care(name: str, missing: bool) -> str:
     """DuckDB's SQL: whether an id has blanks around it, or is a fault, or (`missing`) may stand for none."""
-    ends = " OR ".join(f"{name} LIKE '%{blank}'" for blank in BLANKS)
     among = f"lower({name}) IN ({', '.join(map(literal, (*WORDS, *NUMBERS)))})" if missing else "false"
     return (
-        f"({name} < '!' OR {name} LIKE '{BLANKS[-1]}%' OR {ends} OR contains({name}, chr(0)) OR {among} "
+        f"({name} < '!' OR trim({name}, {literal(BLANKS)}) <> {name} OR contains({name}, chr(0)) OR {among} "
         f"OR regexp_matches({name}, {literal(FLOAT_ID)}))"
     )
 
 
 def badly_written(name: str) -> str:
     """SQL: whether an id, the column `name`, is a whole number that was a float for a while: `12346.0`, `1.2346e+18`."""
-    likely = f"{name} LIKE '%.0%' OR {name} LIKE '%e+%' OR {name} LIKE '%E+%'"
+    likely = f"{name} LIKE '%.0%' OR {name} LIKE '%.' OR {name} LIKE '%e+%' OR {name} LIKE '%E+%'"
     return f"(({likely}) AND regexp_matches({name}, {literal(FLOAT_ID)}))"
 
 
@@ -97,7 +102,8 @@ def _refuse_lost_digits(relation: Rows, column: Column) -> None:
         if kind in EXACT and name.lower() in named:
             digits = f"{column.knob} = {column.written!r}: column {name!r} in {relation.where} is {kind}"
             place = 'raw."' + name.replace('"', '""') + '"'
-            found = relation.example(place, f"abs({place}) > {EXACT[kind]}")
+            # Neither NaN, which is greater than all numbers, nor infinity.
+            found = relation.example(place, f"abs({place}) > {EXACT[kind]} AND abs({place}) < 1e300")
             if found is not None:
                 raise BadInput(
                     f"{digits}, which cannot tell whole numbers above {EXACT[kind]:,} apart, e.g. {found}: "
@@ -108,12 +114,17 @@ def _refuse_lost_digits(relation: Rows, column: Column) -> None:
 def _advice(relation: Rows, column: Column) -> str:
     written, kind = column.written, column.kind
     if FLOAT.fullmatch(kind):
+        broken = relation.example(column.sql, f"{column.sql} <> floor({column.sql}) AND abs({column.sql}) < 1e300")
+        if broken is not None:
+            return f"{broken} is no whole number: name another column"
         return f"write an expression such as TRY_CAST({written} AS BIGINT)"
     if BLOB.fullmatch(kind):
         return f"write an expression such as decode({written}) if it is text, or hex({written})"
     if kind.endswith("[]") or kind.upper().startswith("LIST"):
         return f"write an expression such as {written}[1], or a query with unnest({written})"
-    if kind.upper().startswith(("STRUCT", "MAP")):
+    if kind.upper().startswith("MAP"):
+        return f"name a key of it, e.g. {written}['id']"
+    if kind.upper().startswith("STRUCT"):
         return f"name a field of it, e.g. {written}.{_field(kind)}"
     return f"write an expression such as CAST({written} AS VARCHAR) if its values tell users or items apart"
 

@@ -2,7 +2,8 @@
 
 Temporary views (names that no attached database is likely to have):
 
-- `driftline_log(user, item, ts, positive, basket, fault)`: every row; `fault` says why one cannot be used, or is null.
+- `driftline_log(user, item, ts, positive, basket, written, fault)`: every row; `fault` says why one cannot be used, or is null,
+  and `written` is the time as the log has it.
 - `driftline_events(user, item, ts, positive, basket)`: the usable rows. Ids are VARCHAR, `ts` is TIMESTAMP in UTC.
 - `driftline_catalogue(item, text)`: every row of the catalogue.
 - `driftline_items(item, text)`: items that have text, each once.
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 import duckdb
 
 from driftline.contracts import BadInput, Source, Window
+from driftline.sources.blame import blamed
 from driftline.sources.columns import Rows, predicate, resolve
 from driftline.sources.from_clause import Relation, find
 from driftline.sources.identity import BLOB, NONE, Identifier, Missing, badly_written, fields, identifier
@@ -65,9 +67,11 @@ def open_source(
 def describe_source(source: Source, items: bool = True, window: Window | None = None, plain: bool = False) -> Iterator[Opened]:
     """As `open_source`, and how it was read."""
     with connect(source.setup) as con:
-        log, missing = _define_log(con, source, window, plain)
-        catalogue = _define_items(con, source) if items and source.items.strip() else None
-        yield Opened(con, log, catalogue, missing)
+        raw = find_log(con, source)
+        with blamed(raw, source):
+            log, missing = _define_log(con, raw, source, window, plain)
+            catalogue = _define_items(con, source) if items and source.items.strip() else None
+            yield Opened(con, log, catalogue, missing)
 
 
 @contextmanager
@@ -87,8 +91,10 @@ def open_items(source: Source) -> Iterator[duckdb.DuckDBPyConnection]:
 def span(source: Source) -> tuple[datetime, datetime]:
     """Times of the first and the last event, UTC. Reads one column."""
     with connect(source.setup) as con:
-        _define_log(con, source, None, plain=True)
-        return log_span(con)
+        raw = find_log(con, source)
+        with blamed(raw, source):
+            _define_log(con, raw, source, None, plain=True)
+            return log_span(con)
 
 
 def log_span(con: duckdb.DuckDBPyConnection) -> tuple[datetime, datetime]:
@@ -131,7 +137,7 @@ def log_query(raw: Rows, source: Source, missing: Missing = NONE, plain: bool = 
     float_id = " OR ".join(map(badly_written, texts)) or "false"
     has_nul = " OR ".join(raw.has_nul(name) for name in texts) or "false"
     sql = f"""
-        SELECT "user", item, ts, positive, basket,
+        SELECT "user", item, ts, positive, basket, written,
             CASE
                 WHEN no_stamp THEN 'events_without_timestamp'
                 WHEN ts IS NULL OR NOT isfinite(ts) THEN 'events_with_unreadable_timestamp'
@@ -143,7 +149,7 @@ def log_query(raw: Rows, source: Source, missing: Missing = NONE, plain: bool = 
             END AS fault
         FROM (
             SELECT {user.sql} AS "user", {item.sql} AS item, {stamp.sql} AS ts, {positive} AS positive, {basket} AS basket,
-                {column.sql} IS NULL AS no_stamp
+                {column.sql} IS NULL AS no_stamp, CAST({column.sql} AS VARCHAR) AS written
             FROM {raw.sql}
         ) AS placed"""
     return LogQuery(sql, user, item, stamp)
@@ -174,8 +180,9 @@ def find_log(con: duckdb.DuckDBPyConnection, source: Source) -> Relation:
     return find(con, "source.events", source.events, ids(source), settings)
 
 
-def _define_log(con: duckdb.DuckDBPyConnection, source: Source, window: Window | None, plain: bool) -> tuple[Reading, Missing]:
-    raw = find_log(con, source)
+def _define_log(
+    con: duckdb.DuckDBPyConnection, raw: Relation, source: Source, window: Window | None, plain: bool
+) -> tuple[Reading, Missing]:
     query, missing = log_query(raw, source, plain=plain), NONE
     with explained("source"):
         if not plain and (missing := look_for_missing(raw, query, window)) != NONE:

@@ -20,7 +20,9 @@ def find_missing(rows: Rows, user: Identifier, item: Identifier | None, span: st
 
 def _heavy(rows: Rows, own: Identifier, unusual: int, span: str) -> tuple[str, ...]:
     # The column as it is: DuckDB takes the list into the scan of a Parquet file.
-    column = own.column.sql
+    column = (
+        own.column.sql if own.column.kind in ("VARCHAR", "STRING") or not own.was_text else f"CAST({own.column.sql} AS VARCHAR)"
+    )
     listed = ", ".join(map(literal, _written())) if own.was_text else ", ".join(NUMBERS)
     source = f"FROM {rows.sql} WHERE {span}"
     counted = f"SELECT {column} AS id, COUNT(*) AS n {source} AND {column} IN ({listed}) GROUP BY {column}"

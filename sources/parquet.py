@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import duckdb
 
 from driftline.contracts import BadInput
+from driftline.sources.agreement import check_columns, check_partitions
 from driftline.sources.partitions import names_in, options, partitions
 from driftline.sources.reading import Reading
 from driftline.sources.session import literal
@@ -18,21 +19,52 @@ TABLE_FORMATS = (
 
 
 def find_parquet(
-    con: duckdb.DuckDBPyConnection, knob: str, pattern: str, files: Sequence[str], ids: Sequence[str]
+    con: duckdb.DuckDBPyConnection,
+    knob: str,
+    pattern: str,
+    files: Sequence[str],
+    ids: Sequence[str],
+    used: Sequence[str] = (),
+    hidden: int = 0,
 ) -> tuple[str, Reading]:
-    """SQL of all rows of the files, and how they are read.
+    """SQL of all rows of the files, and how they are read. `hidden`: how many files of the pattern are not among `files`.
 
     Raises:
-        BadInput: the files belong to a table of Delta Lake, Iceberg or Hudi, which says which of them hold its rows.
+        BadInput: the files belong to a table of Delta Lake, Iceberg or Hudi, which says which of them hold its rows; or a column
+            that a setting names is there twice, or not in all files.
     """
     _refuse_table_formats(con, knob, files)
     # Text that was written without saying that it is text (Impala, Hive, old Spark) is text all the same.
     how = "union_by_name = true, binary_as_string = true"
-    plain = f"read_parquet({literal(pattern)}, {how}, hive_partitioning = false)"
+    where = f"[{', '.join(map(literal, files))}]" if hidden else literal(pattern)
+    plain = f"read_parquet({where}, {how}, hive_partitioning = false)"
     columns = {name: kind for name, kind, *_ in con.execute(f"DESCRIBE FROM {plain}").fetchall()}
     found = partitions(files, columns, names_in(ids))
-    body = f"read_parquet({literal(pattern)}, {how}, {options(found)})"
+    check_columns(knob, _names(con, where), [*ids, *used])
+    check_partitions(knob, files, columns, [*ids, *used])
+    body = f"read_parquet({where}, {how}, {options(found)})"
     return body, Reading(pattern, "parquet", len(files), columns=columns | found, partitions=found)
+
+
+def _names(con: duckdb.DuckDBPyConnection, where: str) -> dict[str, list[str]]:
+    """Columns by file, of files that have rows."""
+    with_rows = {
+        file for (file,) in con.execute(f"SELECT file_name FROM parquet_file_metadata({where}) WHERE num_rows > 0").fetchall()
+    }
+    found: dict[str, list[str]] = {}
+    inside = 0  # how many fields of a column, and of its fields, are still to come
+    for file, name, children, root in con.execute(
+        f"SELECT file_name, name, coalesce(num_children, 0), column_id = 0 FROM parquet_schema({where})"
+    ).fetchall():
+        if root:
+            inside = 0
+        elif inside:
+            inside += children - 1
+        else:
+            inside = children
+            if file in with_rows:
+                found.setdefault(file, []).append(name)
+    return found
 
 
 def _refuse_table_formats(con: duckdb.DuckDBPyConnection, knob: str, files: Sequence[str]) -> None:

@@ -7,7 +7,8 @@ from urllib.parse import unquote
 from driftline.sources.session import literal
 
 PART = re.compile(r"[/\\]([^=/\\]+)=([^/\\]*)(?=[/\\])")
-WHOLE = re.compile(r"0|-?[1-9]\d{0,17}")
+WHOLE = re.compile(r"\d\d?|-?[1-9]\d{0,17}")
+"""Also months, days and hours of two digits: what is an id stays text."""
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 

@@ -11,7 +11,7 @@ class Reading:
     where: str
     """The files or the query, as in the setting."""
     format: str
-    """`parquet`, `csv` or `query`."""
+    """`parquet`, `csv`, `json` or `query`."""
     files: int = 0
     """None of a query."""
     delimiter: str = ""
@@ -26,3 +26,5 @@ class Reading:
     """Formats of the timestamp: a type, `ISO 8601`, or what `strptime` takes."""
     zone: str = ""
     """Where the timestamp's zone is from."""
+    hidden: int = 0
+    """Files that the glob matches and that are left out, because their name begins with `_` or `.`."""

@@ -53,7 +53,7 @@ class RemoteRows:
         return str(found[0][0].as_py()) if found.num_rows else None
 
     def trimmed(self, sql: str) -> str:
-        return f"TRIM({sql}, {literal(BLANKS)})"
+        return f"driftline_trim({sql})" if self.dialect.trim else f"TRIM({sql}, {literal(BLANKS)})"
 
     def has_nul(self, sql: str) -> str:
         return f"driftline_nul({sql})"

@@ -46,20 +46,55 @@ def explained(what: str) -> Iterator[None]:
     try:
         yield
     except duckdb.IOException as error:
-        if "GZIP" in str(error):
-            raise BadInput(f"{what}: {words(error)}: give the file the ending that it has") from error
+        if mend_of(error):
+            raise BadInput(f"{what}: {mended(error)}") from error
         raise OSError(f"{what}: {words(error)}") from error
     except BAD_INPUT as error:
-        raise BadInput(f"{what}: {words(error)}") from error
+        raise BadInput(f"{what}: {mended(error)}") from error
 
 
 def arrow(con: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
     return con.sql(query, params=parameters).to_arrow_table()
 
 
+MENDS = (
+    ("Unexpected end of GZIP", "the file is cut off: copy it again"),
+    ("GZIP", "give the file the ending that it has"),
+    ("No files found that match", "check the path in the query"),
+    ("too small to be a Parquet file", "it is empty or was not written to its end: write it again, or take it out of the glob"),
+    ("No magic bytes found", "it is cut off, or no Parquet: copy it again, or give it the ending that it has"),
+    ("Failed to read file", "the file is damaged: copy or write it again"),
+    ("decompression failure", "the file is damaged: copy or write it again"),
+    ("Invalid string encoding found in Parquet", "its bytes are no text: write a query with hex() or decode() of that column"),
+    ("failed to cast column", "write a query that reads the files one by one: FROM read_parquet('…') UNION ALL BY NAME FROM …"),
+    ("Malformed JSON", "mend or remove the line, or leave such lines out: FROM read_json('…', ignore_errors = true)"),
+    ("Could not parse string", "write try_strptime instead of strptime, and such rows are counted"),
+    ("Epoch seconds out of range", "the unit of the numbers is another: try epoch_ms, or make_timestamp for microseconds"),
+    ("Timestamp(MS) to Timestamp(US)", "the unit of the numbers is another: try make_timestamp for microseconds"),
+    (
+        "imestamp microseconds out of range",
+        "the unit of the numbers is another: leave epoch_ms and make_timestamp, or divide them",
+    ),
+    ("Conversion Error", "write TRY_CAST instead of CAST, and such rows are counted"),
+)
+"""What to do about DuckDB's complaints, by a part of them; the first that fits."""
+
+
 def words(error: Exception) -> str:
-    """DuckDB's message without the excerpt of a statement that the user never wrote."""
-    return str(error).split("\n\nLINE ")[0].strip()
+    """DuckDB's message in a line, without the excerpt of a statement that the user never wrote or options that no setting has."""
+    said = re.split(r"\n\nLINE |\n\nIn file |\n\tCandidate functions|\nTry increasing|\nThis can happen when", str(error))[0]
+    return " ".join(said.split()).rstrip(".!")
+
+
+def mended(error: Exception) -> str:
+    """DuckDB's message, and what to do about it where that is known."""
+    mend = mend_of(error)
+    return words(error) + (f": {mend}" if mend else "")
+
+
+def mend_of(error: Exception) -> str:
+    """What to do about one of DuckDB's complaints; empty where that is not known."""
+    return next((mend for part, mend in MENDS if part in str(error)), "")
 
 
 def quoted(name: str) -> str:

@@ -22,7 +22,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from driftline.contracts import QUERY, BadInput, Source, Window
 from driftline.sources.dialects import DIALECTS
-from driftline.sources.from_clause import file_format
+from driftline.sources.files import file_format
 from driftline.sources.log import find_log
 from driftline.sources.remote import RAW, RemoteRows, ask_remotely
 from driftline.sources.session import Ask, connect
@@ -90,7 +90,10 @@ def open_spark(url: str, source: Source, assignment: pa.Table, window: Window | 
 def _read(spark: SparkSession, source: Source) -> DataFrame:
     if QUERY.match(source.events):
         return spark.sql(source.events)
-    if file_format("source.events", source.events) == "parquet":
+    kind = file_format("source.events", source.events)
+    if kind == "json":
+        raise BadInput("source.events: Spark reads a log in JSON by a query: SELECT user, item, ts FROM json.`/data/*.jsonl`")
+    if kind == "parquet":
         return spark.read.option("mergeSchema", True).parquet(source.events)
     return _read_csv(spark, source)
 

@@ -17,7 +17,10 @@ from driftline.sources.session import literal
 FIRST = datetime(1990, 1, 1)
 """Logs of people who use a recommender are not older."""
 
-CLOCK = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M:%S", ", %I:%M:%S %p")
+CLOCK = (
+    *("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M:%S", ", %I:%M:%S %p"),
+    *(" %I:%M%p", " %I:%M:%S%p", ", %H:%M", ", %I:%M %p", "T%H:%M:%S", " %H:%M:%S %z", " %H:%M:%S%z", " %H:%M %z", " %H:%M:%SZ"),
+)
 DAY_FIRST = tuple(f"%d{sign}%m{sign}%Y{clock}" for sign, clock in product("/.-", CLOCK))
 MONTH_FIRST = tuple(f"%m{sign}%d{sign}%Y{clock}" for sign, clock in product("/.-", CLOCK))
 DECIDED = (
@@ -27,6 +30,17 @@ DECIDED = (
     *("%Y-%m-%d %H:%M:%S,%g", "%Y-%m-%dT%H:%M:%S,%g", "%Y-%m-%dT%H", "%Y-%m-%d %H", "%Y%m%dT%H%M%S"),
     *(f"{day}{clock}" for day in ("%d-%b-%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y") for clock in CLOCK[:6]),
     *("%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S"),
+    # With a zone: web servers, mail, social networks, browsers, Snowflake.
+    *("%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %z", "%a, %d %b %Y %H:%M:%S GMT", "%a %b %d %H:%M:%S %z %Y"),
+    *("%Y-%m-%d %H:%M:%S %z", "%Y-%m-%d %H:%M:%S.%f %z", "%Y/%m/%d %H:%M:%S %z", "%Y%m%dT%H%M%SZ", "%Y%m%dT%H%M%S%z"),
+    # Chinese, Japanese and Korean dates, and those that count weeks.
+    *(
+        f"%Y年%m月%d日{clock}"
+        for clock in ("", " %H:%M", " %H:%M:%S", "%H:%M", "%H:%M:%S", " %H時%M分", "%H時%M分", "%H時%M分%S秒")
+    ),
+    *("%Y年%m月%d日 %H時%M分%S秒", "%Y年%m月%d日%H时%M分%S秒", "%Y년 %m월 %d일", "%Y년 %m월 %d일 %H:%M:%S"),
+    *(f"%Y. %m. %d.{clock}" for clock in CLOCK[:3]),
+    "%G-W%V-%u",
 )
 """In which the order of year, month and day is plain."""
 SHORT_YEAR = re.compile(r"\s*(\d{1,2}[-/.]\d{1,2}[-/.]\d{2}|\d{1,2}[- ][A-Za-z]{3}[- ]\d{2})(?!\d)")
@@ -38,6 +52,30 @@ WHOLE_NUMBER = re.compile(r"\s*-?\d+(\.0*)?\s*")
 TIME_OF_DAY = re.compile(r"\s*\d{1,2}:\d{2}")
 NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER|\d+)?|U?INT\d+|DOUBLE|DECIMAL.*", re.I)
 NARROW = ("FLOAT", "REAL", "HALFFLOAT")
+
+
+TEXTS = (
+    (r"'\d{4}-\d{3}'", "if it is the day of the year, write try_strptime({x}, '%Y-%j')"),
+    (r"'\d{4}W\d{3}'", "if it is a week and its day, write try_strptime({x}, '%GW%V%u')"),
+    (
+        r"'\d{4}-\d{2}'",
+        "a month puts nothing in order; if it has to do, write try_strptime({x} || '-01', '%Y-%m-%d')",
+    ),
+    (r"'\d{4}-?[Qq]\d'", "a quarter puts nothing in order: name a column of dates and times"),
+    (
+        r"'\d{4}-?W\d{2}'",
+        "a week puts nothing in order; if it has to do, write try_strptime({x} || '-1', '%G-W%V-%u')",
+    ),
+    (r"'\d[\d,]+'", "write TRY_CAST(replace({x}, ',', '') AS BIGINT), and of that what the next message says"),
+    (r"\[[A-Z]\w+/\w+\]'", "write TRY_CAST(regexp_replace({x}, '[[].*', '') AS TIMESTAMPTZ)"),
+    (r" GMT[+-]\d{4} \(.*\)'", "write try_strptime(regexp_replace({x}, ' [(].*', ''), '%a %b %d %Y %H:%M:%S GMT%z')"),
+    (r"\d(st|nd|rd|th) ", "write try_strptime(regexp_replace({x}, '(st|nd|rd|th) ', ' '), '%d %B %Y')"),
+    (
+        r"\\x[0-9a-f]{2}|\\u",
+        "it holds characters that only look like blanks or digits: replace them, e.g. replace({x}, chr(160), ' ')",
+    ),
+)
+"""What mends a text that is no time by itself, by what the message about it holds."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +98,8 @@ class Unit:
     """In DuckDB's SQL, of `{x}`, a whole number of 64 bits."""
     digits: bool = False
     """Whether the number is a date to be read, YYYYMMDD…, and not counted."""
+    per_second: float = 0
+    """Of those that count since 1970."""
 
 
 def latest() -> datetime:
@@ -107,7 +147,10 @@ def _text(raw: Rows, stamp: Column) -> Stamp:
         raise BadInput(f"{stamp.knob} = {stamp.written!r}: {error}") from error
     if formats:
         listed = ", ".join(map(literal, formats))
-        return Stamp(f"try_strptime({stamp.sql}, [{listed}])", formats, "none, so UTC")
+        zoned = any("%z" in form for form in formats)
+        # A list of which some have a zone makes instants, in UTC where there is none.
+        sql = f"CAST(try_strptime({stamp.sql}, [{listed}]) AS TIMESTAMP)"
+        return Stamp(sql, formats, "the one that is written in the text, else UTC" if zoned else "none, so UTC")
     if some is None:
         kind = "BIGINT" if WHOLE_NUMBER.fullmatch(text) else "TIME" if TIME_OF_DAY.match(text) else "VARCHAR"
         raise not_a_time(raw, stamp, f"no row can be read, e.g. {text!r}", kind)
@@ -130,15 +173,18 @@ def _settle(raw: Rows, stamp: Column, other: str, iso: str | None) -> tuple[str,
     if short:
         raise _Undecided(
             f"{sum(one.rows for one in short):,} rows have a year of two digits, e.g. {short[0].low!r}: "
-            "write an expression such as " + _either(stamp, "%d/%m/%y", "%m/%d/%y")
+            "write an expression such as " + _either(stamp, *_short(short[0].low))
         )
     ordered = [one for one in shapes if EITHER_ORDER.match(one.low)]
     named = [(one, form) for one in shapes if one not in ordered and (form := _format(raw, one.low, DECIDED))]
     kinds = [text for text in (iso, *(one.low for one in ordered[:1]), *(one.low for one, _ in named[:1])) if text is not None]
     if len(kinds) > 1:
+        forms = [form for one, form in named] + [_format(raw, one.low, DAY_FIRST) or "…" for one in ordered]
+        tried = [f"TRY_CAST({stamp.written} AS TIMESTAMP)"] if iso is not None else []
+        tried += [f"try_strptime({stamp.written}, {literal(form)})" for form in dict.fromkeys(forms)]
         raise _Undecided(
             f"the rows have several formats, e.g. {kinds[0]!r} and {kinds[1]!r}: write an expression such as "
-            f"coalesce(TRY_CAST({stamp.written} AS TIMESTAMP), try_strptime({stamp.written}, '…'))"
+            f"coalesce({', '.join(tried[:4])})" + (", with %m before %d if the month comes first" if ordered else "")
         )
     if not ordered:
         return tuple(dict.fromkeys(form for _, form in named))
@@ -193,6 +239,25 @@ def _format(raw: Rows, text: str, formats: Sequence[str]) -> str | None:
     return next((form for form, fit in zip(formats, fits, strict=True) if fit), None)
 
 
+def _short(text: str) -> tuple[str, str]:
+    """Formats of a date whose year has two digits, the day first and the month or the year first."""
+    first, sign, second = re.findall(r"\w+|\W", text.strip())[:3]
+    clock = _clock(text)
+    month = "%b" if second[0].isalpha() else "%m"
+    other = f"%m{sign}%d{sign}%y" if int(first) <= 12 and month == "%m" else f"%y{sign}{month}{sign}%d"
+    return f"%d{sign}{month}{sign}%y{clock}", other + clock
+
+
+def _clock(text: str) -> str:
+    """The format of the time of day that follows a date."""
+    found = re.search(r"(,? |T)\d{1,2}:\d{2}(:\d{2})?( ?[AaPp][Mm])?", text)
+    if not found:
+        return ""
+    hour = "%I" if found[3] else "%H"
+    half = found[3][:-2] + "%p" if found[3] else ""
+    return f"{found[1]}{hour}:%M{':%S' if found[2] else ''}{half}"
+
+
 def _either(stamp: Column, one: str, another: str) -> str:
     return f"try_strptime({stamp.written}, {literal(one)}) or try_strptime({stamp.written}, {literal(another)})"
 
@@ -206,12 +271,20 @@ def not_a_time(raw: Rows, stamp: Column, why: str, kind: str) -> BadInput:
     if kind.startswith("TIME"):
         advice = "a time of day without a date puts nothing in order: write an expression that adds the date"
     elif kind == "VARCHAR":
-        advice = f"write an expression such as try_strptime({written}, '%d/%m/%Y %H:%M')"
+        advice = _text_advice(written, why)
     elif NUMBER.fullmatch(kind):
         advice = _unit_advice(raw, stamp)
     else:
         advice = "name a column of dates and times, or an expression that makes one"
     return BadInput(f"{stamp.knob} = {written!r} is not a date and time in {raw.where}: {why}; {advice}")
+
+
+def _text_advice(written: str, why: str) -> str:
+    """An expression for texts of a kind that is known and not taken, because it is no instant or has a part too many."""
+    for pattern, mend in TEXTS:
+        if re.search(pattern, why):
+            return mend.format(x=written)
+    return f"write an expression such as try_strptime({written}, '%d/%m/%Y %H:%M')"
 
 
 def units() -> tuple[Unit, ...]:
@@ -220,7 +293,7 @@ def units() -> tuple[Unit, ...]:
     since = [int((time - datetime(1970, 1, 1)).total_seconds()) for time in (FIRST, last)]
 
     def counted(name: str, per_second: float, expression: str) -> Unit:
-        return Unit(name, int(since[0] * per_second), int(since[1] * per_second), expression)
+        return Unit(name, int(since[0] * per_second), int(since[1] * per_second), expression, per_second=per_second)
 
     def written(name: str, form: str) -> Unit:
         return Unit(name, int(f"{FIRST:{form}}"), int(f"{last:{form}}"), f"try_strptime(CAST({{x}} AS VARCHAR), '{form}')", True)
@@ -260,12 +333,43 @@ def _unit_advice(raw: Rows, stamp: Column) -> str:
     """Proposed by the size of the numbers, and not taken: nobody but the owner knows."""
     number = f"TRY_CAST({stamp.sql} AS DOUBLE)"
     text = raw.example(stamp.sql, f"{number} > 0")
-    unit = unit_of(float(text)) if text else None
-    if text is None or unit is None:
-        some = f" like {text}" if text else ""
-        return f"numbers{some} are no time since 1990 in any known unit: write an expression that makes a date and time of them"
-    x = stamp.written if stamp.kind in ("BIGINT", "INT64") else f"TRY_CAST({stamp.written} AS BIGINT)"
-    return f"{text.removesuffix('.0')} looks like {unit.name}: write the expression {unit.expression.format(x=x)}"
+    if text is None:
+        return "numbers are no time since 1990 in any known unit: write an expression that makes a date and time of them"
+    if (unit := unit_of(float(text))) is None:
+        return (
+            f"numbers like {text} are no time since 1990 in any known unit: write an expression that makes a date and time"
+            f" of them{_digits_advice(stamp, text)}"
+        )
+    whole = raw.example(stamp.sql, f"{number} <> floor({number})") is None
+    said = f"{text.removesuffix('.0')} looks like {unit.name}"
+    odd = raw.example(stamp.sql, f"{number} > 0 AND NOT ({number} >= {unit.low} AND {number} <= {unit.high})")
+    if odd is not None and (other := unit_of(float(odd))) and not unit.digits and not other.digits:
+        low, high = sorted((unit, other), key=lambda one: one.low)
+        small, large = (_expression(one, stamp, whole) for one in (low, high))
+        return (
+            f"{said}, and {odd.removesuffix('.0')} like {other.name}: write the expression "
+            f"CASE WHEN {stamp.written} <= {low.high} THEN {small} ELSE {large} END"
+        )
+    return f"{said}: write the expression {_expression(unit, stamp, whole)}"
+
+
+def _expression(unit: Unit, stamp: Column, whole: bool) -> str:
+    """`whole`: without fractions, which are the time of day of Excel's dates and the milliseconds of seconds."""
+    kind = "BIGINT" if whole or unit.digits or unit.per_second > 1e6 else "DOUBLE"
+    known = ("BIGINT", "INT64") if kind == "BIGINT" else ("DOUBLE",)
+    x = stamp.written if stamp.kind in known else f"TRY_CAST({stamp.written} AS {kind})"
+    if kind == "DOUBLE" and unit.per_second:
+        # Microseconds: a cast of the number itself would round away the time of day.
+        return f"make_timestamp(CAST({x} * {1_000_000 / unit.per_second:.0f} AS BIGINT))"
+    return unit.expression.format(x=x)
+
+
+def _digits_advice(stamp: Column, text: str) -> str:
+    """Six or eight digits may be a date whose year is at the end or has two digits."""
+    digits = text.removesuffix(".0")
+    forms = {6: ("%y%m%d", "%d%m%y"), 8: ("%d%m%Y", "%m%d%Y")}.get(len(digits)) if digits.isdigit() else None
+    own = stamp.written if stamp.kind == "VARCHAR" else f"CAST({stamp.written} AS VARCHAR)"
+    return " such as " + " or ".join(f"try_strptime({own}, {literal(form)})" for form in forms) if forms else ""
 
 
 def _refuse_narrow(raw: Rows, stamp: Column) -> None:

@@ -14,43 +14,7 @@ from driftline.contracts import Source
 from driftline.sources.log import describe_source, open_source
 from driftline.sources.profile import profile
 from driftline.sources.table import read_table
-
-DAY = datetime(2024, 1, 2)
-Files = dict[str, str | bytes]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[..., Source]:
-    """Writes files by name and returns the source of their glob; `{tmp}` in a setting is their folder."""
-
-    def written(files: Files, glob: str = "*.csv", **settings: str) -> Source:
-        for name, content in files.items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return Source(events=str(tmp_path / glob), **{name: value.format(tmp=tmp_path) for name, value in settings.items()})
-
-    return written
-
-
-def rows(source: Source) -> list[tuple[Any, ...]]:
-    with open_source(source) as con:
-        return con.execute('SELECT "user", item, ts FROM driftline_events ORDER BY ALL').fetchall()
-
-
-def faults(source: Source) -> dict[str, int]:
-    with open_source(source) as con:
-        return dict(con.execute("SELECT fault, count(*) FROM driftline_log WHERE fault IS NOT NULL GROUP BY fault").fetchall())
-
-
-def refusal(source: Source) -> str:
-    with pytest.raises(ValueError, match=r".") as caught:
-        rows(source)
-    return str(caught.value)
-
-
-def log(*lines: str) -> str:
-    return "\n".join(("user,item,ts", *lines)) + "\n"
+from tests.sources.files import DAY, Files, faults, log, refusal, rows
 
 
 class TestDialect:
@@ -75,7 +39,7 @@ class TestDialect:
             ("a.csv", 'user,item,ts,text\nu,a,2024-01-02,19" monitor\n'),
             ("a.csv", 'user,item,ts,text\nu,a,2024-01-02,"two\nlines"\n'),
             ("a.csv", 'text,user,item,ts\n"a;b;c|d",u,a,2024-01-02\n'),
-            ("a.csv", ",user,item,ts,user\n0,u,a,2024-01-02,x\n"),
+            ("a.csv", ",user,item,ts,n,n\n0,u,a,2024-01-02,x,y\n"),
             ("a.tsv", "user\titem\tts\nu\ta\t2024-01-02\n"),
             ("a.csv", "user|item|ts\nu|a|2024-01-02\n"),
             ("a.csv", "user,item,ts\nu,a,2024-01-02\n".encode("utf-16")),
@@ -110,7 +74,7 @@ class TestDialect:
             ),
             ({"a.csv": "", "b.csv": ""}, ["every file of", "empty"]),
             ({"a.csv": log(), "b.parquet": b"?"}, ["two kinds", "write", "/*.csv"]),
-            ({"a.csv": log(), "_SUCCESS": b""}, ["two kinds", "_SUCCESS", "/*.csv"]),
+            ({"a.csv": log(), "SUCCESS": b""}, ["two kinds", "SUCCESS", "/*.csv"]),
         ],
     )
     def test_what_does_not_fit_is_named_by_file_and_row(

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from driftline.contracts import Source
-from driftline.sources.profile import Heaviest, catalogue, profile
+from driftline.sources.findings import Heaviest
+from driftline.sources.profile import catalogue, profile
 from driftline.sources.table import read_table
 from tests.sources.logs import START, Event, visits, write_log
 
