@@ -30,8 +30,8 @@ MENDS = {
 COMMANDS = {
     **{"demo": "demo:demo", "up": "stack:up", "down": "stack:down", "status": "stack:status", "doctor": "doctor:doctor"},
     **{"ingest": "source:ingest", "report": "report:report", "lookup": "tables:lookup", "serve": "serve:serve"},
-    **{name: f"{name}:app" for name in ("clusters", "run", "schedule", "evaluate", "experiment", "notify", "dashboards")},
-    **{name: f"{name}:app" for name in ("review", "tables", "web")},
+    **{name: f"{name}:app" for name in ("clusters", "run", "schedule", "cadence", "evaluate", "experiment", "notify")},
+    **{name: f"{name}:app" for name in ("dashboards", "review", "tables", "web")},
 }
 """Where each command is, in the order of the help: module of `commands/`, then its function or the app of its group."""
 

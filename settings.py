@@ -22,6 +22,7 @@ from driftline.contracts import (
     QUERY,
     STRICT,
     AnswersFrom,
+    Cadence,
     Children,
     Clusters,
     Counting,
@@ -247,6 +248,7 @@ class Settings(BaseSettings):
     measures: Measures = Measures()
     recommender: Recommender = Recommender()
     schedule: Schedule = Schedule()
+    cadence: Cadence = Cadence()
     web: Web = Web()
     serving: Serving = Serving()
     notify: Notify = Notify()

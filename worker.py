@@ -29,6 +29,7 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 from driftline import embedded, temporal_client
 from driftline.activities.assignments import AssignmentActivities
 from driftline.activities.blend import BlendActivities
+from driftline.activities.cadence import CadenceActivities
 from driftline.activities.child import INSTALL
 from driftline.activities.clusters import ClusterActivities
 from driftline.activities.counts import CountsActivities
@@ -54,6 +55,7 @@ from driftline.settings import Settings, problems
 from driftline.workflows import policies
 from driftline.workflows.assign_items import AssignItems
 from driftline.workflows.build_clusters import BuildClusters, DescribeClusters
+from driftline.workflows.cadence import KeepCadence
 from driftline.workflows.evaluate_answers import EvaluateAnswers
 from driftline.workflows.evaluate_drift import EvaluateDrift
 from driftline.workflows.evaluate_refresh import EvaluateRefresh
@@ -92,6 +94,7 @@ def roles(resources: Resources) -> dict[str, Role]:
     drift, measurements = DriftActivities(resources), MeasurementActivities(resources)
     notifications, recommenders = NotificationActivities(resources), RecommenderActivities(resources)
     experiments = ExperimentActivities(resources)
+    cadence = CadenceActivities(resources)
     cpu = [
         clusters.read_catalogue,
         clusters.embed_catalogue,
@@ -115,6 +118,7 @@ def roles(resources: Resources) -> dict[str, Role]:
         recommenders.read_item_sequences,
         recommenders.place_items,
         experiments.measure_experiment,
+        cadence.measure_day,
     ]
     records = [
         clusters.resolve_cluster_set,
@@ -131,9 +135,10 @@ def roles(resources: Resources) -> dict[str, Role]:
         experiments.register_experiment,
         experiments.end_experiment,
         experiments.find_shipped,
+        cadence.decide_day,
     ]
     sets: list[type] = [BuildClusters, DescribeClusters, AssignItems]
-    updates: list[type] = [FineTune, RagRefresh, TrainRecommender]
+    updates: list[type] = [FineTune, RagRefresh, TrainRecommender, KeepCadence]
     evaluations: list[type] = [EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval]
     live: list[type] = [RunExperiment, ShipTable]
     return {

@@ -11,7 +11,9 @@ from driftline.operations import schedules
 
 app = typer.Typer(help="The monthly fine-tune, the RAG refresh every two days, and the watch over both.", no_args_is_help=True)
 
-Name = Annotated[str | None, typer.Argument(help="`fine-tune`, `rag-refresh` or `watch`; default: the two updates.")]
+Name = Annotated[
+    str | None, typer.Argument(help="`fine-tune`, `rag-refresh`, `cadence` or `watch`; default: what starts updates.")
+]
 
 
 @app.command()
@@ -53,22 +55,24 @@ def resume(name: Name = None) -> None:
 
 @app.command()
 def backfill(
-    name: Annotated[str, typer.Argument(help="`fine-tune` or `rag-refresh`.")],
+    name: Annotated[str, typer.Argument(help="`fine-tune`, `rag-refresh` or `cadence`.")],
     start: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First nominal date (UTC).")],
     end: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last nominal date (UTC).")],
 ) -> None:
     """Make the runs whose nominal times lie in a past span, one after another: the versions a live run would have made."""
     if end < start:
         raise typer.BadParameter(f"--to {end:%Y-%m-%d} is before --from {start:%Y-%m-%d}")
-    if name not in schedules.UPDATES:
-        raise typer.BadParameter(f"{name!r} makes no versions: use `fine-tune` or `rag-refresh`")
+    if name not in (*schedules.UPDATES, "cadence"):
+        raise typer.BadParameter(f"{name!r} makes no versions: use `fine-tune`, `rag-refresh` or `cadence`")
     _say(wait_for(schedules.backfill(load(), name, start, end)), "backfilling")
 
 
 def _named(name: str | None) -> list[str]:
     if name is not None and name not in schedules.IDS:
-        raise typer.BadParameter(f"{name!r} is not a schedule: use `fine-tune`, `rag-refresh`, `recommender` or `watch`")
-    return [name] if name else list(schedules.UPDATES)
+        known = "`fine-tune`, `rag-refresh`, `recommender`, `cadence` or `watch`"
+        raise typer.BadParameter(f"{name!r} is not a schedule: use {known}")
+    adaptive = load().settings.cadence.policy == "adaptive"
+    return [name] if name else ["cadence"] if adaptive else list(schedules.UPDATES)
 
 
 def _say(done: list[str], what: str) -> None:

@@ -1,5 +1,6 @@
 """The dataclasses that cross a workflow or activity boundary: ids, hashes, URIs and small numbers only."""
 
+from driftline.contracts.cadence import *
 from driftline.contracts.errors import *
 from driftline.contracts.experiments import *
 from driftline.contracts.jobs import *

@@ -1,4 +1,4 @@
-"""When the two updates, and the watch over them, start by themselves: declared here, applied idempotently (design §4)."""
+"""When the two updates, or the cadence that starts them, and the watch start by themselves: applied idempotently (design §4)."""
 
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
@@ -23,11 +23,13 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from driftline.contracts import WatchInput
+from driftline.operations.cadence import cadence_input
 from driftline.operations.context import Context
 from driftline.operations.recommenders import recommender_input
 from driftline.operations.runs import fine_tune_input, rag_refresh_input
 from driftline.settings import Settings
 from driftline.workflows import policies
+from driftline.workflows.cadence import KeepCadence
 from driftline.workflows.fine_tune import FineTune
 from driftline.workflows.rag_refresh import RagRefresh
 from driftline.workflows.train_recommender import TrainRecommender
@@ -35,15 +37,16 @@ from driftline.workflows.watch import Watch
 
 FINE_TUNE = "driftline-fine-tune"
 RAG_REFRESH = "driftline-rag-refresh"
+CADENCE = "driftline-cadence"
 RECOMMENDER = "driftline-recommender"
 WATCH = "driftline-watch"
 UPDATES = {"fine-tune": FINE_TUNE, "rag-refresh": RAG_REFRESH}
-IDS = {**UPDATES, "recommender": RECOMMENDER, "watch": WATCH}
+IDS = {**UPDATES, "cadence": CADENCE, "recommender": RECOMMENDER, "watch": WATCH}
 """Ids in Temporal, by what the user calls them."""
 
 
 def declared(settings: Settings) -> dict[str, Schedule]:
-    """All schedules, by id. All times are UTC; only a short outage is caught up.
+    """All schedules, by id. All times are UTC; only a short outage is caught up. An adaptive cadence starts the updates itself.
 
     A start is skipped while the run before is open, unless a newer candidate supersedes one that waits for review: it has to be
     made to do so.
@@ -82,6 +85,17 @@ def declared(settings: Settings) -> dict[str, Schedule]:
             ),
             spec=ScheduleSpec(calendars=[replace(monthly, comment="monthly training of the recommender")]),
             policy=_policy(when.catchup, beside=False),
+        )
+    if settings.cadence.policy == "adaptive":
+        for name in UPDATES.values():
+            del found[name]
+        # Days are decided one after another: each reads the record of those before.
+        found[CADENCE] = Schedule(
+            action=ScheduleActionStartWorkflow(
+                KeepCadence.run, cadence_input(settings), id=CADENCE, task_queue=policies.WORKFLOWS
+            ),
+            spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(days=1), offset=timedelta(hours=when.hour))]),
+            policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.BUFFER_ALL, catchup_window=when.catchup),
         )
     return found
 

@@ -8,7 +8,7 @@ import pytest
 from temporalio.client import ScheduleOverlapPolicy
 from temporalio.testing import WorkflowEnvironment
 
-from driftline.contracts import EvaluateInput, Gates
+from driftline.contracts import Cadence, EvaluateInput, Gates
 from driftline.operations import measurements, runs, schedules
 from driftline.operations.context import Context
 from driftline.settings import Schedule, Settings
@@ -72,3 +72,24 @@ async def test_the_recommender_is_scheduled_only_where_that_is_asked_for(context
     assert schedules.RECOMMENDER in [found.id for found in await schedules.list_schedules(context)]
     assert (await schedules.apply(context))[schedules.RECOMMENDER] == "removed"
     assert schedules.RECOMMENDER not in await schedules.apply(context)
+
+
+async def test_an_adaptive_cadence_takes_the_place_of_the_calendars(dev_server: WorkflowEnvironment, tmp_path: Path) -> None:
+    target = dev_server.client.service_client.config.target_host
+    fixed = Context(Settings(postgres_url="postgresql://", temporal_address=target, home=tmp_path))
+    adaptive = Context(fixed.settings.model_copy(update={"cadence": Cadence(policy="adaptive")}))
+    handle = dev_server.client.get_schedule_handle
+    try:
+        assert schedules.CADENCE not in await schedules.apply(fixed)
+        changed = await schedules.apply(adaptive)
+        assert changed == {
+            schedules.FINE_TUNE: "removed",
+            schedules.RAG_REFRESH: "removed",
+            schedules.CADENCE: "created",
+            schedules.WATCH: "updated",
+        }
+        assert [state.id for state in await schedules.list_schedules(adaptive)] == [schedules.CADENCE, schedules.WATCH]
+        assert (await schedules.apply(fixed))[schedules.CADENCE] == "removed"
+    finally:
+        for name in schedules.declared(fixed.settings):
+            await handle(name).delete()

@@ -24,6 +24,8 @@ from driftline.contracts import (
     BadInput,
     BuildClusterSet,
     BuildClustersInput,
+    Cadence,
+    CadenceInput,
     CatalogueRef,
     ClosedReview,
     Clusters,
@@ -63,6 +65,9 @@ NOMINAL = datetime(2017, 11, 27, tzinfo=UTC)
 SOURCE = Source(events="s3://shop/log/*.parquet", items="s3://shop/items.parquet")
 FINE_TUNE = FineTuneInput(SOURCE, Windows(90, 28), nominal=NOMINAL)
 REFRESH = RagRefreshInput(SOURCE, Windows(28, 7), retrieval=Retrieval(similarity="trend"), nominal=NOMINAL)
+CADENCE = CadenceInput(
+    Cadence(policy="adaptive"), REFRESH, replace(REFRESH, answers="counts", windows=Windows(28, 7, 5)), FINE_TUNE, NOMINAL
+)
 EVALUATE = EvaluateInput(
     SOURCE, Windows(28, 7), Window(NOMINAL - timedelta(days=7), NOMINAL), log_start=NOMINAL - timedelta(days=200)
 )
@@ -359,6 +364,15 @@ async def told_failure(environment: WorkflowEnvironment, name: str) -> Handle:
         return handle
 
 
+async def keep_cadence(environment: WorkflowEnvironment, name: str) -> Handle:
+    """A day that was a refresh: the refresh goes its own way."""
+    steps = Steps(action="rag_refresh")
+    async with running(environment, steps):
+        handle = await ended(await start(environment.client, "KeepCadence", CADENCE, name))
+        await environment.client.get_workflow_handle(f"driftline-rag-refresh-{NOMINAL:%Y-%m-%d}").result()
+        return handle
+
+
 async def send_notification(environment: WorkflowEnvironment, name: str) -> Handle:
     """To a target that takes it."""
     async with running(environment, Steps(targets=[[Delivery("ops", "sent", "sent")]])):
@@ -380,7 +394,7 @@ STORIES: dict[str, Callable[[WorkflowEnvironment, str], Coroutine[Any, Any, Hand
         *(measured_fine_tune, measured_rag_refresh, validated_fine_tune, unmeasurable),
         *(counted_refresh, blended_refresh, blended_fine_tune),
         *(train_recommender, assign_items, assigned_fine_tune, assigned_rag_refresh, assigned_refresh),
-        *(told, told_failure, send_notification, watch),
+        *(keep_cadence, told, told_failure, send_notification, watch),
         *(doors, reset_then_approve, decided_in_postgres, superseded, revoked),
         *(evaluate_drift, evaluate_refresh, evaluate_answers, evaluate_retrieval),
         *(experiment, shipped),

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,11 +18,13 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from driftline.contracts import (
+    Action,
     AnsweredRef,
     AnswerPairs,
     AssignmentRef,
     AssignNewItems,
     BadInput,
+    CadenceDecision,
     CatalogueRef,
     ClosedReview,
     ClusterSetRef,
@@ -29,6 +32,7 @@ from driftline.contracts import (
     CountTriples,
     CurateSamples,
     CurateValidation,
+    DecideDay,
     Delivery,
     EmbedCatalogue,
     EmbeddingsRef,
@@ -48,6 +52,8 @@ from driftline.contracts import (
     ListSuccessors,
     MappingRef,
     MeasureAnswers,
+    MeasureDay,
+    MeasuredDay,
     MeasureDrift,
     MeasureExperiment,
     MeasureHits,
@@ -86,6 +92,7 @@ from driftline.embedded import temporal
 from driftline.operations.stack import add_search_attributes
 from driftline.workflows import policies
 from driftline.workflows.assign_items import AssignItems
+from driftline.workflows.cadence import KeepCadence
 from driftline.workflows.evaluate_answers import EvaluateAnswers
 from driftline.workflows.evaluate_drift import EvaluateDrift
 from driftline.workflows.evaluate_refresh import EvaluateRefresh
@@ -99,7 +106,7 @@ from driftline.workflows.train_recommender import TrainRecommender
 from driftline.workflows.watch import Watch
 
 WORKFLOWS: list[type] = [
-    *(FineTune, RagRefresh, TrainRecommender, AssignItems),
+    *(FineTune, RagRefresh, TrainRecommender, KeepCadence, AssignItems),
     *(EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval),
     *(RunExperiment, ShipTable),
 ]
@@ -153,6 +160,8 @@ class Steps:
     """What Postgres has on the review."""
     bad_days: tuple[int, ...] = ()
     """Days of an experiment that cannot be measured."""
+    action: Action = "none"
+    """What the cadence decides."""
 
     def names(self) -> list[str]:
         return [name for name, _ in self.asked]
@@ -354,6 +363,18 @@ class Steps:
         async def find_shipped(request: FindShipped) -> Shipped:
             note("find_shipped", request)
             return Shipped(40 + len(self.of("find_shipped")), 7, 552, "rag", self.evaluations[0])
+
+        @activity.defn
+        async def measure_day(request: MeasureDay) -> MeasuredDay | None:
+            note("measure_day", request)
+            if self.refuses == "measure_day":
+                raise BadInput("the log has no event")
+            return MeasuredDay(request.nominal.date() - timedelta(days=1), 1000, 300, 280, 40)
+
+        @activity.defn
+        async def decide_day(request: DecideDay) -> CadenceDecision:
+            note("decide_day", request)
+            return CadenceDecision(request.nominal.date(), self.action, ("so it is",))
 
         @activity.defn
         async def tell(request: Tell) -> None:

@@ -1,0 +1,70 @@
+"""`driftline cadence`: which days an update starts by itself, and why."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, get_args
+
+import typer
+
+from driftline.commands.context import Set, load, wait_for, warn_without_worker
+from driftline.commands.output import Json, cell, console, grid, print_json
+from driftline.commands.review import who
+from driftline.commands.tables import Actor
+from driftline.contracts import Action
+from driftline.operations import cadence
+
+app = typer.Typer(help="Which days an update starts by itself, and why (docs/cadence.md).", no_args_is_help=True)
+
+Day = Annotated[datetime | None, typer.Option("--at", formats=["%Y-%m-%d"], help="Nominal day (UTC); default: the log's end.")]
+
+
+@app.command()
+def status(
+    days: Annotated[int, typer.Option(min=1, help="How many of the newest days.")] = 14, settings: Set = None, json: Json = False
+) -> None:
+    """Every decided day with its reasons, newest first, what is left of the budget, and what people said about days to come."""
+    found = cadence.status(load(settings), days)
+    if json:
+        print_json(found)
+        return
+    limit = "no limit" if found.left is None else f"{found.left:,.0f} of {found.budget:,.0f} {found.unit} seconds left"
+    console.print(f"{found.channel}: cadence.policy = {found.policy}; {limit}")
+    if found.days:
+        grid("days", ("day", "action", "reasons"), [(day.day, day.action, " ".join(day.reasons)) for day in found.days])
+    for said in found.overrides:
+        console.print(f"{said.first} to {said.last}: {said.action}, said {cell(said.by)}: {cell(said.reason)}")
+
+
+@app.command()
+def decide(at: Day = None, settings: Set = None, json: Json = False) -> None:
+    """Decide about a day now, and start the update if there is one to start. A day that was decided about stays as it is."""
+    context = load(settings)
+    warn_without_worker(context)
+    made = wait_for(cadence.decide(context, at))
+    if json:
+        print_json(made)
+    else:
+        console.print(f"{made.day}: {made.action}")
+        for reason in made.reasons:
+            console.print(cell(reason))
+
+
+@app.command()
+def override(
+    action: Annotated[str, typer.Argument(help=f"One of {', '.join(get_args(Action))}.")],
+    reason: Annotated[str, typer.Option(help="Why.")],
+    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day; default: tomorrow.")] = None,
+    last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; default: the first.")] = None,
+    actor: Actor = None,
+    json: Json = False,
+) -> None:
+    """Say what is done on coming days, whatever is measured: `none` holds updates back. The newest word about a day counts."""
+    if action not in get_args(Action):
+        raise typer.BadParameter(f"{action!r} is none of {', '.join(get_args(Action))}")
+    context = load()
+    begin = (first or datetime.now(UTC) + timedelta(days=1)).date()
+    by, known_by = who(context, actor)
+    said = cadence.override(context, action, begin, last.date() if last else begin, by, reason, known_by)  # type: ignore[arg-type]
+    if json:
+        print_json(said)
+    else:
+        console.print(f"{said.first} to {said.last}: {said.action}")
