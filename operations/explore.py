@@ -11,7 +11,7 @@ from driftline.db.tables import TransitionTable
 from driftline.operations.changes import cluster_names
 from driftline.operations.context import Context
 
-VERSIONS, SUCCESSORS = 30, 12
+VERSIONS, SUCCESSORS = 400, 12
 """How many are shown."""
 
 

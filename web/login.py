@@ -17,7 +17,8 @@ SIGNED = ("RS", "PS", "ES", "Ed")
 def login(request: Request) -> Response:
     """With a token of `driftline web open`, in; else on to the provider, or to a word on how to get in."""
     web = guard.context(request).settings.web
-    request.session["next"] = within(request.query_params.get("next", "/"))
+    if "next" in request.query_params or "next" not in request.session:
+        request.session["next"] = within(request.query_params.get("next", "/"))
     if web.login == "oidc" and "next" in request.query_params:
         return RedirectResponse("/login/oidc", 303)
     if web.login == "token" and (token := request.query_params.get("token")):

@@ -59,7 +59,7 @@ GATES = {
         "How often the LLM, free to write anything, wrote exactly one interest. Else it was held to one.",
     ),
     "recall": ("Recall", "How often the answer is what a user really showed next."),
-    "recall_above_chance": ("Recall above chance", "Whether that is more than random answers would get, by its lower bound."),
+    "recall_above_chance": ("Recall above chance", "Whether recall, by its lower bound, is more than random answers would get."),
     "unknown_share": ("Events of no interest’s items", "How much of what users did the interests do not cover."),
 }
 """Title, and what it looks at, for somebody who has never heard of it."""

@@ -55,6 +55,14 @@ def test_a_link_is_good_once_and_leads_where_one_wanted_to_go(site: Site, tmp_pa
     assert list((tmp_path / "web").iterdir()) == []
 
 
+def test_whoever_came_by_the_link_of_a_message_gets_there_after_the_login(site: Site, tmp_path: Path) -> None:
+    """A terminal away: `driftline web open` knows nothing of where the browser was."""
+    with site() as client:
+        assert "driftline web open" in client.get(f"/reviews/{REVIEW}?interest=meat").text
+        inside = client.get("/login", params={"token": tokens.issue(tmp_path)})
+        assert (inside.status_code, inside.url.path, inside.url.query) == (200, f"/reviews/{REVIEW}", b"interest=meat")
+
+
 def test_a_link_that_is_too_old_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     token = tokens.issue(tmp_path)
     monkeypatch.setattr(tokens, "SECONDS", -1.0)

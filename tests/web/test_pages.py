@@ -1,6 +1,7 @@
 """Every page, on a real database: what it shows, and that others' text stays text."""
 
 import csv
+import html
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -8,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
@@ -67,6 +69,35 @@ def test_changes_are_searched_by_interest(owner: TestClient) -> None:
     assert found
     assert 0 < int(found[1]) < int(re.search(r"(\d+) changed pairs;", everything)[1])  # type: ignore[index]
     assert "0 changed pairs have “zebra”" in text(owner.get(f"/reviews/{REVIEW}?interest=zebra").text)
+
+
+def test_more_is_shown_to_whoever_asks(owner: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of interests that gained and lost, and of versions: a page at a time."""
+    monkeypatch.setattr("driftline.web.pages.review.BALANCES", 2)
+    monkeypatch.setattr("driftline.web.pages.tables.LISTED", 2)
+    for place in (f"/reviews/{REVIEW}?", "/changes?before=1&after=3&"):
+        few, everything = (owner.get(place + more).text for more in ("", "interests=all"))
+        more = re.search(r'href="([^"]*interests=all[^"]*)">all (\d+) interests', few)
+        assert more
+        assert everything.count('<td class="up">') + everything.count('<td class="down">') == int(more[2]) > 4
+        assert few.count('<td class="up">') <= 2
+        assert f"all {more[2]} interests" not in everything
+        assert owner.get(html.unescape(more[1])).status_code == 200
+    newest = owner.get("/tables").text
+    assert ('href="/tables/3"' in newest, 'href="/tables/1"' in newest) == (True, False)
+    older = owner.get("/tables?until=1").text
+    assert ('href="/tables/3"' in older, 'href="/tables/1"' in older) == (False, True)
+    assert 'href="/tables?until=1"' in newest
+
+
+def test_no_page_has_a_secret(site: Callable[..., AbstractContextManager[TestClient]], filled: str, tmp_path: Path) -> None:
+    secrets = ("session-s3cret", "client-s3cret", str(make_url(filled).password))
+    with site(session_secret=secrets[0], client_secret=secrets[1]) as client:
+        client.get("/login", params={"token": (token := tokens.issue(tmp_path))})
+        for place in PAGES:
+            answer = client.get(place)
+            shown = answer.text + str(answer.headers)
+            assert not [secret for secret in (*secrets, token) if secret in shown], place
 
 
 def test_what_changed_goes_to_a_spreadsheet_in_which_no_text_is_a_formula(

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from driftline.contracts import Gates
 from driftline.db.reviews import Review
 from driftline.operations import changes, decisions
-from driftline.operations.changes import Changes
+from driftline.operations.changes import Balance, Changes
 from driftline.operations.context import Context
 from driftline.operations.decisions import Case
 from driftline.web.guard import context
@@ -75,8 +75,7 @@ def _page(request: Request, case: Case, status: int = 200, refused: str = "", re
         findings=(findings[:FIRST], findings[FIRST:]),
         changes=compared,
         search=search,
-        gained=[b for b in compared.balances if b.net > 0][:BALANCES] if compared else [],
-        lost=[b for b in compared.balances if b.net < 0][:BALANCES] if compared else [],
+        **balances(request, compared),
         baselines=baselines(case.review.evidence),
         training=training(case.model.metrics) if case.model else None,
         takes_two=decisions.takes_two(context(request), case.review),
@@ -85,6 +84,13 @@ def _page(request: Request, case: Case, status: int = 200, refused: str = "", re
         temporal_ui=context(request).addressed.temporal_ui,
         namespace=context(request).settings.temporal_namespace,
     )
+
+
+def balances(request: Request, compared: Changes | None) -> dict[str, list[Balance]]:
+    """The interests that are answered more and less often, the largest changes first; all if all are asked for."""
+    number = None if request.query_params.get("interests") == "all" else BALANCES
+    moved = compared.balances if compared else ()
+    return {"gained": [b for b in moved if b.net > 0][:number], "lost": [b for b in moved if b.net < 0][:number]}
 
 
 def asked_pairs(request: Request) -> int:

@@ -10,7 +10,7 @@ from driftline.operations import reports, reviews, tables
 from driftline.operations.changes import Changes
 from driftline.web.guard import context
 from driftline.web.page import render
-from driftline.web.pages.review import BALANCES, asked_pairs
+from driftline.web.pages.review import asked_pairs, balances
 from driftline.web.plots import Line
 
 PLOTTED = 40
@@ -20,17 +20,21 @@ CSV_ROWS = 50_000
 
 
 def index(request: Request) -> Response:
-    """Every version, newest first, and their metrics over time."""
+    """Every version, newest first, a hundred at a time, and their metrics over time."""
     found = tables.list_tables(context(request))
     newest = found[-1].cluster_set if found else None
+    newest_shown = int(until) if (until := request.query_params.get("until", "")).isdecimal() and len(until) < 12 else None
+    listed = [table for table in found[::-1] if newest_shown is None or table.version <= newest_shown]
+    shown, older = listed[:LISTED], listed[LISTED : LISTED + 1]
     comparable = (table for table in found if table.cluster_set == newest and table.complete)
     plotted = sorted(comparable, key=lambda table: (table.nominal, table.version))[-PLOTTED:]
     costs = {row["version"]: row for row in reports.costs(context(request), newest)} if newest else {}
     return render(
         request,
         "tables.html",
-        tables=found[::-1][:LISTED],
-        older=max(0, len(found) - LISTED),
+        tables=shown,
+        older=older,
+        newest=newest_shown,
         cluster_set=newest,
         ticks=[f"{t.version}" for t in plotted],
         curves=curves(plotted, costs),
@@ -79,9 +83,8 @@ def _compared(request: Request, pairs: int) -> tuple[Changes, str]:
 def changes(request: Request) -> Response:
     """Two versions compared, heaviest pairs first."""
     found, search = _compared(request, asked_pairs(request))
-    gained = [b for b in found.balances if b.net > 0][:BALANCES]
-    lost = [b for b in found.balances if b.net < 0][:BALANCES]
-    return render(request, "changes.html", changes=found, search=search, gained=gained, lost=lost)
+    rows = balances(request, found)
+    return render(request, "changes.html", changes=found, search=search, gained=rows["gained"], lost=rows["lost"])
 
 
 def curves(plotted: list[TransitionTable], costs: dict[int, dict[str, object]]) -> list[tuple[str, str, list[Line]]]:
