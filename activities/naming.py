@@ -20,7 +20,7 @@ from driftline.db import measurements as db_measurements
 from driftline.interests import keywords
 from driftline.interests.centres import Ids, Vectors
 from driftline.interests.descriptions import describe
-from driftline.interests.naming import CANDIDATES, Named
+from driftline.interests.naming import CANDIDATES, Named, example
 
 EXAMPLES = 8
 """Texts of a cluster that an LLM is shown to name it by."""
@@ -117,7 +117,7 @@ def examples(texts: pa.Table, embeddings: Any, n_clusters: int) -> list[list[str
         members = np.flatnonzero(cluster == number)
         own = embeddings[row[members]]
         nearest = members[np.argsort(-(own @ own.sum(axis=0)), kind="stable")[:EXAMPLES]]
-        found.append([words[at] for at in nearest])
+        found.append([example(words[at]) for at in nearest])
     return found
 
 

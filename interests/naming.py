@@ -27,6 +27,16 @@ SAMPLE = 10_000
 """Texts that are looked at; of more, so many are drawn."""
 
 
+SHOWN = 120
+"""Characters of an item's text that a prompt shows."""
+
+
+def example(text: str) -> str:
+    """An item's text as one of several on a line of a prompt: it forges neither a line nor another item."""
+    visible = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(visible.replace(";", ",").split())[:SHOWN]
+
+
 @dataclass(frozen=True)
 class Candidates:
     """Keywords of one cluster, best first.

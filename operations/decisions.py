@@ -123,6 +123,28 @@ async def decide(
     return await reviews.record(context, review, given)
 
 
+def standing(context: Context, table: int) -> str:
+    """Names what is decided about a table; a revoke is taken only while it is still so."""
+    with context.engine.connect() as connection:
+        return hashlib.sha256(repr(db_reviews.verdicts_about(connection, table)).encode()).hexdigest()[:16]
+
+
+def revoke(context: Context, table: int, person: str, known_by: KnownBy, reason: str, shown: str) -> VerdictReply:
+    """Take back that a table may be served, if what is decided about it is still what this person saw.
+
+    Args:
+        shown: `standing`, as they saw it.
+
+    Raises:
+        BadInput: there is no such table.
+    """
+    if not reason:
+        return VerdictReply(False, NEEDS_REASON.format(what="a revoke"))
+    if shown != standing(context, table):
+        return VerdictReply(False, f"nothing was done, because this changed since you looked: {CHANGED['verdict']}. Look again")
+    return reviews.revoke(context, table, person, reason, known_by)
+
+
 def needs_reason(review: Review, decision: Decision) -> str:
     """For what a reason has to be given; empty if none has to."""
     if decision == "abort":

@@ -82,6 +82,8 @@ GUARDED: list[BaseRoute] = [
     Route("/channels/{channel:path}/rollback", guarded(channels.roll_back, "operator"), methods=["POST"]),
     Route("/tables", guarded(tables.index)),
     Route("/tables/{version:int}", guarded(tables.show)),
+    Route("/tables/{version:int}/revoke", guarded(tables.ask_revoke, "reviewer")),
+    Route("/tables/{version:int}/revoke", guarded(tables.revoke, "reviewer"), methods=["POST"]),
     Route("/changes", guarded(tables.changes)),
     Route("/changes.csv", guarded(tables.changes_csv)),
     Route("/runs", guarded(runs.index)),

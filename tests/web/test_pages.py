@@ -23,7 +23,15 @@ from tests.web.conftest import REVIEW
 
 PAGES = (
     *("/", f"/reviews/{REVIEW}", f"/reviews/{REVIEW}?interest=meat", "/channels", "/channels/default/rollback", "/tables"),
-    *("/tables/3", "/changes?before=1&after=3", "/runs", "/explore", "/explore?first=meat&second=3", "/explore?first=x&second=1"),
+    *(
+        "/tables/3",
+        "/tables/2/revoke",
+        "/changes?before=1&after=3",
+        "/runs",
+        "/explore",
+        "/explore?first=meat&second=3",
+        "/explore?first=x&second=1",
+    ),
 )
 
 

@@ -11,6 +11,7 @@ from temporalio.client import WorkflowExecutionStatus
 
 from driftline.contracts import Gates, Verdict
 from driftline.db import reviews as db_reviews
+from driftline.db.reviews import TableVerdict
 from driftline.operations import channels, reviews
 from driftline.operations.context import Context
 from driftline.settings import Web
@@ -234,6 +235,34 @@ def test_a_channel_is_rolled_back_in_two_clicks_with_a_reason(shop: Shop, page: 
         again = oda.send(place, **form, to=str(moved[1]), reason="no")
         assert (again.status_code, "look again" in again.text) == (409, True)
         assert channels.history(shop.context, "shop/b")[0] == move
+
+
+def verdicts(shop: Shop, table: int) -> list[TableVerdict]:
+    with shop.context.engine.connect() as connection:
+        return db_reviews.verdicts_about(connection, table)
+
+
+def test_a_reviewer_takes_back_what_was_approved(shop: Shop, page: Page, moved: list[int]) -> None:
+    """Bound to what was shown; the channel says so from then on, and offers the way back."""
+    with page() as client:
+        ada, place = Visitor(client, "ada"), f"/tables/{moved[1]}/revoke"
+        assert f'href="{place}"' in ada.get(f"/tables/{moved[1]}")
+        assert f'href="{place}"' not in Visitor(client, "vic").get(f"/tables/{moved[1]}")
+        form = ada.form(place)
+        assert Visitor(client, "vic").send(place, **form, reason="no").status_code == 403
+        assert ada.send(place, **(form | {"csrf": ""}), reason="broken log").status_code == 403
+        unsaid = ada.send(place, **form, reason=" ")
+        assert (unsaid.status_code, "write why" in unsaid.text) == (409, True)
+        done = ada.send(place, **form, reason="broken log")
+        assert (done.status_code, "not approved" in done.text) == (200, True)
+        (verdict,) = verdicts(shop, moved[1])
+        assert (verdict.decision, verdict.reviewer, verdict.known_by, verdict.reason) == ("revoke", "ada", "proxy", "broken log")
+        again = ada.send(place, **form, reason="broken log")
+        assert (again.status_code, "changed since you looked" in again.text) == (409, True)
+        assert len(verdicts(shop, moved[1])) == 1
+        assert "revoked by ada" in re.sub("<[^>]+>", "", ada.get(f"/tables/{moved[1]}"))
+        assert "No longer approved: revoked by ada" in re.sub("<[^>]+>", "", ada.get("/channels"))
+        assert "there is nothing to take back" in ada.get(place)
 
 
 def test_only_operators_move_channels_and_only_to_what_may_be_served(shop: Shop, page: Page, moved: list[int]) -> None:

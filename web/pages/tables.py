@@ -1,12 +1,12 @@
 """All transition tables, one with its lineage, and two compared."""
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from driftline.contracts import BadInput
 from driftline.db.tables import TransitionTable
 from driftline.operations import changes as operations_changes
-from driftline.operations import reports, reviews, tables
+from driftline.operations import decisions, reports, reviews, tables
 from driftline.operations.changes import Changes
 from driftline.web.guard import context
 from driftline.web.page import render
@@ -60,6 +60,28 @@ def show(request: Request) -> Response:
         temporal_ui=context(request).addressed.temporal_ui,
         namespace=context(request).settings.temporal_namespace,
     )
+
+
+def ask_revoke(request: Request) -> Response:
+    """Whether, and why, a table may no longer be served."""
+    return _ask_revoke(request)
+
+
+def revoke(request: Request) -> Response:
+    """Take the approval back, if what is decided is still what was shown."""
+    form, who, version = request.state.form, request.state.person, request.path_params["version"]
+    reason = " ".join(form.get("reason", "").split())
+    reply = decisions.revoke(context(request), version, who.name, who.known_by, reason, form.get("shown", ""))
+    if not reply.accepted:
+        return _ask_revoke(request, reply.message, reason)
+    request.session["said"] = f"It is on record: {reply.message}."
+    return RedirectResponse(f"/tables/{version}", 303)
+
+
+def _ask_revoke(request: Request, refused: str = "", reason: str = "") -> Response:
+    table = tables.get(context(request), request.path_params["version"])
+    shown, status = decisions.standing(context(request), table.version), 409 if refused else 200
+    return render(request, "revoke.html", status, table=table, shown=shown, refused=refused, reason=reason)
 
 
 def changes_csv(request: Request) -> Response:
