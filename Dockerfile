@@ -16,6 +16,7 @@ COPY operations operations
 COPY report report
 COPY serving serving
 COPY sources sources
+COPY system system
 COPY web web
 COPY workflows workflows
 COPY driftline driftline

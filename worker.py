@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -52,6 +51,7 @@ from driftline.activities.training import TrainingActivities
 from driftline.db import connection as db_connection
 from driftline.operations import metrics as own_metrics
 from driftline.settings import Settings, problems
+from driftline.system.logs import log_as_json
 from driftline.workflows import policies
 from driftline.workflows.assign_items import AssignItems
 from driftline.workflows.build_clusters import BuildClusters, DescribeClusters
@@ -214,40 +214,14 @@ def free_port(host: str) -> int:
         return int(taken.getsockname()[1])
 
 
-def log_as_json() -> None:
-    """One JSON object a line on stderr; Temporal's adapters add workflow, run and activity ids."""
-    shared: list[Any] = [
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-    )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(default=str),
-            ],
-            foreign_pre_chain=shared,
-        )
-    )
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    workflow.logger.workflow_info_on_message = activity.logger.activity_info_on_message = False  # they are fields already
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--role", choices=["all", *ROLES], default="all", help="which task queues to poll")
     role = parser.parse_args().role
     if role in ("all", *COMPUTING) and find_spec("torch") is None:
         parser.exit(2, f"role {role} needs torch: {INSTALL}, or start the roles that do not compute: workflows, db, cpu\n")
-    log_as_json()
+    log_as_json(extra=True)
+    workflow.logger.workflow_info_on_message = activity.logger.activity_info_on_message = False  # they are fields already
     names = list(ROLES) if role == "all" else [role]
     try:
         settings = Settings()

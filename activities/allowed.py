@@ -9,13 +9,13 @@ are read afresh, so that a worker needs no restart.
 import dataclasses
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from driftline.contracts import BadInput, Counting, Experiment, Source
 from driftline.settings import Settings
+from driftline.system.files import atomic_file
 
 Kind = Literal["source", "counting.engine", "model", "experiment"]
 
@@ -39,10 +39,9 @@ class Allowed:
                 note = self._note(kind, value)
                 if not note.exists():
                     note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                    new = note.with_name(f".{note.name}.{os.getpid()}")
-                    new.touch(mode=0o600)
-                    new.write_text(json.dumps({kind: value}, indent=2) + "\n")
-                    new.replace(note)
+                    with atomic_file(note) as aside:
+                        aside.touch(mode=0o600)
+                        aside.write_text(json.dumps({kind: value}, indent=2) + "\n")
 
     def check_source(self, source: Source, counting: Counting | None = None) -> None:
         """

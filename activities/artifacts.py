@@ -4,7 +4,6 @@
 in a store that they reach over the network.
 """
 
-import errno
 import hashlib
 import os
 import shutil
@@ -20,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 import structlog
 
 from driftline.contracts import BadInput
+from driftline.system.files import flush_folder
 
 log = structlog.get_logger("artifacts")
 
@@ -125,7 +125,7 @@ class LocalArtifacts:
             place.parent.mkdir(parents=True, exist_ok=True)
             with self.folder() as copy:
                 shutil.copytree(folder, copy, dirs_exist_ok=True)
-                _sync(copy)
+                flush_folder(copy)  # a power cut leaves no row in Postgres that names an empty file
                 try:
                     os.replace(copy, place)
                 except OSError:
@@ -221,16 +221,3 @@ class LocalArtifacts:
 
 def _made(place: Path) -> float:
     return max((path.stat().st_mtime for path in place.glob("*")), default=0.0)
-
-
-def _sync(folder: Path) -> None:
-    """To the disk, so that a power cut leaves no row in Postgres that names an empty file."""
-    for path in (*folder.rglob("*"), folder):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():  # SMB and some FUSE have none of folders
-                raise
-        finally:
-            os.close(handle)

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Awaitable, Callable
 
 from driftline.embedded import namespaces
+from driftline.system.processes import die_with_parent
 
 HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """How a gRPC connection begins; no browser sends it without TLS."""
@@ -155,7 +156,7 @@ async def _serve(doors: Doors, sockets: dict[str, socket.socket], command: list[
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    server = await asyncio.create_subprocess_exec(*command, stdin=subprocess.DEVNULL, preexec_fn=namespaces.die_with_parent)
+    server = await asyncio.create_subprocess_exec(*command, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)
     for name, begins in (("grpc", doors.grpc), ("ui", doors.ui)):
         to = sockets[name].getsockname()  # the same address in the other network
         await asyncio.start_server(doors.door(to, begins), sock=sockets[name], limit=HEAD_BYTES)

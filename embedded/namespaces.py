@@ -7,13 +7,11 @@ import ctypes
 import fcntl
 import os
 import pwd
-import signal
 import socket
 import struct
 
 NEW_USER, NEW_NETWORK = 0x10000000, 0x40000000
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
-PR_SET_PDEATHSIG = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -46,11 +44,6 @@ def not_root() -> None:
     outside = os.geteuid(), os.getegid()
     _unshare(NEW_USER)
     _map(inside=(entry.pw_uid, entry.pw_gid or entry.pw_uid), outside=outside)
-
-
-def die_with_parent() -> None:
-    """Killed, and not merely orphaned, when the thread that started this process ends."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _unshare(flags: int) -> None:

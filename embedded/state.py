@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Literal
 
+from driftline.system.files import atomic_file
+
 Part = Literal["postgres", "temporal", "worker", "web"]
 
 
@@ -62,12 +64,8 @@ def read(home: Path) -> State:
 
 
 def write(home: Path, state: State) -> State:
-    new = home / "state.json.new"
-    with open_private(new) as file:
+    with atomic_file(home / "state.json") as aside, open_private(aside) as file:
         json.dump(asdict(state), file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(home / "state.json")
     return state
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from driftline.engines.files import atomic_folder, sha256
+from driftline.system.files import atomic_folder, sha256
 
 KEEP = 2
 STATE, MANIFEST = "state.pt", "manifest.json"

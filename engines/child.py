@@ -4,7 +4,6 @@ Exit codes: 0 done, 2 bad input (a line of stderr that begins with `REFUSAL` say
 else a fault.
 """
 
-import ctypes
 import dataclasses
 import json
 import os
@@ -24,8 +23,8 @@ from pydantic import TypeAdapter
 from driftline.contracts import BadInput, Progress
 from driftline.contracts.children import BAD_INPUT, REFUSAL, STOPPED
 from driftline.interests.cores import cores
+from driftline.system.processes import die_with_parent
 
-PR_SET_PDEATHSIG = 1
 SAY = 5.0  # seconds between two words while a model is loaded
 RANK = "DRIFTLINE_RANK"
 """The variable by which one of several processes that share a training knows which it is."""
@@ -49,8 +48,7 @@ def arm() -> None:
 
     Called before the slow imports; harmless twice.
     """
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     parent = os.environ.get("DRIFTLINE_PARENT_PID")
     if parent is not None and os.getppid() != int(parent):  # it died before prctl
         sys.exit(1)

@@ -10,7 +10,7 @@ import torch
 
 from driftline.contracts import Cost
 from driftline.engines import child
-from driftline.engines.files import atomic_file
+from driftline.system.files import atomic_file
 
 EVERY = 1.0  # seconds between two entries: the most that a kill hides
 

@@ -16,7 +16,7 @@ from sentence_transformers import SentenceTransformer
 from driftline.contracts import BadInput, EmbedJob
 from driftline.engines import device, embedder, machine
 from driftline.engines.embedder import BATCH
-from driftline.engines.files import atomic_file
+from driftline.system.files import atomic_file
 
 
 def embed(job: EmbedJob) -> None:

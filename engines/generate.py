@@ -28,7 +28,6 @@ from driftline.contracts import BadInput, Computed, GenerateJob
 from driftline.engines import device, machine, memory, suits, weights
 from driftline.engines.cost import Account
 from driftline.engines.engine import Answer, Engine
-from driftline.engines.files import atomic_file, atomic_folder, sha256
 from driftline.engines.precision import cast, precision
 from driftline.engines.prompts import ANSWER, Prompts, known_answers, longest, read_prompts
 from driftline.engines.quantized import dequantize
@@ -37,6 +36,7 @@ from driftline.engines.trie_engine import TrieEngine
 from driftline.interests import triples
 from driftline.interests.memory import of_mapping
 from driftline.interests.pairs import pair_count
+from driftline.system.files import atomic_file, atomic_folder, sha256
 
 MAPPING = pa.schema(
     [

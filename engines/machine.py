@@ -14,8 +14,8 @@ import torch
 
 from driftline.contracts import Computed, ResolveJob
 from driftline.contracts.knobs import Precision
-from driftline.engines.files import atomic_file
 from driftline.engines.precision import precision
+from driftline.system.files import atomic_file
 
 
 def device() -> str:

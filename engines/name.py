@@ -19,10 +19,10 @@ from sentence_transformers import SentenceTransformer
 
 from driftline.contracts import NameJob
 from driftline.engines import device, embedder
-from driftline.engines.files import atomic_file
 from driftline.interests import naming
 from driftline.interests.descriptions import describe
 from driftline.interests.keywords import LONGEST
+from driftline.system.files import atomic_file
 
 BATCH = 256
 

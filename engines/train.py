@@ -35,11 +35,11 @@ from driftline.engines import checkpoints, device, machine, memory, prefix_tree,
 from driftline.engines.attention import exchanged
 from driftline.engines.cost import Account
 from driftline.engines.examples import Example, label_loss, read_examples
-from driftline.engines.files import atomic_folder, sha256
 from driftline.engines.precision import cast, precision
 from driftline.engines.schedule import Point, best_of, ends_at, rate
 from driftline.engines.validation import Validation
 from driftline.interests.memory import Shapes, of_training
+from driftline.system.files import atomic_folder, sha256
 
 
 def train(job: TrainJob) -> None:

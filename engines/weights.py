@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from driftline.contracts import BadInput
 from driftline.engines import child, quantized
-from driftline.engines.files import atomic_folder, sha256
+from driftline.system.files import atomic_folder, sha256
 
 SMOLLM2 = "smollm2"
 SMOLLM2_HUB_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"

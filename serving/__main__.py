@@ -4,24 +4,21 @@ A parent listens, starts the processes, replaces one that dies or hangs, and on 
 """
 
 import argparse
-import ctypes
-import logging
 import os
 import signal
-import sys
 import tempfile
 from dataclasses import replace
 from typing import Any
 
-import structlog
 from starlette.types import ASGIApp
 from uvicorn import Config
 from uvicorn.supervisors import Multiprocess
 
 from driftline.settings import Settings
+from driftline.system.logs import log_as_json
+from driftline.system.processes import die_with_parent
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # has to be set before `serving.metrics` is imported
-PR_SET_PDEATHSIG = 1
 HUNG_SECONDS = 60
 """A process that does not answer its parent for so long is replaced. On a machine without CPU to spare it may take a while."""
 DRAIN_SECONDS = 3
@@ -55,28 +52,11 @@ def main() -> None:
 
 def application() -> ASGIApp:
     """In each of the processes: it ends with its parent."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    die_with_parent(signal.SIGTERM)
     log_as_json()
     from driftline.serving.app import make  # the parent answers nothing and needs none of it
 
     return make(Settings())
-
-
-def log_as_json() -> None:
-    """One JSON object a line, on stderr, as a worker logs."""
-    before: list[Any] = [
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-    as_json: list[Any] = [
-        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-        structlog.processors.JSONRenderer(default=str),
-    ]
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=before, processors=as_json))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
 def _asked() -> dict[str, Any]:

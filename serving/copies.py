@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from driftline.system.files import atomic_file
+
 Arrays = dict[str, NDArray[Any]]
 ALIGNED = 64
 BEFORE = 40  # the hash and the head's length
@@ -37,15 +39,8 @@ def write(path: Path, facts: dict[str, Any], arrays: Arrays) -> None:
 
 def replace(path: Path, data: bytes) -> None:
     """Write a file by way of another, which takes its name."""
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        with new.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+    with atomic_file(path) as aside:
+        aside.write_bytes(data)
 
 
 def read(path: Path) -> tuple[dict[str, Any], Arrays]:

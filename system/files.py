@@ -32,14 +32,19 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     aside.mkdir()
     try:
         yield aside
-        for part in [*aside.rglob("*"), aside]:
-            _flush(part)
+        flush_folder(aside)
         if path.exists():
             shutil.rmtree(path)
         aside.rename(path)
         _flush(path.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def flush_folder(path: Path) -> None:
+    """Has the disk hold all that is in the folder."""
+    for part in [*path.rglob("*"), path]:
+        _flush(part)
 
 
 def sha256(*paths: Path) -> str:
