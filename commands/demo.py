@@ -19,8 +19,8 @@ from driftline.commands.context import load, wait_for
 from driftline.commands.output import DONE, FAILED, WAITING, cell, console, grid, percent
 from driftline.commands.run import draw_quality, finish
 from driftline.contracts import ClusterSetRef, FineTuneInput, RagRefreshInput, RunOutcome
+from driftline.operations import changes, logs, reports, reviews, runs, serving, tables
 from driftline.operations import clusters as operations_clusters
-from driftline.operations import logs, reports, reviews, runs, serving, tables
 from driftline.operations import stack as operations_stack
 from driftline.operations.context import Context
 from driftline.settings import Settings
@@ -164,14 +164,18 @@ async def _follow(context: Context, name: str) -> int:
 
 
 def _compare(context: Context, first: int, second: int, shown: int = 8) -> None:
-    found = tables.diff(context, first, second)
+    found = changes.differences(context, first, second)
     console.print(f"{found.changed} of {found.pairs} answers differ ({percent(found.share)}); some of them:", highlight=False)
-    spread = list(range(found.changed))[:: max(1, found.changed // shown)][:shown]
-    changed = found.rows.take(spread).to_pylist()
-    rows = [(f"{r['c1']} {r['c1_name']}", f"{r['c2']} {r['c2_name']}", r["a_name"], r["b_name"]) for r in changed]
+    step = max(1, found.changed // shown)
+    spread, columns = slice(0, step * shown, step), found.columns()
+    pairs = list(zip(columns["c1"][spread].tolist(), columns["c2"][spread].tolist(), strict=True))
+    rows = [
+        (f"{c1} {first_name}", f"{c2} {second_name}", was, becomes)
+        for (c1, c2), (first_name, second_name, was, becomes) in zip(pairs, found.named(spread), strict=True)
+    ]
     grid("", ("interest 1", "interest 2", f"next, table {first}", f"next, table {second}"), rows)
-    if changed:
-        console.print(f"try: driftline lookup {changed[0]['c1']} {changed[0]['c2']}", highlight=False)
+    if pairs:
+        console.print(f"try: driftline lookup {pairs[0][0]} {pairs[0][1]}", highlight=False)
 
 
 def _serve(context: Context, last: int = 4) -> None:

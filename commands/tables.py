@@ -1,13 +1,14 @@
 """`driftline tables` and `driftline lookup`: the product, its versions and where they are served."""
 
 import math
+import sys
 from typing import Annotated
 
 import typer
 from rich.tree import Tree
 
 from driftline.commands.context import load
-from driftline.commands.output import FAILED, Json, cell, console, errors, grid, percent, print_json
+from driftline.commands.output import FAILED, Json, cell, console, errors, grid, percent, print_json, rows_json
 from driftline.embedded import login as embedded_login
 from driftline.operations import channels, tables
 from driftline.operations.context import Context
@@ -99,15 +100,16 @@ def diff(
     json: Json = False,
 ) -> None:
     """The pairs whose answer differs between two versions."""
-    found = tables.diff(load(), a, b)
+    from driftline.operations import changes  # NumPy, which a look-up starts without
+
+    found = changes.differences(load(), a, b)
     if json:
-        every = found.rows.to_pylist()
-        print_json({"a": a, "b": b, "pairs": found.pairs, "changed": found.changed, "share": found.share, "rows": every})
+        facts = {"a": a, "b": b, "pairs": found.pairs, "changed": found.changed, "share": found.share}
+        sys.stdout.write(rows_json(facts, found.columns(), found.names) + "\n")
         return
     console.print(f"{found.changed} of {found.pairs} pairs changed ({percent(found.share)})")
     if found.changed:
-        rows = found.rows.slice(0, max(limit, 0)).to_pylist()
-        shown = [(r["c1_name"], r["c2_name"], r["a_name"], r["b_name"]) for r in rows]
+        shown = found.named(slice(0, max(limit, 0)))
         grid("", ("interest 1", "interest 2", f"next in {a}", f"next in {b}"), shown)
     if found.changed > limit:
         console.print(f"… and {found.changed - limit} more (--limit)")

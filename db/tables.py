@@ -1,4 +1,4 @@
-"""Transition tables: written once, then listed, looked up, compared and traced.
+"""Transition tables: written once, then listed, looked up and traced.
 
 Arrow is imported where rows are handled: a command that asks for one answer starts without it.
 """
@@ -93,17 +93,6 @@ class InexactAnswer:
     c2_name: str
     c_next_name: str
     free: str | None
-
-
-@dataclass(frozen=True)
-class Difference:
-    """`pairs` that both tables answer, how many `changed`, their `share`, and the changed `rows`: c1, c2, a_next, b_next, and the
-    name of each."""
-
-    pairs: int
-    changed: int
-    share: float
-    rows: pa.Table
 
 
 def add(conn: Connection, request: StoreTable, mapping: pa.Table) -> TableRef:
@@ -274,6 +263,19 @@ def lineage(conn: Connection, version: int) -> dict[str, Any]:
     return {"approved": get(conn, version).approved, **found.one(), "verdicts": list(said)}
 
 
+def weights(conn: Connection, version: int) -> dict[str, Any] | None:
+    """What was fitted for a table of counts or a blend; None for a table of the LLM.
+
+    Raises:
+        BadInput: there is no such table.
+    """
+    found = conn.execute(select(transition_table.c.weights).where(transition_table.c.version == version)).one_or_none()
+    if found is None:
+        raise BadInput(f"no transition table {version}: see `driftline tables list`")
+    fitted: dict[str, Any] | None = found.weights
+    return fitted
+
+
 def lookup(conn: Connection, c1: int, c2: int, channel: str = "default") -> Lookup:
     """The novel cluster to explore after c1 and then c2, from the channel's current table.
 
@@ -300,30 +302,6 @@ def lookup(conn: Connection, c1: int, c2: int, channel: str = "default") -> Look
     raise BadInput(f"no pair ({c1}, {c2}): two different cluster ids out of 0..{clusters - 1}; see `driftline clusters show`")
 
 
-def diff(conn: Connection, a: int, b: int) -> Difference:
-    """What changed from table `a` to table `b`.
-
-    Raises:
-        BadInput: there is no such table, or their cluster sets differ, so that ids do not compare.
-    """
-    import pyarrow as pa
-
-    from driftline.db import clusters as db_clusters
-    from driftline.db.load import cursor, read_integers
-
-    first, second = get(conn, a), get(conn, b)
-    if first.cluster_set != second.cluster_set:
-        raise BadInput(f"tables {a} and {b} have different cluster sets ({first.cluster_set} and {second.cluster_set})")
-    both = "FROM transition ta JOIN transition tb ON (tb.version, tb.c1, tb.c2) = (%s, ta.c1, ta.c2) WHERE ta.version = %s"
-    with cursor(conn) as cur:
-        ((pairs,),) = cur.execute(f"SELECT count(*) {both}", [b, a]).fetchall()
-    query = f"SELECT ta.c1, ta.c2, ta.c_next, tb.c_next {both} AND ta.c_next <> tb.c_next ORDER BY ta.c1, ta.c2"
-    schema = pa.schema([(name, pa.int32()) for name in ("c1", "c2", "a_next", "b_next")])
-    ids = read_integers(conn, query, [b, a], schema)
-    changed = _named(ids, db_clusters.get(conn, first.cluster_set)["name"])
-    return Difference(pairs, changed.num_rows, changed.num_rows / pairs if pairs else 0.0, changed)
-
-
 def _integers(conn: Connection, query: str, version: int) -> pa.Table:
     """What a query of one version finds, as c1, c2, c_next and exact."""
     import pyarrow as pa
@@ -331,13 +309,6 @@ def _integers(conn: Connection, query: str, version: int) -> pa.Table:
     from driftline.db.load import read_integers
 
     return read_integers(conn, query, [version], pa.schema([(name, pa.int32()) for name in ("c1", "c2", "c_next", "exact")]))
-
-
-def _named(ids: pa.Table, names: pa.ChunkedArray) -> pa.Table:
-    """Each id beside its cluster's name."""
-    for place, name in {2: "c1", 3: "c2", 5: "a_next", 7: "b_next"}.items():
-        ids = ids.add_column(place, f"{name.removesuffix('_next')}_name", names.take(ids[name]))
-    return ids
 
 
 def _computed(request: StoreTable) -> dict[str, Any] | None:

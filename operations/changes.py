@@ -8,24 +8,19 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from driftline.contracts import BadInput
 from driftline.db import clusters as db_clusters
+from driftline.db import differences as db_differences
 from driftline.db import pairs as db_pairs
-from driftline.db import tables as db_tables
 from driftline.db.connection import Engine
+from driftline.db.differences import Differences, Ints
 from driftline.db.tables import TransitionTable
-from driftline.interests.pairs import pair_count, pair_number, pairs_of
+from driftline.interests.pairs import pairs_of
 from driftline.operations.context import Context
 from driftline.operations.text import inert
-
-Ints = NDArray[np.integer[Any]]
-NO_ANSWER = -1
-"""Of a pair that an incomplete table lacks."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +78,19 @@ class Changes:
         return self.traffic_changed / self.traffic if self.traffic else None
 
 
+def differences(context: Context, before: int, after: int) -> Differences:
+    """The pairs whose answer differs between two tables.
+
+    Raises:
+        BadInput: there is no such table, or their cluster sets differ, so that ids do not compare.
+    """
+    engine = context.engine
+    with engine.connect() as connection:
+        old, new = db_differences.comparable(connection, before, after)
+    names = cluster_names(engine, new.cluster_set)
+    return db_differences.between(old, new, _answers(engine, old), _answers(engine, new), names)
+
+
 def compare(context: Context, before: int, after: int, search: str = "", limit: int = 20) -> Changes:
     """The pairs whose answer differs, by traffic.
 
@@ -92,19 +100,10 @@ def compare(context: Context, before: int, after: int, search: str = "", limit: 
     Raises:
         BadInput: there is no such table, or their cluster sets differ, so that ids do not compare.
     """
-    with context.engine.connect() as connection:
-        old, new = db_tables.get(connection, before), db_tables.get(connection, after)
-    if old.cluster_set != new.cluster_set:
-        raise BadInput(
-            f"tables {before} and {after} have different cluster sets ({old.cluster_set} and {new.cluster_set}): "
-            "their interests do not compare"
-        )
-    clusters = new.clusters
-    a, b, weight = _answers(context.engine, old), _answers(context.engine, new), _traffic(context.engine, new)
-    known = (a != NO_ANSWER) & (b != NO_ANSWER)
-    changed = np.flatnonzero(known & (a != b))
-    was, becomes, traffic = a[changed], b[changed], weight[changed]
-    names = cluster_names(context.engine, new.cluster_set)
+    differing = differences(context, before, after)
+    changed, was, becomes, names = differing.numbers, differing.was, differing.becomes, differing.names
+    clusters, weight = differing.after.clusters, _traffic(context.engine, differing.after)
+    traffic = weight[changed]
     found = np.arange(len(changed))
     if search:
         found = np.flatnonzero(_mentions((*pairs_of(changed, clusters), was, becomes), search, names))
@@ -116,7 +115,7 @@ def compare(context: Context, before: int, after: int, search: str = "", limit: 
     return Changes(
         before=before,
         after=after,
-        pairs=int(known.sum()),
+        pairs=differing.pairs,
         changed=len(changed),
         traffic=int(weight.sum()),
         traffic_changed=int(traffic.sum()),
@@ -165,11 +164,9 @@ def _largest(values: Ints, limit: int) -> NDArray[np.int64]:
 
 def _answers(engine: Engine, table: TransitionTable) -> Ints:
     """The answer to each pair, by the pair's number."""
-    if not table.complete:  # rows of an incomplete table may still come
+    if not table.complete:  # its rows may still come
         with engine.connect() as connection:
-            found = db_tables.answers(connection, table.version)
-        c1, c2, c_next = (found[name].to_numpy() for name in ("c1", "c2", "c_next"))
-        return _by_pair(c1, c2, c_next, table.clusters, NO_ANSWER)
+            return db_differences.answers(connection, table)
     return _read_answers(engine, table.version)
 
 
@@ -187,10 +184,4 @@ def _read_answers(engine: Engine, version: int) -> Ints:
 def _read_traffic(engine: Engine, counts: int, clusters: int) -> Ints:
     """How often each pair occurred, by the pair's number."""
     with engine.connect() as connection:
-        return _by_pair(*db_pairs.traffic(connection, counts), clusters, 0)
-
-
-def _by_pair(c1: Ints, c2: Ints, values: Ints, clusters: int, empty: int) -> Ints:
-    filled = np.full(pair_count(clusters), empty, dtype=values.dtype)
-    filled[pair_number(c1, c2, clusters)] = values
-    return filled
+        return db_differences.by_pair(*db_pairs.traffic(connection, counts), clusters, 0)

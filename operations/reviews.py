@@ -73,7 +73,7 @@ def evidence(context: Context, review_id: str) -> Evidence:
     """Raises ValueError: there is no such review."""
     with context.engine.connect() as connection:
         review = db_reviews.get(connection, review_id)
-        weights = db_tables.lineage(connection, review.candidate)["weights"]
+        weights = db_tables.weights(connection, review.candidate)
         report = db_reports.newest_of(connection, review.candidate)
     return Evidence(review, inexact(context, review.candidate), report, weights)
 

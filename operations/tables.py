@@ -3,7 +3,7 @@
 from typing import Any
 
 from driftline.db import tables as db_tables
-from driftline.db.tables import Difference, Lookup, TransitionTable
+from driftline.db.tables import Lookup, TransitionTable
 from driftline.operations.context import Context
 
 
@@ -31,16 +31,6 @@ def lineage(context: Context, version: int) -> dict[str, Any]:
     """
     with context.engine.connect() as connection:
         return db_tables.lineage(connection, version)
-
-
-def diff(context: Context, a: int, b: int) -> Difference:
-    """The pairs whose answer differs between two versions.
-
-    Raises:
-        ValueError: there is no such table, or their cluster sets differ.
-    """
-    with context.engine.connect() as connection:
-        return db_tables.diff(connection, a, b)
 
 
 def lookup(context: Context, c1: int, c2: int, channel: str | None = None) -> Lookup:

@@ -3,12 +3,14 @@
 Names of interests come from a log, failures from anywhere: what a chat would obey in them is replaced.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from driftline.contracts import Event, Level, Notification, level_of, note
 from driftline.db import channels as db_channels
+from driftline.db import differences as db_differences
 from driftline.db import reviews as db_reviews
 from driftline.db import tables as db_tables
 from driftline.db.connection import Connection
@@ -80,11 +82,11 @@ def changed(conn: Connection, before: int, after: int) -> str:
     """How many pairs have another answer, and which interests are answered more and less often for it."""
     if db_tables.get(conn, before).cluster_set != db_tables.get(conn, after).cluster_set:
         return f"Tables {before} and {after} have different cluster sets: their answers do not compare."
-    found = db_tables.diff(conn, before, after)
+    found = db_differences.read(conn, before, after)
     share = f"{count(found.changed)} of {count(found.pairs)} pairs ({percent(found.share)})"
-    gains = Counter(found.rows["b_name"].to_pylist())
-    gains.subtract(found.rows["a_name"].to_pylist())
-    ranked = sorted(gains.items(), key=lambda item: (-item[1], item[0]))
+    gained_by, lost_by = (np.bincount(ids, minlength=len(found.names)) for ids in (found.becomes, found.was))
+    gains = zip(found.names, (gained_by - lost_by).tolist(), strict=True)
+    ranked = sorted(gains, key=lambda item: (-item[1], item[0]))
     gained = [(name, n) for name, n in ranked if n > 0][:MOVERS]
     lost = [(name, n) for name, n in reversed(ranked) if n < 0][:MOVERS]
     return f"{share} have another answer than in table {before}.{_movers(' More often', gained)}{_movers(' Less often', lost)}"

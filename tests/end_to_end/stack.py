@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import psutil
 
 from driftline import embedded
-from tests.end_to_end.commands import Commands, Done
+from tests.end_to_end.commands import SECONDS, Commands, Done
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
@@ -55,7 +55,7 @@ class Stack:
         """`driftline …`; its standard output, once its exit code is `code`. What starts or stops servers is started anew."""
         if arguments[0] in ("up", "down"):
             process = self.start(*arguments)
-            out, errors = process.communicate(timeout=240)
+            out, errors = process.communicate(timeout=SECONDS)
             done = Done(process.returncode, out, errors)
         else:
             done = self.commands.run(arguments, self.folder, self.env)
