@@ -95,7 +95,7 @@ class Artifacts(Protocol):
 
 @dataclass(frozen=True)
 class LocalArtifacts:
-    """In a folder of a file system that all workers share.
+    """Artifacts in a folder of a file system that all workers share.
 
     Attributes:
         root: nothing outside of it is read or written, whatever a URI says.
@@ -208,7 +208,7 @@ class LocalArtifacts:
         return digest.read_text()
 
     def place(self, uri: str) -> Path:
-        """Where a URI points to.
+        """Resolves a URI to its folder.
 
         Raises:
             BadInput: outside of `root`.

@@ -15,7 +15,7 @@ _known: dict[tuple[str, str], Computed] = {}
 
 
 async def resolve(resources: Resources, engine: str, precision: Precision) -> Computed:
-    """What `engine` computes with on this machine, where `precision` is what was asked for (`auto`, too)."""
+    """Resolves the engine's precision, device and versions on this machine; `precision` is the knob (`auto`, too)."""
     if (engine, precision) not in _known:
         with resources.artifacts.folder() as work:
             job = ResolveJob(engine, precision, str(work / FILE))

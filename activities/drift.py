@@ -38,7 +38,7 @@ class DriftActivities:
     @activity.defn
     @heartbeats("comparing")
     def measure_drift(self, request: MeasureDrift) -> MeasurementRef:
-        """How fast interests move, beside what chance alone makes of it."""
+        """Measures drift: the change of top successors between windows beyond sampling noise."""
         measures = request.measures
         with self.resources.engine.connect() as connection:
             clusters = db_clusters.describe(connection, request.cluster_set).clusters
@@ -55,7 +55,7 @@ class DriftActivities:
     @activity.defn
     @heartbeats("comparing")
     def measure_staleness(self, request: MeasureStaleness) -> MeasurementRef:
-        """Whether the lists of a retrieval date are still those of the days after it."""
+        """Measures staleness: the share of a retrieval date's lists that still hold in the days after it."""
         measures, at = request.measures, request.retrieved.window.end
         later = [((found.window.end - at).days, self._read(found).whole) for found in request.later]
         stale = metrics.staleness(

@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 
 async def beating(stage: str, function: Callable[..., Result], *args: Any) -> Result:
-    """What `function` returns, computed in a thread beside an async activity, which beats meanwhile."""
+    """Runs `function` in a thread and heartbeats until it returns."""
     computed = asyncio.create_task(asyncio.to_thread(function, *args))
     while not computed.done():
         activity.heartbeat(Progress(stage, 0, 0))

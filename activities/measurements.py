@@ -91,7 +91,7 @@ class MeasurementActivities:
     @activity.defn
     @heartbeats("measuring")
     def measure_answers(self, request: MeasureAnswers) -> MeasurementRef:
-        """How much RAG changes the answers (paper §3.1)."""
+        """Measures the share of answers that RAG changes (paper §3.1)."""
         prompts = pq.read_table(
             self.resources.artifacts.find(request.prompts.uri) / "prompts.parquet", columns=["c1", "c2", "retrieved"]
         )

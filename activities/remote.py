@@ -34,7 +34,7 @@ INSTALL = {"s3": "pip install 'driftline[s3]'", "gs": "pip install gcsfs", "abfs
 
 
 class Damaged(Exception):
-    """What came is not what was kept."""
+    """An artifact's content is not its hash."""
 
 
 @dataclass(frozen=True)

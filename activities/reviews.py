@@ -22,7 +22,7 @@ class ReviewActivities:
 
     @activity.defn(name="open_gate")
     def open_review(self, review: OpenReview) -> ClosedReview | None:
-        """How it has ended, if the same review was opened before and has ended."""
+        """Opens the review; returns how it ended if the same one was opened before and has ended."""
         with self.resources.engine.begin() as connection:
             db_reviews.open(connection, review)
             return db_reviews.closed(connection, review.review_id)

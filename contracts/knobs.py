@@ -89,7 +89,7 @@ class Clusters:
 
 @dataclass(frozen=True, config=STRICT)
 class Sequences:
-    """How events become sequences (design §3.1)."""
+    """De-duplication of a user's events into a sequence (design §3.1)."""
 
     dedup: Literal["first", "adjacent"] = "first"
     """`first` keeps a cluster's first occurrence in the window, `adjacent` collapses repeats in a row."""
@@ -97,7 +97,7 @@ class Sequences:
 
 @dataclass(frozen=True, config=STRICT)
 class Counting:
-    """What counts the triples. All engines count the same, so that it is no part of a version."""
+    """The engine that counts triples. All engines count the same, so that it is no part of a version."""
 
     engine: Annotated[str, Field(pattern="^(duckdb|spark(:.+)?|sql:.+)$")] = "duckdb"
     """`duckdb`, `spark`, `spark:MASTER` or `sql:URL` (SQLAlchemy's; `${…}` is the worker's environment). `source.events` is then
@@ -203,7 +203,7 @@ Similarity = Literal["frequency", "trend"]
 
 @dataclass(frozen=True, config=STRICT)
 class Retrieval:
-    """What a RAG prompt is told about the window (paper §2.3)."""
+    """What a RAG prompt's retrieved line holds (paper §2.3)."""
 
     granularity: Literal["instance", "global"] = "instance"
     """`instance`: successors of this very pair. `global`: one list of triples for all pairs."""

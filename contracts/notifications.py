@@ -89,7 +89,7 @@ TargetName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 
 @dataclass(frozen=True, config=STRICT)
 class Notify:
-    """What people are told, and where (docs/monitoring.md). The settings of the workers of role `notify` count."""
+    """Notifications: their targets and thresholds (docs/monitoring.md). The settings of the workers of role `notify` count."""
 
     targets: dict[TargetName, Target] = Field(default_factory=dict)
     """By name, e.g. `[notify.targets.ops]` with `url = "${OPS_URL}"`, `level`, `events` and `tags`. Empty: nobody is told."""
@@ -125,7 +125,7 @@ class Tell:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of a notification at one target."""
+    """State of a notification at one target."""
 
     target: str
     state: Literal["claimed", "sent", "failed"]

@@ -17,7 +17,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a long step is: what a child process prints, an activity heartbeats and the terminal draws."""
+    """Progress of a long step: what a child process prints, an activity heartbeats and the terminal draws."""
 
     stage: str
     done: int
@@ -54,7 +54,7 @@ class SamplesRef:
 
 @dataclass(frozen=True)
 class ValidationRef:
-    """What a training is validated on. `uri`: a folder of `samples.parquet`, `pairs.parquet` and `labels.parquet`."""
+    """A training's validation set. `uri`: a folder of `samples.parquet`, `pairs.parquet` and `labels.parquet`."""
 
     uri: str
     hash: str
@@ -86,7 +86,7 @@ class ModelRef:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a child process spent on training or on bulk inference, over all of its attempts."""
+    """Cost of a training or of bulk inference, summed over all attempts of its child process."""
 
     tokens: int
     """Training: tokens of prompts and labels, summed over all steps. Inference: tokens forwarded; a shared prefix counts once."""
@@ -102,7 +102,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Computed:
-    """What a step computed with, as the machine that did it resolved it. Where two differ, answers may differ, too."""
+    """Engine, precision, device and library versions of a step, as resolved there. Where two differ, answers may, too."""
 
     engine: str
     """`trie` | `vllm` | `sentence-transformers` | `peft`."""
@@ -254,7 +254,7 @@ class AssignmentRef:
 
 @dataclass(frozen=True)
 class NewItems:
-    """What is to be embedded so that items which are new to a cluster set find their cluster."""
+    """The texts to embed before items new to a cluster set are assigned."""
 
     newest: AssignmentRef
     """So far."""

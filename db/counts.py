@@ -38,7 +38,7 @@ class Counts:
 
     @property
     def unknown_share(self) -> float | None:
-        """Of the positive events, those of items that no cluster has; None where there is no positive event."""
+        """Share of positive events whose item no cluster has; None where there is no positive event."""
         unknown = self.dropped.get("events_of_unknown_items", 0)
         return unknown / (unknown + self.events) if unknown + self.events else None
 

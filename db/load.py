@@ -66,7 +66,7 @@ def copy_integers(conn: Connection, table: str, rows: pa.Table) -> None:
 
 
 def read_integers(conn: Connection, query: str, parameters: Sequence[object], schema: pa.Schema) -> pa.Table:
-    """The way back: `query` (psycopg placeholders) yields the columns of `schema`, none of them null."""
+    """Reads integers by binary COPY: `query` (psycopg placeholders) yields the columns of `schema`, none of them null."""
     with cursor(conn) as cur, cur.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", parameters) as copy:
         data = bytearray()
         for row in copy:  # psycopg gives one buffer for each row: none of them is kept

@@ -82,7 +82,7 @@ def get(conn: Connection, version: int) -> Measurement:
 
 
 def of_names(conn: Connection, cluster_set: int) -> Named | None:
-    """How much the descriptions of a set say, by its newest measurement."""
+    """The newest measurement of a set's descriptions."""
     query = select(measurements.c.result).where(measurements.c.cluster_set == cluster_set, measurements.c.kind == "names")
     found = conn.execute(query.order_by(measurements.c.version.desc()).limit(1)).scalar_one_or_none()
     return None if found is None else TypeAdapter(Named).validate_python(load("names", found))
@@ -108,7 +108,7 @@ def of_quality(conn: Connection, table: int, test_counts: int, version: int | No
 
 
 def about(conn: Connection, cluster_set: int, model: int | None) -> list[Measurement]:
-    """What bears on a table of this model; None: of counts.
+    """The measurements that concern a table of this model; None: of counts.
 
     The newest measurement of each kind of its cluster set and, where an LLM was asked, of the model; and the newest quality of
     every table of the cluster set, by nominal time.

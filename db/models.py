@@ -122,7 +122,7 @@ def newest_trained_before(conn: Connection, until: datetime, cluster_set: int | 
 
 
 def trained_until(conn: Connection, version: int) -> datetime:
-    """Where the days end that a model has learned from, or that chose its checkpoint.
+    """End of the days that a model was trained or validated on.
 
     Raises:
         BadInput: there is no such version.

@@ -89,7 +89,7 @@ def record_verdict(conn: Connection, given: Verdict) -> bool:
 
 
 def revoke(conn: Connection, table: int, reviewer: str, reason: str, known_by: KnownBy) -> bool:
-    """Take back that a table may be served, whoever or whatever approved it. The same revoke again changes nothing.
+    """Records a `revoke`: the table may not be served any more, whoever or whatever approved it. A second one changes nothing.
 
     Raises:
         BadInput: there is no such table, or it is not approved.

@@ -68,7 +68,7 @@ class Pointer:
 
 
 @dataclass(frozen=True)
-class ServedTable:
+class LoadedTable:
     """A table as it is served; all of it follows from its key."""
 
     answers: Ids
@@ -95,11 +95,11 @@ def pointers(conn: Connection) -> list[Pointer]:
     return [Pointer(**dict(zip(names, row, strict=True))) for row in found]
 
 
-def read_table(conn: Connection, pointer: Pointer) -> ServedTable:
+def read_table(conn: Connection, pointer: Pointer) -> LoadedTable:
     """Raises RuntimeError: the table is not complete."""
     answers = read_answers(conn, pointer.version, pointer.clusters)
     traffic = np.array([traffic for _, traffic in conn.execute(NAMES, [pointer.cluster_set])], np.int64)
-    return ServedTable(answers, rank(_followed(conn, pointer), traffic))
+    return LoadedTable(answers, rank(_followed(conn, pointer), traffic))
 
 
 def _followed(conn: Connection, pointer: Pointer) -> Ints:

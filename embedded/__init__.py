@@ -119,12 +119,12 @@ def addressed(settings: "Settings") -> "Settings":
 
 
 def owner_url(settings: "Settings") -> str:
-    """Of who may change the schema. The setting, or the embedded Postgres' owner; what `addressed` names is only a worker."""
+    """Postgres' URL for the schema's owner: the setting, or the embedded Postgres' owner (`addressed` names a worker)."""
     return settings.postgres_url or status(settings.home).postgres_url
 
 
 def reader_url(settings: "Settings") -> str:
-    """For whoever looks with SQL, and for screens: the setting, or the embedded Postgres' reader."""
+    """Postgres' URL for readers: the setting, or the embedded Postgres' reader."""
     state = status(settings.home)
     return settings.postgres_url or state.reader_url or state.postgres_url
 

@@ -64,7 +64,7 @@ def arm() -> None:
 
 
 def stopping() -> bool:
-    """Whether SIGTERM came: save, then raise `Stopped`."""
+    """True once SIGTERM came: save, then raise `Stopped`."""
     return _asked_to_stop
 
 

@@ -16,7 +16,7 @@ EVERY = 1.0  # seconds between two entries: the most that a kill hides
 
 
 class Account:
-    """What this process spends on a job, its start and the loading of the model included.
+    """Adds up tokens and seconds of a job, the start of the process and the loading of the model included.
 
     Args:
         folder: of this job's accounts and nothing else.

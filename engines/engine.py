@@ -17,7 +17,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Scores:
-    """What the LLM says of the novel clusters of one pair (`engines.scores`), likeliest first."""
+    """Log-probabilities of one pair's novel clusters (`engines.scores`), likeliest first."""
 
     answer: tuple[int, ...]
     """Clusters."""

@@ -15,7 +15,7 @@ ANYWAY = "or set children.check_memory = false to try it"
 
 
 def shapes(model: Path | str) -> Shapes | None:
-    """Of a folder, or of a hub's model that is here already; None where its files do not say."""
+    """Tensor shapes of a model in a folder, or of a hub's model that is here already; None where its files do not say."""
     try:
         return memory.shapes(Path(model) if Path(model).is_dir() else Path(snapshot_download(str(model), local_files_only=True)))
     except (OSError, ValueError):  # not here yet, or no safetensors

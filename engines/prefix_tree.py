@@ -55,7 +55,7 @@ class PrefixTree:
 
 
 def logits(model: PreTrainedModel, tree: PrefixTree, nodes: torch.Tensor) -> torch.Tensor:
-    """What the model predicts after each of `nodes`: [nodes, vocabulary], with gradients.
+    """Logits after each of `nodes`: [nodes, vocabulary], with gradients.
 
     Everything but attention works token by token, so it sees the nodes. Attention sees whole sequences.
 

@@ -39,7 +39,7 @@ class Prompts:
         return len(self.labels)
 
     def of(self, c1: int) -> slice:
-        """Where in `pairs` the pairs (c1, …) are."""
+        """Slice of `pairs` with the pairs (c1, …)."""
         return slice(c1 * (self.clusters - 1), (c1 + 1) * (self.clusters - 1))
 
     def block(self, c1: int, ask: np.ndarray) -> Block:

@@ -22,7 +22,7 @@ NAME = "driftline_shared_prefix"
 
 @dataclass(frozen=True)
 class Prefix:
-    """What all rows begin with: keys and values [key/value heads, length, head size]."""
+    """The tokens that all rows begin with, computed once: keys and values [key/value heads, length, head size]."""
 
     length: int = 0
     layers: Layers = field(default_factory=dict)
@@ -48,7 +48,7 @@ class _Step:
     masks: dict[int, torch.Tensor] = field(default_factory=dict)
 
     def mask(self, group: int, dtype: torch.dtype) -> torch.Tensor:
-        """What is added to the scores of `group` heads at a time: [busy rows, 1, group · turns, places]."""
+        """Additive attention mask of `group` heads: [busy rows, 1, group · turns, places]."""
         if group not in self.masks:
             self.masks[group] = (
                 torch.zeros_like(self.hidden, dtype=dtype).masked_fill_(self.hidden, -torch.inf).repeat(1, 1, group, 1)

@@ -27,7 +27,7 @@ CANNOT_ANSWER = (
 
 @dataclass(frozen=True)
 class Probe:
-    """RowCache of tokens that begin with the same ones. What is compared are the logits after each row's own tokens."""
+    """Rows of tokens that begin with the same ones. What is compared are the logits after each row's own tokens."""
 
     prefix: list[int]
     rows: list[list[int]]

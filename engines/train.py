@@ -143,7 +143,7 @@ class Run:
 
     @property
     def last_step(self) -> int:
-        """Where the training ends, as far as is known by now."""
+        """Number of the last step, as far as is known by now."""
         return ends_at(self.curve, self.job.training) if self.validation else self.job.training.steps
 
     def validate_if_due(self) -> None:
@@ -306,7 +306,7 @@ def with_lora(base: PreTrainedModel, training: Training) -> PeftModel:
 
 @contextmanager
 def arithmetic(model: PeftModel, precision: str) -> Iterator[None]:
-    """What a model with an adapter multiplies in; with bfloat16 the adapter does, too, which is kept in float32."""
+    """Precision of the matrix products of a model with an adapter; with bfloat16 also of the adapter, which is kept in float32."""
     low = precision == "bfloat16"
     with torch.autocast(model.device.type, torch.bfloat16, enabled=low), disable_input_dtype_casting(model, active=low):
         yield
@@ -335,7 +335,7 @@ def _run_hash(job: TrainJob) -> str:
 
 
 def tokens_trained(shared: list[int], examples: list[Example], training: Training, steps: int) -> int:
-    """Of the prompts and labels of the first `steps`, what they share counted with each."""
+    """Tokens of prompts and labels over the first `steps`; a shared prefix counts with each sample."""
     lengths = [len(shared) + len(example.prompt) + len(example.label) for example in examples]
     return sum(lengths[i] for step in range(steps) for i in batch_of(step, len(examples), training))
 

@@ -69,7 +69,7 @@ LONGEST = 128
 
 
 def check_labels(labels: Sequence[Sequence[int]], names: Sequence[str]) -> None:
-    """Whether a model can be told these descriptions apart, and write them.
+    """Checks that the tokenized descriptions differ and can be written.
 
     Args:
         labels: tokens of each description, end token last.

@@ -62,7 +62,7 @@ class Row:
 
     @property
     def scores(self) -> int:
-        """How many of the last tokens of `feed` matter for what they predict."""
+        """Number of last tokens of `feed` whose logits are needed."""
         return len(self.forced) + (not self.at_end)
 
 

@@ -42,7 +42,7 @@ CPU = {
 
 
 class VllmEngine:
-    """TrieRows blocks with a causal LM that vLLM knows.
+    """Answers blocks with a causal LM that vLLM knows.
 
     Args:
         model: folder or hub name.

@@ -38,7 +38,7 @@ class Row:
 
 
 class TrieRows:
-    """The rows vLLM is asked for.
+    """The pairs that vLLM decodes, by the tokens of their prompts.
 
     Attributes:
         asked: by the tokens of their prompts, which is all that a logits processor is told.

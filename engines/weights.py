@@ -84,7 +84,7 @@ def adapter_hash(adapter: Path) -> str:
 
 
 def hub_name(name: str) -> str:
-    """What peft should record as the base model: a name that means the same on another machine."""
+    """Base model's name for peft's record: a name that means the same on another machine."""
     return SMOLLM2_HUB_NAME if name == SMOLLM2 else name
 
 

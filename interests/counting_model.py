@@ -32,7 +32,7 @@ _RANGE = (np.log(1e-2), np.log(1e6))
 
 @dataclass(frozen=True)
 class Strengths:
-    """How many occurrences the prior weighs as much as."""
+    """Dirichlet strengths: how many occurrences a prior weighs as much as."""
 
     single: float
     """s: popularity beside the successors of one cluster."""

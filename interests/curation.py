@@ -15,7 +15,7 @@ RETRIEVED = 0.5
 
 @dataclass(frozen=True)
 class Curation:
-    """What samples are made from.
+    """Curates samples of a training window, and its validation set.
 
     Attributes:
         counts: c1, c2, c_next: int32, n: int64; of the training window.
@@ -29,7 +29,7 @@ class Curation:
 
     @cached_property
     def retrieved(self) -> Retrieved:
-        """What the training window says of every pair."""
+        """Retrieved successors of every pair, from the training window."""
         # A training window has no window before it to show a trend against.
         return retrieve(self.counts, None, replace(self.retrieval, similarity="frequency"), len(self.descriptions))
 

@@ -34,7 +34,7 @@ def describe(ranked: Sequence[Sequence[str]], count: int | Sequence[int]) -> lis
 
 
 def check_descriptions(descriptions: Sequence[str]) -> None:
-    """What `describe` guarantees, of descriptions that somebody else wrote.
+    """Checks imported descriptions for what `describe` guarantees.
 
     Raises:
         BadInput: one is empty, of several lines or invisible characters, equal to another, or a prefix of one.

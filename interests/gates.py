@@ -9,7 +9,7 @@ from driftline.interests.metrics.quality import Quality
 
 
 def evaluation(quality: Quality, gates: Gates) -> Evaluation:
-    """What the gates look at, of what was measured; nothing is computed again."""
+    """Takes from a measurement what the gates look at; nothing is computed again."""
     recalls = {one.name: one.recall for one in quality.recalls}
     own = recalls.get(TABLE)
     return Evaluation(

@@ -28,7 +28,7 @@ QUANTIZED = 0.5 + 4 / 64
 
 @dataclass(frozen=True)
 class Shapes:
-    """What the files of a model say of its tensors."""
+    """Tensor shapes of a model, as its files have them."""
 
     parameters: int
     linear: tuple[tuple[int, int], ...]
@@ -61,7 +61,7 @@ class Need:
 
 
 def shapes(folder: Path) -> Shapes | None:
-    """Of a model's safetensors in a folder; None where there are none."""
+    """Reads the tensor shapes of a model's safetensors in a folder; None where there are none."""
     found: dict[str, list[int]] = {}
     stored = set()
     for file in sorted(folder.glob("*.safetensors")):

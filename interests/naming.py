@@ -139,7 +139,7 @@ class _Search:
 
 @dataclass(frozen=True)
 class Named:
-    """How much the descriptions of a set say: shares of its items."""
+    """Share of items nearest to their own cluster's description: shares of its items."""
 
     nearest_description: float
     """Nearest, of all descriptions, to their own cluster's."""
@@ -150,7 +150,7 @@ class Named:
 
 
 def said(embeddings: Vectors, cluster: Ints, items: Ints, descriptions: Vectors) -> Named:
-    """How much descriptions say of the items that they stand for.
+    """Measures how many items are nearest to their own cluster's description, and to its mean.
 
     Args:
         embeddings, cluster, items: [texts], as of `choose`.

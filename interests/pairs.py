@@ -14,7 +14,7 @@ Ids = NDArray[np.signedinteger[Any]]
 
 
 def pair_count(n_clusters: int) -> int:
-    """How many ordered pairs there are."""
+    """Number of ordered pairs."""
     return n_clusters * (n_clusters - 1)
 
 

@@ -19,14 +19,14 @@ LEAST = 1e-9
 
 @dataclass(frozen=True)
 class Bounds:
-    """Of every part: its least and most weight, and its fewest rows."""
+    """Bounds of every part: its least and most weight, and its fewest rows."""
 
     low: float
     high: float
     rows: int
 
     def broken(self, load: Floats) -> Floats:
-        """How far each load is outside."""
+        """Distance of each load from its bounds; 0 inside."""
         return np.maximum(load - self.high, 0) + np.maximum(self.low - load, 0)
 
 

@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Scores:
-    """Of every ordered pair, by number, the likeliest answers, and what is left for the others.
+    """Log-probabilities of every ordered pair's likeliest answers, and the mass left for the others; by the pair's number.
 
     Attributes:
         n_clusters: |C|.

@@ -44,7 +44,7 @@ def split(nominal: datetime, windows: Windows) -> Split:
 
 
 def fitting(windows: Split) -> tuple[Window, Window]:
-    """Where counts have a say: the window that fits the weights, and all days before the test window, whose counts answer then.
+    """Windows of a blend or a table of counts: the one that fits the weights, and all days before the test window, which answer.
 
     Raises:
         BadInput: there is no validation window.

@@ -92,7 +92,7 @@ def newest_assignment(context: Context, cluster_set: int) -> AssignmentRef:
 
 
 def added(context: Context, assignment: int) -> pa.Table:
-    """How many items an assignment added to each cluster: cluster, items, similarity (their mean); sorted by cluster.
+    """Items that an assignment added, by cluster: cluster, items, similarity (their mean); sorted by cluster.
 
     Raises:
         BadInput: there is no such assignment.
@@ -153,7 +153,7 @@ def written(path: str, setup: str = "") -> dict[int, str]:
 
 
 def said(context: Context, version: int) -> Named | None:
-    """How much the descriptions of a set say; None where it was not measured."""
+    """The measurement of a set's descriptions; None where it was not measured."""
     with context.engine.connect() as connection:
         found = db_measurements.of_names(connection, version)
     return found

@@ -52,7 +52,7 @@ def parts(settings: Settings) -> "list[Part]":
 
 
 def diff(context: Context) -> list[Change]:
-    """What `apply` would do. Changes nothing.
+    """Plans `apply`. Changes nothing.
 
     Raises:
         BadInput: as `parts`; there is no address or no token.

@@ -53,7 +53,7 @@ class CheckUp:
 
     @property
     def healthy(self) -> bool:
-        """Whether a run can start."""
+        """True if a run can start."""
         return all(check.level != "error" for check in self.checks)
 
 

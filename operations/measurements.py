@@ -36,7 +36,7 @@ def request(
     cluster_set: int | None = None,
     model: int | None = None,
 ) -> EvaluateInput:
-    """The same days for every evaluation, unless told otherwise; with `model`, of that one and its cluster set.
+    """Input of an evaluation: the same days for every one, unless they are given; with `model`, of that one and its cluster set.
 
     Raises:
         ValueError: the period is empty, or the log has no event.

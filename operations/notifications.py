@@ -35,6 +35,6 @@ async def test(context: Context) -> list[Delivery]:
 
 
 def newest(context: Context, limit: int) -> list[Told]:
-    """What was told, newest first."""
+    """Notifications, newest first."""
     with context.engine.connect() as connection:
         return db_notifications.newest(connection, limit)

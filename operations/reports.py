@@ -39,7 +39,7 @@ def request(context: Context, content: Content) -> EvaluateInput:
 
 
 def lacking(content: Content, asked: EvaluateInput, wanted: Collection[str]) -> list[str]:
-    """Those of the wanted measurements that were not made at all or, of drift, not up to the newest whole window."""
+    """Wanted measurements that are still to be made; of drift also one that ends before the newest whole window."""
     windows = consecutive(asked.log_start, asked.period.end, asked.measures)
     measured = content.drift.windows[-1].end if content.drift and content.drift.windows else None
     fresh = windows and measured and measured >= windows[-1].end

@@ -34,7 +34,7 @@ class RunFailed(RuntimeError):
 
 
 def fine_tune_input(settings: Settings) -> FineTuneInput:
-    """What a fine-tune is asked under these settings; its nominal time is the schedule's unless one is set."""
+    """Maps settings to a fine-tune's input; its nominal time is the schedule's unless one is set."""
     return FineTuneInput(
         source=settings.source,
         windows=settings.fine_tune.windows,
@@ -52,7 +52,7 @@ def fine_tune_input(settings: Settings) -> FineTuneInput:
 
 
 def rag_refresh_input(settings: Settings) -> RagRefreshInput:
-    """What a RAG refresh is asked under these settings."""
+    """Maps settings to a RAG refresh's input."""
     return RagRefreshInput(
         source=settings.source,
         windows=settings.rag_refresh.windows,
@@ -97,7 +97,7 @@ async def find(context: Context, workflow_id: str) -> RunHandle:
 
 
 async def completed(context: Context, workflow_id: str, result: type[Result]) -> Result | None:
-    """What the newest run of this id made, if it has completed."""
+    """Outcome of the newest run of this id, if it has completed."""
     handle = (await context.temporal()).get_workflow_handle(workflow_id, result_type=result)
     try:
         if (await handle.describe()).status == WorkflowExecutionStatus.COMPLETED:
@@ -110,7 +110,7 @@ async def completed(context: Context, workflow_id: str, result: type[Result]) ->
 
 @dataclass(frozen=True)
 class Step:
-    """Where a run is.
+    """State of a run: stage, progress, trouble.
 
     Attributes:
         state: `review`: it waits for a person. `ended`: it failed, was cancelled or terminated.

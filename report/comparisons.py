@@ -172,7 +172,7 @@ def _apart(ours: Estimate, theirs: Estimate) -> Verdict:
 
 
 def name_of(arm: str) -> str:
-    """As sentences call it."""
+    """An arm's name in sentences."""
     return CALLED.get(arm, f"“{arm}”")
 
 

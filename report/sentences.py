@@ -22,7 +22,7 @@ OLD_LOG = 30 * 86_400
 
 
 def moving(drift: Drift) -> list[Finding]:
-    """Whether interests move beyond noise, and whether popularity or affinity does (paper §2.1)."""
+    """Sentences on drift: do interests move beyond noise, and is it popularity or affinity (paper §2.1)?"""
     by_frequency, by_lift = known_lags(drift, "frequency"), known_lags(drift, "lift")
     if not by_frequency:
         most = max((lag.drift.n for curve in drift.curves for lag in curve.lags), default=0)
@@ -62,7 +62,7 @@ def moving(drift: Drift) -> list[Finding]:
 
 
 def stale(staleness: Staleness) -> list[Finding]:
-    """How much of what was retrieved still holds after 2 and after 14 days (paper §3.1, Figure 3b)."""
+    """Sentences on staleness: the share of retrieved lists that still hold after 2 and 14 days (paper §3.1, Figure 3b)."""
     known = [p for p in staleness.points if p.same_list.value is not None]
     if not known:
         missing = "; ".join(staleness.missing) or f"{lacking(staleness.pairs)} pairs"
@@ -80,7 +80,7 @@ def stale(staleness: Staleness) -> list[Finding]:
 
 
 def answering(answers: AnswersCompared) -> list[Finding]:
-    """How much RAG changes the answers, beside what sampling again changes (paper §3.1)."""
+    """Sentences on answers: what RAG changes, beside what sampling again changes (paper §3.1)."""
     rag, again = answers.sampled_with_without, answers.sampled_repeated
     found = []
     if rag.value is not None and again.value is not None:
@@ -110,7 +110,7 @@ def answering(answers: AnswersCompared) -> list[Finding]:
 
 
 def spread(quality: Quality) -> Finding:
-    """Whether the answers have collapsed onto a few clusters."""
+    """Sentence on spread: have the answers collapsed onto a few clusters?"""
     effective, clusters = quality.effective_clusters, quality.clusters
     collapsed = effective < COLLAPSED * clusters
     says = "have collapsed onto few clusters" if collapsed else "are spread over the clusters"
@@ -156,7 +156,7 @@ def naming(names: Named) -> list[Finding]:
 
 
 def costing(cost: CostRow) -> list[Finding]:
-    """What the table cost, how quickly it came, and how much it changed."""
+    """Sentence on cost: tokens, seconds, age at publication, share of answers changed."""
     spent = []
     if cost.tokens_trained is not None:
         spent.append(f"{count(cost.tokens_trained)} tokens trained{_seconds(cost.train_cpu_seconds, cost.train_gpu_seconds)}")

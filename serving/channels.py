@@ -20,7 +20,7 @@ import numpy as np
 
 from driftline.db import serving as db_serving
 from driftline.db.follow import PATIENCE, Follower, listen
-from driftline.db.serving import Connection, Interests, Pointer, ServedTable
+from driftline.db.serving import Connection, Interests, LoadedTable, Pointer
 from driftline.interests.back_off import Ranking
 from driftline.interests.hashes import hashed
 from driftline.serving import copies, metrics
@@ -29,7 +29,7 @@ APPLICATION = "driftline serve"
 KEPT = 16
 """Copies of tables and of cluster sets that stay on disk beside those that are served."""
 
-Load = Callable[[Pointer, Interests | None], tuple[ServedTable, Interests]]
+Load = Callable[[Pointer, Interests | None], tuple[LoadedTable, Interests]]
 """Reads a table, and the interests where they are not at hand."""
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Served:
     """A channel's table with the items of its own cluster set."""
 
     pointer: Pointer
-    table: ServedTable
+    table: LoadedTable
     interests: Interests
 
     @property
@@ -121,7 +121,7 @@ class Channels:
         sets = {one.pointer.items_key: one.interests for one in self.served.values()}
         return Served(pointer, *load(pointer, sets.get(pointer.items_key)))
 
-    def _load(self, conn: Connection, pointer: Pointer, interests: Interests | None) -> tuple[ServedTable, Interests]:
+    def _load(self, conn: Connection, pointer: Pointer, interests: Interests | None) -> tuple[LoadedTable, Interests]:
         try:
             with self._locked():  # the first of several processes reads Postgres, the others what it leaves
                 return self._table(pointer, conn), interests or self._interests(pointer, conn)
@@ -131,7 +131,7 @@ class Channels:
 
     # --- copies --------------------------------------------------------------------------------------------------------
 
-    def _table(self, pointer: Pointer, conn: Connection | None) -> ServedTable:
+    def _table(self, pointer: Pointer, conn: Connection | None) -> LoadedTable:
         path = self._folder / f"{pointer.key}.table"
         if (copy := _copy(path)) is None:
             if conn is None:
@@ -141,7 +141,7 @@ class Channels:
             copy = copies.read(path)
             self._discard(".table")
         _, arrays = copy
-        return ServedTable(arrays.pop("answers"), Ranking(**arrays))
+        return LoadedTable(arrays.pop("answers"), Ranking(**arrays))
 
     def _interests(self, pointer: Pointer, conn: Connection | None) -> Interests:
         path = self._folder / f"{pointer.items_key}.interests"
@@ -183,7 +183,7 @@ class Channels:
                 log.warning("no copy of what channel %r served: %s", row.get("channel"), error)
         return confirmed
 
-    def _from_copies(self, pointer: Pointer, interests: Interests | None) -> tuple[ServedTable, Interests]:
+    def _from_copies(self, pointer: Pointer, interests: Interests | None) -> tuple[LoadedTable, Interests]:
         return self._table(pointer, None), interests or self._interests(pointer, None)
 
     def _discard(self, kind: str) -> None:

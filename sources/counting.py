@@ -1,4 +1,4 @@
-"""Counted of triples in one window (design §3.1, §3.2), by one of several counting engines.
+"""Counts triples in one window (design §3.1, §3.2), by one of several counting engines.
 
 `triples.sql` is the definition, `figures.sql` that of the figures around it. `packed.py` gives the same rows and figures sooner;
 `spark.py` and `database.py` run the SQL where the log is.
@@ -44,7 +44,7 @@ class Counted:
 
 
 def count_triples(source: Source, sequences: Sequences, window: Window, assignment: pa.Table, engine: str = "duckdb") -> Counted:
-    """Counted the triples of `[window.start, window.end)`. `assignment`: columns item (str), cluster (int32), one row per item.
+    """Counts the triples of `[window.start, window.end)`. `assignment`: columns item (str), cluster (int32), one row per item.
 
     `engine`: as in `counting.engine`, or REFERENCE. All give the same.
 

@@ -16,7 +16,7 @@ from driftline.sources.session import Ask, arrow, explained
 def open_engine(
     engine: str, source: Source, assignment: pa.Table, window: Window, plain: bool = False
 ) -> Iterator[tuple[Ask, duckdb.DuckDBPyConnection | None]]:
-    """The log as whoever counts it sees it, and DuckDB's connection where it is DuckDB that reads it.
+    """Opens the log in the engine that counts it; with DuckDB's connection where that is DuckDB.
 
     Args:
         engine: as `counting.engine`.

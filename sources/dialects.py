@@ -116,7 +116,7 @@ DIALECTS = {
 
 
 def read(sql: str) -> Tree:
-    """What DuckDB would read. Raises BadInput."""
+    """Parses DuckDB's SQL. Raises BadInput."""
     try:
         return parse_one(sql, read="duckdb")
     except ParseError as error:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Reading:
-    """What was taken. Empty texts and dictionaries where there is nothing of the kind, e.g. no delimiter of a Parquet file."""
+    """How a file was read: format, dialect, types. Empty where there is nothing of the kind."""
 
     where: str
     """The files or the query, as in the setting."""

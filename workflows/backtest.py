@@ -34,7 +34,7 @@ class Backtest(LongRun):
         """Of the model's cluster set: the newest when the run began."""
 
     async def find_model(self, request: EvaluateInput) -> ModelRef:
-        """The asked model, or the newest approved one, that has learned from nothing in the period."""
+        """Finds the model to replay with: the one asked for, or the newest approved one; trained on nothing in the period."""
         asked = FindModel(request.period.start, request.cluster_set, request.model)
         model = await workflow.execute_activity_method(ModelActivities.trained_before, asked, **policies.record)
         if workflow.patched("newest-assignment"):

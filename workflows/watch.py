@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
 class Watch:
     @workflow.run
     async def run(self, request: WatchInput) -> int:
-        """How much there was to tell."""
+        """Sends what is overdue; returns the number of notifications."""
         found = await workflow.execute_activity_method(NotificationActivities.look_out, request, **policies.notify)
         for told in found:
             await tell(told)

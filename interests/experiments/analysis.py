@@ -19,7 +19,7 @@ DIGITS = 12
 
 
 def split_p(observed: Observed, weights: tuple[float, float]) -> float:
-    """Of the split of all users between control and treatment; below `MISMATCH` no result is shown."""
+    """p-value of the split between control and treatment (sample-ratio mismatch); below `MISMATCH` no result is shown."""
     return mismatch_p([int(users[-1]) for users in observed.users], weights)
 
 

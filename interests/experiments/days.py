@@ -52,7 +52,7 @@ class Happened:
 
 @dataclass(frozen=True, eq=False)
 class MetricDays:
-    """Of one arm and metric, [days]: all days up to each, and each day alone. Users are those exposed by then."""
+    """Daily moments of one arm and metric, [days]: all days up to each, and each day alone. Users are those exposed by then."""
 
     cumulated: Moments
     daily: Moments

@@ -48,7 +48,7 @@ class Moments:
 
 
 def moments_of(users: ArrayLike) -> Moments:
-    """Of users one by one: [..., users, 4]."""
+    """Moments over single users: [..., users, 4]."""
     values = np.asarray(users, dtype=np.float64)
     n = np.full(values.shape[:-2], float(values.shape[-2]))
     return Moments(n, values.sum(axis=-2), np.swapaxes(values, -1, -2) @ values)

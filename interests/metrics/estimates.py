@@ -31,7 +31,7 @@ class Estimate:
 
     @property
     def enough(self) -> bool:
-        """Whether there are units enough for an interval to decide anything."""
+        """True with `ENOUGH` units or more: an interval of fewer decides nothing."""
         return self.n >= ENOUGH
 
     @property
@@ -46,7 +46,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference:
-    """Of two arms in one measure, a − b, paired: both are asked about the same occurrences. The interval is over users."""
+    """Paired difference a − b of two arms in one measure, over the same occurrences. The interval is over users."""
 
     a: str
     b: str

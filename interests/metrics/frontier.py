@@ -23,5 +23,5 @@ def frontier(points: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
 
 
 def beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    """Whether it is at least as good on both, and better on one."""
+    """Pareto dominance: at least as good on both, and better on one."""
     return one != other and all(a >= b for a, b in zip(one, other, strict=True))

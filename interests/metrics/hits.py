@@ -21,7 +21,7 @@ from driftline.interests.pairs import Ints, pair_count
 
 @dataclass(frozen=True)
 class Version:
-    """What an arm answers from `since` on, until its next version."""
+    """An arm's mapping from `since` on, until its next version."""
 
     since: datetime
     answers: Ints

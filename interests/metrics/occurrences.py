@@ -14,7 +14,7 @@ from driftline.interests.pairs import Ints, pair_number
 
 @dataclass(frozen=True)
 class Judged:
-    """Of a prediction for each occurrence, bool [occurrences]."""
+    """A prediction's outcome at each occurrence, bool [occurrences]."""
 
     hit: NDArray[np.bool_]
     """The rest has it."""
@@ -70,7 +70,7 @@ class Occurrences:
         return Judged(known & (self.last[at] > self.place), novel, predicted == self.next)
 
     def by_user(self, there: NDArray[np.bool_]) -> Ints:
-        """How many of these occurrences each user has, int64 [users]."""
+        """Counts these occurrences by user, int64 [users]."""
         return np.bincount(self.user[there], minlength=len(self.of_user))
 
 
@@ -134,7 +134,7 @@ def find(steps: pa.Table, history: pa.Table | None, n_clusters: int, start: date
 
 
 def period(start: datetime, end: datetime) -> str:
-    """As messages write it."""
+    """A period as messages write it."""
     return "[{:%Y-%m-%d %H:%M}, {:%Y-%m-%d %H:%M})".format(*(utc(time).astype(datetime) for time in (start, end)))
 
 

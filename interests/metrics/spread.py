@@ -7,7 +7,7 @@ from driftline.interests.pairs import Ints
 
 
 def entropy(answers: Ints) -> float:
-    """Of answers, in bits: −Σ p(c) · log2 p(c), where p(c) is the share of them that is c."""
+    """Shannon entropy of answers, in bits: −Σ p(c) · log2 p(c), where p(c) is the share of them that is c."""
     n = np.unique(answers, return_counts=True)[1]
     return float(entr(n / n.sum()).sum() / np.log(2))
 

@@ -20,7 +20,7 @@ SLICE = 1 << 17
 
 @dataclass(frozen=True)
 class Successors:
-    """Of one sample of users in one window.
+    """Top successors of every pair, of one sample of users in one window.
 
     Attributes:
         top: by ranking, int32 [pairs, k]: each pair's successors, best first, filled up with −1.
@@ -61,7 +61,7 @@ def top_successors(counts: pa.Table, n_clusters: int, k: int) -> Successors:
 
 
 def no_successors(n_clusters: int, k: int) -> Successors:
-    """Of a sample without a triple; to be filled."""
+    """Empty lists, of a sample without a triple; to be filled."""
     pairs = pair_count(n_clusters)
     return Successors({ranking: np.full((pairs, k), -1, dtype=np.int32) for ranking in RANKINGS}, np.zeros(pairs, dtype=np.int64))
 
@@ -125,11 +125,11 @@ def jaccard(a: Lists, b: Lists) -> NDArray[np.float64]:
 
 
 def same_list(a: Lists, b: Lists, k: int) -> NDArray[np.bool_]:
-    """Whether the first k are the same in the same order, bool [pairs]."""
+    """Equality of the first k in order, bool [pairs]."""
     same: NDArray[np.bool_] = (a[:, :k] == b[:, :k]).all(axis=1)
     return same
 
 
 def same_set(a: Lists, b: Lists, k: int) -> NDArray[np.bool_]:
-    """Whether the first k are the same in any order, bool [pairs]."""
+    """Equality of the first k in any order, bool [pairs]."""
     return same_list(np.sort(a[:, :k], axis=1), np.sort(b[:, :k], axis=1), k)

@@ -93,7 +93,7 @@ def _thinned(n: Ints, place: Ints, size: Ints, rng: np.random.Generator) -> list
 
 
 def expected(found: Floats, one: Ints, other: Ints) -> Floats:
-    """By how much two samples of these sizes are less alike than the mean of two pairs of equal ones, without drift.
+    """Expected loss of Jaccard similarity between samples of these sizes, beside two pairs of equal ones, without drift.
 
     It grows with the square of log2 of the ratio; the factor is read off at the ratios 2, 4 and 8, by the larger size.
 

@@ -1,4 +1,4 @@
-"""RowCache over a shared prefix, against the same model on every row's whole text."""
+"""Rows over a shared prefix, against the same model on every row's whole text."""
 
 from typing import Any
 

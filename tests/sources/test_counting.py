@@ -1,4 +1,4 @@
-"""Counted against examples worked by hand, and against the rule written a second time in Python."""
+"""Counts against examples worked by hand, and against the rule written a second time in Python."""
 
 import random
 from collections import Counter

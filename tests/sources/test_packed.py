@@ -29,7 +29,7 @@ Dedup = Literal["first", "adjacent"]
 
 
 def both(source: Source, sequences: Sequences, window: Window, clusters: pa.Table) -> Counted:
-    """Counted by sorting, once the SQL has been seen to give the same table and figures."""
+    """Counts by sorting, once the SQL has been seen to give the same table and figures."""
     counted = count_triples(source, sequences, window, clusters, engine="duckdb")
     by_sql = count_triples(source, sequences, window, clusters, engine=REFERENCE)
     assert counted.table.equals(by_sql.table)
