@@ -306,7 +306,7 @@ def with_lora(base: PreTrainedModel, training: Training) -> PeftModel:
 
 @contextmanager
 def arithmetic(model: PeftModel, precision: str) -> Iterator[None]:
-    """Precision of the matrix products of a model with an adapter; with bfloat16 also of the adapter, which is kept in float32."""
+    """Precision of the matrix products of a model with an adapter; with bfloat16 of the adapter too, which is kept in float32."""
     low = precision == "bfloat16"
     with torch.autocast(model.device.type, torch.bfloat16, enabled=low), disable_input_dtype_casting(model, active=low):
         yield

@@ -19,6 +19,7 @@ from driftline.interests.scripts import cut
 
 Key = TypeVar("Key", str, tuple[str, str])
 
+# Chosen by eye on the demo's catalogue; what halving and doubling each changes is in ADR 0012 (`python -m bench.sensitivity`).
 LONGEST = 8
 """Keywords ranked per cluster: what a description may grow to."""
 COVERED = 0.5
