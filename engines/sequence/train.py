@@ -24,7 +24,6 @@ import torch
 from driftline.contracts import BadInput, TrainEncoderJob
 from driftline.engines import checkpoints, device
 from driftline.engines.cost import Account
-from driftline.engines.files import atomic_folder, sha256
 from driftline.engines.sequence.batches import DROPOUT, Batches, Draws
 from driftline.engines.sequence.model import Encoder, sampled_loss
 from driftline.interests.metrics.ranking import find, gains
@@ -33,6 +32,7 @@ from driftline.interests.recommender.encoder import Encoder as Forward
 from driftline.interests.recommender.histories import NOTHING, read
 from driftline.interests.recommender.index import by_cluster
 from driftline.interests.recommender.ranking import best
+from driftline.system.files import atomic_folder, sha256
 
 STAGE = "training the recommender"
 WARM_UP = 0.05
