@@ -109,6 +109,8 @@ def stop(
 ) -> None:
     """End an experiment. With `--ship`, open the review that may publish its channel's table (exit code 3: it waits)."""
     context = load()
+    if ship:
+        experiments.check_shipped(context, name, ship)
     ended = wait_for(experiments.stop(context, name, actor or login(), reason))
     opened = wait_for(experiments.ship(context, name, ship)).id if ship else None
     if json:

@@ -174,16 +174,11 @@ async def stop(context: Context, name: str, actor: str, reason: str) -> bool:
     return ended
 
 
-async def ship(context: Context, name: str, channel: str) -> WorkflowHandle[Any, RunOutcome]:
-    """Open a review of what an experiment's channel serves; an approval publishes it on the settings' channel.
-
-    Raises:
-        BadInput: it is no channel of the experiment, it serves nothing, or a review of it waits already.
+def check_shipped(context: Context, name: str, channel: str) -> None:
     """
-    from temporalio.exceptions import WorkflowAlreadyStartedError
-
-    from driftline.workflows import policies
-
+    Raises:
+        BadInput: it is no channel of the experiment, or it serves nothing.
+    """
     with context.engine.connect() as connection:
         experiment = db_experiments.get(connection, name).design.experiment
         arms = (experiment.control, experiment.treatment)
@@ -193,6 +188,19 @@ async def ship(context: Context, name: str, channel: str) -> WorkflowHandle[Any,
             raise BadInput(f"nothing is published on channel {channel!r}: there is nothing to ship")
     if channel == context.settings.channel:
         raise BadInput(f"channel {channel!r} is the one that runs publish on: there is nothing to ship")
+
+
+async def ship(context: Context, name: str, channel: str) -> WorkflowHandle[Any, RunOutcome]:
+    """Open a review of what an experiment's channel serves; an approval publishes it on the settings' channel.
+
+    Raises:
+        BadInput: as `check_shipped`; or a review of it waits already.
+    """
+    from temporalio.exceptions import WorkflowAlreadyStartedError
+
+    from driftline.workflows import policies
+
+    check_shipped(context, name, channel)
     request = ShipInput(name, channel, context.settings.channel, context.settings.gates)
     client = await context.temporal()
     try:
