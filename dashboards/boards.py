@@ -71,6 +71,9 @@ def quality() -> Dashboard:
             (m.result->>'effective_clusters')::float8 AS effective
         FROM measurement m JOIN transition_table t ON t.version = m.table_version
         WHERE m.kind = 'quality' AND m.version = {newest} AND $__timeFilter(t.nominal) ORDER BY 1"""
+    experiment = """
+        SELECT day AS "time", experiment || ': ' || metric AS metric, value FROM measured_experiment
+        WHERE newest AND scope = 'cumulated' AND value IS NOT NULL AND $__timeFilter(day) ORDER BY 1, 2"""
     return board(
         "driftline-quality",
         "Driftline · Quality over time",
@@ -92,6 +95,13 @@ def quality() -> Dashboard:
                 "percentunit",
             ),
             lines("Interests that are answered", spread),
+            lines("Experiments, treatment over control", experiment, "percentunit", about="All days up to each, by metric"),
+            rows(
+                "The newest of each experiment",
+                "SELECT DISTINCT ON (experiment, metric) experiment, metric, day, value, always_low, always_high, reading "
+                "FROM measured_experiment WHERE newest AND scope = 'cumulated' ORDER BY experiment, metric, day DESC",
+                width=12,
+            ),
             rows(
                 "Gates that failed",
                 "SELECT e.created_at, e.table_version AS table, g.name AS gate, e.reasons->>g.name AS why FROM evaluation e "

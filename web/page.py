@@ -16,7 +16,14 @@ from driftline.report.marks import code
 from driftline.web import plots, words
 
 HERE = Path(__file__).parent
-NAVIGATION = {"/": "Waiting", "/channels": "Channels", "/tables": "Tables", "/runs": "Runs", "/explore": "Explore"}
+NAVIGATION = {
+    "/": "Waiting",
+    "/channels": "Channels",
+    "/tables": "Tables",
+    "/experiments": "Experiments",
+    "/runs": "Runs",
+    "/explore": "Explore",
+}
 
 
 def _finalize(value: Any) -> Any:

@@ -61,6 +61,7 @@ GATES = {
     "recall": ("Recall", "How often the answer is what a user really showed next."),
     "recall_above_chance": ("Recall above chance", "Whether recall, by its lower bound, is more than random answers would get."),
     "unknown_share": ("Events of no interest’s items", "How much of what users did the interests do not cover."),
+    "experiment": ("Experiment", "Whether the live experiment that is to be shipped speaks against it."),
 }
 """Title, and what it looks at, for somebody who has never heard of it."""
 

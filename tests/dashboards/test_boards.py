@@ -22,7 +22,7 @@ from driftline.db import reviews as db_reviews
 from driftline.db import tables as db_tables
 from driftline.db.connection import connect
 from tests.db import world
-from tests.report import examples
+from tests.report import examples, experiment_examples
 
 FROM, TO = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 ALERTS = alerts.alerts(timedelta(days=7), 0.0005)
@@ -78,6 +78,7 @@ def filled(url: str) -> None:
             users=9,
             dropped={"events_of_unknown_items": 10},
         )
+        experiment_examples.add(conn, datetime.now(UTC) - timedelta(days=3))
         db_notifications.claim(conn, "published:1", ["ops"], "published", "info", "Table 1 is published")
         db_notifications.settle(conn, "published:1", [Delivery("ops", "sent", "sent")])
         db_notifications.record_starts(conn, "driftline-rag-refresh", 1, 0)

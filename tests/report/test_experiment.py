@@ -1,63 +1,16 @@
 """The page of an experiment: what is said goes by what is on record, and every number is on it."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from driftline.contracts import Experiment, ExperimentInput, Metric
-from driftline.db.experiments import Measured, Recorded
+from driftline.db.experiments import Measured
 from driftline.interests.experiments.objections import objections
-from driftline.interests.experiments.result import Effect, MetricResult, Reading, Result, Update
+from driftline.interests.experiments.result import Result
 from driftline.report.experiment_findings import findings, relative
 from driftline.report.experiment_page import render
-
-START = datetime(2026, 3, 2, tzinfo=UTC)
-SMALL = Effect(0.5, 0.50125, 0.0025, 0.0001, 0.0048, 0.0000, 0.0051, 0.06)
-UP = Effect(0.5, 0.505, 0.01, 0.006, 0.014, 0.002, 0.018, 0.001)
-DOWN = Effect(0.1, 0.08, -0.2, -0.25, -0.15, -0.3, -0.1, 0.0004)
-NEAR = Effect(0.001, 0.003, 2.0, None, None, None, None, 0.4, near_zero=True)
-NONE = Effect(0.0, 0.2, None, None, None, None, None, None)
-
-
-def metric(name: str, effect: Effect, reading: Reading = "open", guardrail: bool = False) -> MetricResult:
-    return MetricResult(name, "up", guardrail, False, (SMALL, effect), (SMALL, effect), reading=reading)
-
-
-METRICS = (
-    metric("satisfied", UP, "better"),
-    metric("rate", SMALL),
-    metric("rare", NEAR),
-    metric("nothing", NONE),
-    metric("complaints", DOWN, "worse", guardrail=True),
-    replace(metric("returns", SMALL, guardrail=True), before=UP, biased=True),
-)
-RESULT = Result(
-    START,
-    2,
-    "control",
-    "treatment",
-    {"control": 5120, "treatment": 5049},
-    {"control": 0.5, "treatment": 0.5},
-    0.48,
-    False,
-    METRICS,
-    {"users_in_both_arms": 12},
-    5000,
-    (Update(START + timedelta(hours=30), "treatment", 12),),
-)
-RECORDED = Recorded(
-    "rag-2026-03",
-    ExperimentInput(
-        "rag-2026-03", Experiment(metrics={"satisfied": Metric("s")}), START, {"control": 0.5, "treatment": 0.5}, "s"
-    ),
-    "experiment-rag-2026-03",
-    START,
-    None,
-    None,
-    None,
-    None,
-)
+from tests.report.experiment_examples import METRICS, RECORDED, RESULT, START
 
 
 def said(result: Result) -> list[tuple[str, str]]:

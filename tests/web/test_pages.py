@@ -27,6 +27,7 @@ PAGES = (
         "/tables/3",
         "/tables/2/revoke",
         "/changes?before=1&after=3",
+        "/experiments",
         "/runs",
         "/explore",
         "/explore?first=meat&second=3",

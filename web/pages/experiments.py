@@ -1,0 +1,63 @@
+"""Live experiments: what each says so far, metric by metric."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from driftline.interests.experiments.result import MetricResult, Result
+from driftline.operations import experiments
+from driftline.operations.experiments import State
+from driftline.report.content import Finding
+from driftline.report.experiment_findings import around, findings, relative
+from driftline.web.guard import context
+from driftline.web.page import render
+from driftline.web.plots import Line
+
+LISTED = 20
+
+
+@dataclass(frozen=True)
+class Row:
+    """A metric as the page writes it. `curves`: all days up to each, between the bounds that are valid on every day."""
+
+    metric: MetricResult
+    difference: str
+    always: str
+    once: str
+    curves: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Shown:
+    state: State
+    findings: tuple[Finding, ...]
+    ticks: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def index(request: Request) -> Response:
+    found = experiments.known(context(request))
+    return render(
+        request, "experiments.html", shown=[_shown(state) for state in found[:LISTED]], older=max(0, len(found) - LISTED)
+    )
+
+
+def _shown(state: State) -> Shown:
+    if state.measured is None:
+        return Shown(state, (), (), ())
+    result = state.measured.result
+    ticks = tuple(f"{result.start + timedelta(days=day):%Y-%m-%d}" for day in range(result.days))
+    return Shown(state, findings(result), ticks, tuple(_row(result, metric) for metric in result.metrics))
+
+
+def _row(result: Result, metric: MetricResult) -> Row:
+    effect = metric.cumulated[-1]
+    curves = (
+        Line(f"{result.treatment} over {result.control}", [e.value for e in metric.cumulated], "a"),
+        Line("bounds, valid on every day", [e.always_low for e in metric.cumulated], "f"),
+        Line("bounds, valid on every day", [e.always_high for e in metric.cumulated], "f"),
+    )
+    difference = "no number" if effect.value is None else relative(effect.value)
+    return Row(metric, difference, around(effect), around(effect, always=False), curves)
