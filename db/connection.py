@@ -47,6 +47,11 @@ def _prepare(connection: psycopg.Connection, _record: object) -> None:
     connection.commit()
 
 
+def impatient(url: str, seconds: int) -> str:
+    """The URL with a limit on how long a server may take to let one in."""
+    return make_url(url).update_query_dict({"connect_timeout": str(seconds)}).render_as_string(hide_password=False)
+
+
 def without_password(url: str) -> str:
     """A URL for screens and scripts. psql finds the embedded server's password in the home's `pgpass`."""
     open_url = make_url(url)

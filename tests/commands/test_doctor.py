@@ -1,6 +1,8 @@
 """`driftline doctor` in a folder where nothing was started: what is wrong, and the line that mends it."""
 
 import json
+import socket
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -74,6 +76,9 @@ def test_settings_that_cannot_be_read(call: Call, make: Callable[[Path], object]
         ({"clusters.fan_out": "[40]"}, "clusters.fan_out", "lower clusters.fan_out"),
         ({"training.base_model": "./no-model"}, "training.base_model", "hub name"),
         ({"postgres_url": "postgresql://me:secret@localhost:1/x"}, "postgres_url", "check postgres_url"),
+        ({"postgres_url": "me:secret@localhost"}, "postgres_url", "write postgresql://USER@HOST:5432/NAME"),
+        ({"home": "/proc/driftline"}, "home", "set home, or DRIFTLINE_HOME"),
+        ({"source.setup": "ATTACH 'nowhere/x.duckdb' AS x (READ_ONLY)"}, "source", "driftline.toml"),
         ({"temporal_address": "localhost:1"}, "temporal_address", "check temporal_address"),
         ({"fine_tune.days": "30", "fine_tune.test_days": "400"}, "fine_tune", "lower fine_tune.days"),
     ],
@@ -104,6 +109,25 @@ def test_a_log_that_takes_too_long_is_left_to_ingest() -> None:
 
     found, (check,) = doctor._source(Settings(), slow, 0.01)
     assert (found, check.level, check.mend) == (None, "warning", "driftline ingest")
+    assert all(one.daemon for one in threading.enumerate() if one is not threading.main_thread())
+
+
+def test_log_and_catalogue_are_mended_at_once(call: Call) -> None:
+    Path("driftline.toml").write_text(CONFIG)
+    code, found = check_up(call)
+    assert code == 1
+    assert [check["about"] for check in found["checks"] if check["level"] == "error"][:2] == ["source", "source.items"]
+
+
+def test_an_address_that_accepts_and_says_nothing(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "ANSWER", 4)
+    write_shop()
+    Path("driftline.toml").write_text(CONFIG)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        code, found = check_up(call, "--set", f"postgres_url=postgresql://me@{address}/x", "--set", f"temporal_address={address}")
+    assert code == 1
+    assert [check["about"] for check in found["checks"] if check["level"] == "error"] == ["temporal_address", "postgres_url"]
 
 
 def test_nothing_is_started_or_written(call: Call) -> None:
