@@ -101,6 +101,14 @@ class Schedule:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Retention:
+    """What `driftline prune` keeps beside what something needs."""
+
+    days: Annotated[int, Field(ge=7, le=36_525)] = 30
+    """Everything of the last so many days; a channel can go back to every table that it served in them."""
+
+
+@dataclass(frozen=True, config=STRICT)
 class Web:
     """The page for the people who decide (docs/web.md)."""
 
@@ -249,6 +257,7 @@ class Settings(BaseSettings):
     recommender: Recommender = Recommender()
     schedule: Schedule = Schedule()
     cadence: Cadence = Cadence()
+    retention: Retention = Retention()
     web: Web = Web()
     serving: Serving = Serving()
     notify: Notify = Notify()

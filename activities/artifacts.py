@@ -164,7 +164,8 @@ class LocalArtifacts:
         return place
 
     def everything(self) -> Iterator[Stored]:
-        for place in sorted(path for pattern in ("*/*", "mappings/*/*") for path in self.root.absolute().glob(pattern)):
+        found = [path for pattern in ("*/*", "mappings/*/*") for path in self.root.absolute().glob(pattern)]
+        for place in sorted(path for path in found if path.is_dir()):
             kind = place.parent.relative_to(self.root.absolute()).as_posix()
             if kind == "mappings" and any(path.is_dir() for path in place.iterdir()):
                 continue  # a family, not a mapping

@@ -48,7 +48,7 @@ def list_(json: Json = False) -> None:
                 t.kind,
                 t.nominal,
                 f"{t.window_start:%Y-%m-%d} … {t.window_end:%Y-%m-%d}",
-                t.rows if t.complete else f"{t.rows} (incomplete)",
+                "pruned" if t.pruned_at else t.rows if t.complete else f"{t.rows} (incomplete)",
                 percent(t.exact_match_rate),
                 percent(t.recall),
                 percent(t.recall_chance),

@@ -191,6 +191,11 @@ def _require_publishable(conn: Connection, table: int, review_id: str | None) ->
 
         pairs = pair_count(candidate.clusters)
         raise NotPublishable(f"table {table} has {candidate.rows} of {pairs} pairs: run its workflow again")
+    if candidate.pruned_at is not None:
+        raise NotPublishable(
+            f"the rows of table {table} were pruned on {candidate.pruned_at:%Y-%m-%d}: run its workflow again, with "
+            f"--at {candidate.nominal:%Y-%m-%d}"
+        )
     if candidate.failed_gates is None:
         raise NotPublishable(f"table {table} was not evaluated: run its workflow to the end")
     if not candidate.approved:

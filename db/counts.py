@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, insert, select
 from driftline.contracts import BadInput, CountsRef, Window
 from driftline.db.keys import content_key, lock
 from driftline.db.load import add_partition, copy_integers, read_integers
+from driftline.db.retention import has_rows, note_asked_again, require_rows
 from driftline.db.schema import counts as records
 from driftline.db.schema import pair_traffic
 
@@ -70,6 +71,10 @@ def add(
     lock(conn, f"counts:{key}")
     found = conn.execute(select(records).where(records.c.key == key)).one_or_none()
     if found is not None:
+        note_asked_again(conn, "counts", found.version)
+        if not has_rows(conn, "counts", found.version):
+            _fill(conn, found.version, counts)
+            conn.execute(insert(pair_traffic).values(version=found.version, **_by_pair(counts)))
         return _ref(found)
     row = {
         "key": key,
@@ -86,10 +91,7 @@ def add(
         "assignment": assignment,
     }
     added = conn.execute(insert(records).values(row).returning(records)).one()
-    versions = pa.array([added.version] * counts.num_rows, pa.int64())
-    rows = counts.add_column(0, "version", versions)
-    fill = lambda table: copy_integers(conn, table, rows)  # noqa: E731
-    add_partition(conn, "transition_count", added.version, "version, c1, c2, c_next", fill)
+    _fill(conn, added.version, counts)
     conn.execute(insert(pair_traffic).values(version=added.version, **_by_pair(counts)))
     return _ref(added)
 
@@ -132,9 +134,10 @@ def read(conn: Connection, version: int) -> pa.Table:
     """The rows of a version: c1, c2, c_next int32, n int64; sorted.
 
     Raises:
-        BadInput: there is no such version.
+        BadInput: there is no such version, or its rows were pruned.
     """
     _one(conn, version)
+    require_rows(conn, "counts", version)
     query = "SELECT c1, c2, c_next, n FROM transition_count WHERE version = %s ORDER BY c1, c2, c_next"
     return read_integers(conn, query, [version], COUNTS)
 
@@ -151,6 +154,12 @@ def _by_pair(counts: pa.Table) -> dict[str, bytes]:
     first = np.flatnonzero(np.append(True, (np.diff(c1) != 0) | (np.diff(c2) != 0))[: len(c1)])
     summed = np.add.reduceat(n, first) if len(first) else n
     return {"c1": c1[first].astype(">i4").tobytes(), "c2": c2[first].astype(">i4").tobytes(), "n": summed.astype(">i8").tobytes()}
+
+
+def _fill(conn: Connection, version: int, counts: pa.Table) -> None:
+    rows = counts.add_column(0, "version", pa.array([version] * counts.num_rows, pa.int64()))
+    fill = lambda table: copy_integers(conn, table, rows)  # noqa: E731
+    add_partition(conn, "transition_count", version, "version, c1, c2, c_next", fill)
 
 
 def _one(conn: Connection, version: int) -> Row[Any]:

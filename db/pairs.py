@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from driftline.contracts import AnswersFrom, Kind
 from driftline.db.load import cursor
+from driftline.db.retention import require_rows
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,24 @@ def successors(conn: Connection, counts: int, c1: int, c2: int, limit: int) -> t
 
 
 def next_of(conn: Connection, version: int) -> NDArray[np.int32]:
-    """The answer of a complete table to every pair, in order of (c1, c2)."""
+    """The answer of a complete table to every pair, in order of (c1, c2).
+
+    Raises:
+        BadInput: its rows were pruned.
+    """
+    require_rows(conn, "table", version)
     query = "SELECT string_agg(int4send(c_next), ''::bytea ORDER BY c1, c2) FROM transition WHERE version = %s"
     (answers,) = _packed(conn, query, version)
     return np.frombuffer(answers, ">i4").astype(np.int32)
 
 
 def traffic(conn: Connection, counts: int) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
-    """c1, c2 and how often each pair occurred in the window of a counts version; those that did, in no order."""
+    """c1, c2 and how often each pair occurred in the window of a counts version; those that did, in no order.
+
+    Raises:
+        BadInput: its rows were pruned.
+    """
+    require_rows(conn, "counts", counts)
     kept = _packed(conn, "SELECT c1, c2, n FROM pair_traffic WHERE version = %s", counts)
     c1, c2, n = kept or _packed(conn, SUMMED, counts)
     ids = [np.frombuffer(column, ">i4").astype(np.int32) for column in (c1, c2)]

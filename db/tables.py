@@ -13,6 +13,7 @@ from sqlalchemy import Connection, func, insert, select, text
 
 from driftline.contracts import AnswersFrom, BadInput, Kind, StoreTable, TableRef
 from driftline.db.keys import content_key, lock
+from driftline.db.retention import has_rows, note_asked_again, require_rows
 from driftline.db.schema import cluster_set, counts, model, transition, transition_table
 
 if TYPE_CHECKING:
@@ -54,10 +55,13 @@ class TransitionTable:
     """Which items its clusters had; None: those of the cluster set itself."""
     unknown_share: float | None = None
     """Of the positive events, those of items that no cluster has; `None` until evaluated."""
+    pruned_at: datetime | None = None
+    """When its rows were dropped; it cannot be served or compared any more."""
 
 
 OVERVIEW = """
-    SELECT o.*, a.assignment, a.unknown_share FROM table_overview o JOIN table_assignment a ON a.version = o.version
+    SELECT o.*, a.assignment, a.unknown_share, r.pruned_at FROM table_overview o
+    JOIN table_assignment a ON a.version = o.version JOIN table_rows r ON r.version = o.version
 """
 
 
@@ -104,20 +108,26 @@ def add(conn: Connection, request: StoreTable, mapping: pa.Table) -> TableRef:
             float32; of a blend llm_next int32; every pair at most once.
 
     Raises:
-        BadInput: model and counts are of different cluster sets, or a row is not of that cluster set or not novel.
+        BadInput: model and counts are of different cluster sets, or a row is not of that cluster set or not novel; or its rows
+            were pruned, and this mapping is another one.
     """
     import pyarrow.compute as pc
 
-    from driftline.db.load import add_partition, copy_rows
-    from driftline.db.mappings import checked, to_rows
+    from driftline.db.mappings import checked
     from driftline.interests.pairs import pair_count
 
     key = _key(request)
     lock(conn, f"transition_table:{key}")
     found = conn.execute(select(transition_table).where(transition_table.c.key == key)).one_or_none()
-    if found is not None:
-        return TableRef(found.version, found.rows)
     made_with, clusters = _cluster_set(conn, request)
+    mapping_hash = (request.answered or request.mapping).hash  # type: ignore[union-attr]
+    if found is not None:
+        note_asked_again(conn, "table", found.version)
+        if not has_rows(conn, "table", found.version):
+            if found.mapping_hash != mapping_hash:
+                raise BadInput(f"the rows of table {found.version} were pruned, and its mapping cannot be made again as it was")
+            _fill(conn, found.version, checked(mapping, clusters))
+        return TableRef(found.version, found.rows)
     mapping = checked(mapping, clusters)
     row = {
         "key": key,
@@ -128,7 +138,7 @@ def add(conn: Connection, request: StoreTable, mapping: pa.Table) -> TableRef:
         "model_version": request.model,
         "prompts_hash": request.prompts.hash if request.prompts else None,
         "unseen": request.prompts.unseen if request.prompts else 0,
-        "mapping_hash": (request.answered or request.mapping).hash,  # type: ignore[union-attr]
+        "mapping_hash": mapping_hash,
         "generation": request.generation.decides() if request.generation else None,
         "retrieval": asdict(request.retrieval) if request.retrieval else None,
         "rows": mapping.num_rows,
@@ -146,17 +156,7 @@ def add(conn: Connection, request: StoreTable, mapping: pa.Table) -> TableRef:
         "likeliest": request.mapping.likeliest if request.mapping else None,
     }
     version = conn.execute(insert(transition_table).values(row).returning(transition_table.c.version)).scalar_one()
-    loaded = to_rows(version, mapping)
-    types = ["int8", "int4", "int4", "int4", "text", "text", "int4[]", "float4", "int4"]
-
-    def fill(partition: str) -> None:
-        copy_rows(conn, partition, loaded, types, fresh=True)
-
-    add_partition(conn, "transition", version, "version, c1, c2", fill)
-    stored = conn.execute(select(func.count()).select_from(transition).where(transition.c.version == version)).scalar_one()
-    if stored != mapping.num_rows:
-        raise RuntimeError(f"transition table {version} has {stored} rows instead of {mapping.num_rows}: nothing is kept")
-    return TableRef(version, stored)
+    return TableRef(version, _fill(conn, version, mapping))
 
 
 def list_tables(conn: Connection) -> list[TransitionTable]:
@@ -185,11 +185,12 @@ def answers(conn: Connection, version: int) -> pa.Table:
     """c1, c2, c_next int32 and, if an LLM was asked, exact bool; sorted by (c1, c2).
 
     Raises:
-        BadInput: there is no such table.
+        BadInput: there is no such table, or its rows were pruned.
     """
     import pyarrow as pa
 
     asked = get(conn, version).model_version is not None
+    require_rows(conn, "table", version)
     query = """
         SELECT c1, c2, c_next, coalesce(decoding = 'exact', false)::int4 FROM transition WHERE version = %s ORDER BY c1, c2
     """
@@ -216,6 +217,7 @@ def inexact(conn: Connection, version: int, limit: int) -> list[InexactAnswer]:
         BadInput: there is no such table.
     """
     get(conn, version)
+    require_rows(conn, "table", version)
     query = """
         WITH missed AS (
             SELECT c1, c2, coalesce(llm_next, c_next) AS c_next, free, row_number() OVER (ORDER BY c1, c2) - 1 AS place,
@@ -234,7 +236,7 @@ def inexact(conn: Connection, version: int, limit: int) -> list[InexactAnswer]:
 
 
 def before(conn: Connection, version: int) -> int | None:
-    """The table before this one: of the same cluster set, the next older nominal time, complete.
+    """The table before this one: of the same cluster set, the next older nominal time, complete, not pruned.
 
     Raises:
         BadInput: there is no such table.
@@ -242,7 +244,7 @@ def before(conn: Connection, version: int) -> int | None:
     this = get(conn, version)
     query = """
         SELECT version FROM transition_table
-        WHERE cluster_set = :cluster_set AND complete AND (nominal, version) < (:nominal, :version)
+        WHERE cluster_set = :cluster_set AND complete AND has_rows('table', version) AND (nominal, version) < (:nominal, :version)
         ORDER BY nominal DESC, version DESC LIMIT 1
     """
     asked = {"cluster_set": this.cluster_set, "nominal": this.nominal, "version": version}
@@ -300,6 +302,24 @@ def lookup(conn: Connection, c1: int, c2: int, channel: str = "default") -> Look
     if clusters is None:
         raise BadInput(f"nothing is published on channel {channel!r}: see `driftline tables list`")
     raise BadInput(f"no pair ({c1}, {c2}): two different cluster ids out of 0..{clusters - 1}; see `driftline clusters show`")
+
+
+def _fill(conn: Connection, version: int, mapping: pa.Table) -> int:
+    """Load the rows of a version; how many there are then."""
+    from driftline.db.load import add_partition, copy_rows
+    from driftline.db.mappings import to_rows
+
+    loaded = to_rows(version, mapping)
+    types = ["int8", "int4", "int4", "int4", "text", "text", "int4[]", "float4", "int4"]
+
+    def fill(partition: str) -> None:
+        copy_rows(conn, partition, loaded, types, fresh=True)
+
+    add_partition(conn, "transition", version, "version, c1, c2", fill)
+    stored: int = conn.execute(select(func.count()).select_from(transition).where(transition.c.version == version)).scalar_one()
+    if stored != mapping.num_rows:
+        raise RuntimeError(f"transition table {version} has {stored} rows instead of {mapping.num_rows}: nothing is kept")
+    return stored
 
 
 def _integers(conn: Connection, query: str, version: int) -> pa.Table:
