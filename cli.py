@@ -30,7 +30,7 @@ MENDS = {
 COMMANDS = {
     **{"demo": "demo:demo", "up": "stack:up", "down": "stack:down", "status": "stack:status", "doctor": "doctor:doctor"},
     **{"ingest": "source:ingest", "report": "report:report", "lookup": "tables:lookup", "serve": "serve:serve"},
-    **{"prune": "prune:prune"},
+    **{"recommend": "recommend:recommend", "prune": "prune:prune"},
     **{name: f"{name}:app" for name in ("clusters", "run", "schedule", "cadence", "evaluate", "experiment", "notify")},
     **{name: f"{name}:app" for name in ("dashboards", "review", "tables", "web")},
 }

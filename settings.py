@@ -166,6 +166,8 @@ class Serving:
     a hash of the user. Empty: always `channel`."""
     salt: str = "driftline"
     """Goes into that hash. Another salt is another split of the users."""
+    items: bool = False
+    """Also recommend items of the interests where a request asks for some, by the newest recommender of the cluster set."""
     poll: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(seconds=3)
     """Time between two looks for a publication, should its notification be lost."""
 

@@ -3,8 +3,11 @@
 import asyncio
 import dataclasses
 import hashlib
+import json
+import os
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,8 +67,11 @@ class ClusterActivities:
 
     @activity.defn
     async def embed_catalogue(self, request: EmbedCatalogue) -> EmbeddingsRef:
-        """Embed each distinct item text once."""
+        """Embed each distinct item text once; texts that were embedded before, by whatever run, are not embedded again."""
         await asyncio.to_thread(self._check_model, request)
+        note = await asyncio.to_thread(self._note, request)
+        if (known := await asyncio.to_thread(self._embedded, note)) is not None:
+            return known
         key = hashlib.sha256(f"{request.catalogue.hash}\0{request.model}".encode()).hexdigest()
         work = self.resources.work("embed", key[:16])
         out = work / "embeddings"
@@ -76,7 +82,25 @@ class ClusterActivities:
         uri, digest = await asyncio.to_thread(self.resources.artifacts.store, "embeddings", out)
         own = computed.read(out)
         shutil.rmtree(work)
+        note.parent.mkdir(exist_ok=True)
+        new = note.with_suffix(f".{os.getpid()}")
+        new.write_text(json.dumps([uri, digest]))
+        new.replace(note)
         return EmbeddingsRef(uri, digest, own)
+
+    def _note(self, request: EmbedCatalogue) -> Path:
+        """Where it is noted what embeds just these texts; their traffic is no matter."""
+        catalogue = self.resources.artifacts.find(request.catalogue.uri, request.catalogue.hash)
+        texts = pq.read_table(catalogue / "texts.parquet", columns=["text"])["text"].to_pylist()
+        key = hashlib.sha256(json.dumps([request.model, texts]).encode()).hexdigest()
+        return self.resources.home / "embedded" / f"{key}.json"
+
+    def _embedded(self, note: Path) -> EmbeddingsRef | None:
+        try:
+            uri, digest = json.loads(note.read_text())
+            return EmbeddingsRef(uri, digest, computed.read(self.resources.artifacts.find(uri, digest)))
+        except (FileNotFoundError, BadInput):
+            return None
 
     @activity.defn
     async def build_cluster_set(self, request: BuildClusterSet) -> ClusterSetRef:

@@ -16,10 +16,11 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from driftline.commands import clusters, report, review, source, stack
 from driftline.commands.context import load, wait_for
+from driftline.commands.follow import follow
 from driftline.commands.output import DONE, FAILED, WAITING, cell, console, grid, percent
-from driftline.commands.run import draw_quality, finish
-from driftline.contracts import ClusterSetRef, FineTuneInput, RagRefreshInput, RunOutcome
-from driftline.operations import changes, logs, reports, reviews, runs, serving, tables
+from driftline.commands.run import draw_quality, draw_recommender, finish
+from driftline.contracts import ClusterSetRef, FineTuneInput, RagRefreshInput, RecommenderRef, RunOutcome
+from driftline.operations import changes, logs, recommenders, reports, reviews, runs, serving, tables
 from driftline.operations import clusters as operations_clusters
 from driftline.operations import stack as operations_stack
 from driftline.operations.context import Context
@@ -72,8 +73,9 @@ def demo(
     report.draw(shown.findings)
     console.print(f"\nthe page: {page.as_uri()}", highlight=False, soft_wrap=True)
 
-    heading("7  Serving", "one look-up by HTTP, as a site makes it: a household's last purchases → the next novel interest")
-    _serve(context)
+    heading("7  Serving", "a sequence recommender, and one look-up as a site makes it: last purchases → an interest → its items")
+    made = _recommender(context, cluster_set.version)
+    _serve(context, made)
     console.print(f"\n[green]done[/] in {(time.monotonic() - began) / 60:.1f} minutes; everything keeps running\n")
     _explore(context, first, second)
 
@@ -97,6 +99,9 @@ def demo_settings(base: Settings) -> Settings:
         "samples": {"prompts_per_interest": 5, "validation_size": 64},
         "training": {"steps": 60},
         "measures": {"held_out_days": 10},
+        # Seconds: enough to see items.
+        "recommender": {"days": 60, "dimensions": 32, "blocks": 1, "length": 30, "batch_size": 128, "epochs": 3},
+        "serving": {"items": True},
     }
     (home / "driftline.toml").write_text(
         "# Written by `driftline demo`; used where there is no ./driftline.toml.\n" + tomli_w.dumps(chosen)
@@ -178,15 +183,35 @@ def _compare(context: Context, first: int, second: int, shown: int = 8) -> None:
         console.print(f"try: driftline lookup {pairs[0][0]} {pairs[0][1]}", highlight=False)
 
 
-def _serve(context: Context, last: int = 4) -> None:
+def _recommender(context: Context, cluster_set: int) -> bool:
+    """Train a small one. Whether that went well: the look-up needs it for items only."""
+    asked = recommenders.recommender_input(context.settings, RAG_REFRESH_AT, cluster_set)
+
+    async def made() -> RecommenderRef:
+        handle = await recommenders.start(context, asked, "demo-recommender")
+        await follow(handle)
+        return await runs.result(handle)
+
+    try:
+        version = (wait_for(runs.completed(context, "demo-recommender", RecommenderRef)) or wait_for(made())).version
+    except runs.RunFailed as error:
+        console.print(f"[yellow]no recommender:[/] {cell(str(error))}", highlight=False)
+        return False
+    draw_recommender(recommenders.get(context, version))
+    return True
+
+
+def _serve(context: Context, items: bool, last: int = 4) -> None:
     """Ask for the household of the log's last event. Everything else has been shown, so what fails here is only said."""
     source = context.settings.source
-    events, items = pq.read_table(source.events, columns=["user", "item"]), pq.read_table(source.items, columns=["item", "text"])
+    events = pq.read_table(source.events, columns=["user", "item"])
+    catalogue = pq.read_table(source.items, columns=["item", "text"])
     bought = events.filter(pc.equal(events["user"], events["user"][-1]))["item"].to_pylist()
     history = list(dict.fromkeys(reversed(bought)))[:last][::-1]
-    texts = dict(zip(items["item"].to_pylist(), items["text"].to_pylist(), strict=True))
-    console.print(f"bought: {', '.join(cell(texts.get(item, item)) for item in history)}", highlight=False)
-    question, port = {"items": history}, context.settings.serving.port
+    texts = dict(zip(map(str, catalogue["item"].to_pylist()), catalogue["text"].to_pylist(), strict=True))
+    console.print(f"bought: {', '.join(cell(texts.get(str(item), str(item))) for item in history)}", highlight=False)
+    question: dict[str, Any] = {"items": history} | ({"recommend": 5} if items else {})
+    port = context.settings.serving.port
     console.print(f"curl -d '{json.dumps(question)}' 127.0.0.1:{port}/v1/next", highlight=False, soft_wrap=True)
     try:
         answer = serving.ask(context, question)
@@ -197,6 +222,10 @@ def _serve(context: Context, last: int = 4) -> None:
         of = f"pair {answer['pair'][0]}, {answer['pair'][1]}" if answer["pair"] else "no pair"
         said = f"→ {found['interest']} {found['name']} ({found['how']}; {of}; table {answer['version']})"
         console.print(cell(said), highlight=False)
+        for item in found.get("items", ()):
+            console.print(
+                f"    {cell(texts.get(item['item'], item['item']))}  [dim]item {cell(item['item'])}[/]", highlight=False
+            )
 
 
 def _explore(context: Context, first: int, second: int) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+import sqlalchemy
 from psycopg import Connection as Connection
 
 from driftline.db.lookup import read_answers
@@ -15,13 +16,18 @@ POINTERS = """
     SELECT c.name AS channel, t.version, t.kind, t.nominal, p.at AS published, c.publication, k.dedup,
         t.counts_version AS counts, t.cluster_set, k.assignment, s.clusters, table_approved(t.version) AS approved,
         concat_ws('-', left(t.key, 24), left(t.mapping_hash, 24), left(k.key, 24)) AS key,
-        concat_ws('-', left(s.key, 32), left(a.key, 32)) AS items_key
+        concat_ws('-', left(s.key, 32), left(a.key, 32)) AS items_key,
+        r.version AS recommender, r.uri AS recommender_uri, r.hash AS recommender_hash
     FROM channel c
     JOIN publication p ON p.id = c.publication
     JOIN transition_table t ON t.version = c.table_version
     JOIN counts k ON k.version = t.counts_version
     JOIN cluster_set s ON s.version = t.cluster_set
     LEFT JOIN assignment a ON a.version = k.assignment
+    LEFT JOIN LATERAL (
+        SELECT version, uri, hash FROM recommender WHERE cluster_set = t.cluster_set
+        ORDER BY window_end DESC, version DESC LIMIT 1
+    ) r ON true
     ORDER BY c.name
 """
 # Not summed: a log of years has millions of triples, and Postgres takes ten times as long to sum as to pack them.
@@ -65,6 +71,10 @@ class Pointer:
     """Of table, mapping and counts."""
     items_key: str
     """Of cluster set and assignment."""
+    recommender: int | None = None
+    """The newest of the table's cluster set, where its files are and their hash."""
+    recommender_uri: str | None = None
+    recommender_hash: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,13 @@ class Interests:
     """Of the items, ascending; see `interests.hashes.hashed`."""
     clusters: Ids
     """Of the same items."""
+
+
+def raw(conn: sqlalchemy.Connection) -> Connection:
+    """The same connection as `pointers` and `read_table` take it."""
+    driver = conn.connection.driver_connection
+    assert isinstance(driver, Connection)
+    return driver
 
 
 def pointers(conn: Connection) -> list[Pointer]:

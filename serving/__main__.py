@@ -18,6 +18,8 @@ from driftline.settings import Settings
 from driftline.system.logs import log_as_json
 from driftline.system.processes import die_with_parent
 
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Of NumPy: a process of the server is one of as many as there are cores."""
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # has to be set before `serving.metrics` is imported
 HUNG_SECONDS = 60
 """A process that does not answer its parent for so long is replaced. On a machine without CPU to spare it may take a while."""
@@ -30,6 +32,7 @@ def main() -> None:
     asked = replace(settings.serving, **_asked())
     with tempfile.TemporaryDirectory(prefix="driftline-metrics-") as folder:
         os.environ[FOLDER] = folder
+        os.environ |= dict.fromkeys(THREADS, "1")
         log_as_json()
         config = Config(
             "driftline.serving.__main__:application",

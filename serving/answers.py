@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from driftline.interests.assignment import channel_of
 from driftline.interests.back_off import next_interests, sequence
 from driftline.serving.channels import Served
+from driftline.serving.items import add_items
 from driftline.serving.messages import Ask, Channel, Next, NextInterests
 
 
@@ -61,7 +62,20 @@ def answer(
             except Refused as refused:
                 where = "" if first is None else f"request {first + number}: "
                 raise Refused(refused.status, f"{where}{refused}") from None
+        _recommend(one, [asks[number] for number in numbers], [answers[number] for number in numbers])
     return [answers[number] for number in range(len(asks))]
+
+
+def _recommend(served: Served, asks: Sequence[Ask], answers: Sequence[NextInterests]) -> None:
+    """The items, where they are asked for. Raises Refused: there is nothing that could recommend."""
+    if not any(ask.recommend for ask in asks):
+        return
+    if served.recommender is None:
+        raise Refused(503, f"channel {served.pointer.channel!r} recommends no items: see docs/serving.md, Items")
+    add_items(served.recommender, asks, answers)
+    for ask, answer in zip(asks, answers, strict=True):
+        if ask.recommend and served.pointer.recommender is not None:
+            answer.recommender = served.pointer.recommender
 
 
 def find(served: Mapping[str, Served], channel: str, *, named: bool = True) -> Served:

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from driftline import embedded
+from driftline.operations import artifacts
 from driftline.serving import metrics, openapi, tables
 from driftline.serving.answers import Refused, Router, answer, describe, find
 from driftline.serving.channels import Channels
@@ -25,8 +26,8 @@ from driftline.settings import Settings
 
 MAX_BYTES = 16 * 2**20
 MAX_WAIT = 60
-AT_ONCE = 200
-"""Requests of a batch that are answered before others get their turn."""
+AT_ONCE, ITEMS_AT_ONCE = 200, 16
+"""Requests of a batch that are answered before others get their turn; of those that ask for items."""
 
 log = logging.getLogger(__name__)
 _decode = msgspec.json.Decoder(Body).decode
@@ -51,7 +52,8 @@ class Api:
                 loop.call_soon_threadsafe(self._wake)
 
         home, poll = self._settings.home, self._settings.serving.poll.total_seconds()
-        self._channels = await run_in_threadpool(Channels, home, self._postgres_url, changed, poll_seconds=poll)
+        files = artifacts.reader(self._settings) if self._settings.serving.items else None
+        self._channels = await run_in_threadpool(Channels, home, self._postgres_url, changed, poll_seconds=poll, files=files)
         yield
         await run_in_threadpool(self._channels.close)
 
@@ -63,8 +65,9 @@ class Api:
             _count(answers)
             return _json(one)
         answers = []
-        for first in range(0, len(body), AT_ONCE):
-            answers += answer(served, self._router, body[first : first + AT_ONCE], stale_since, first)
+        at_once = ITEMS_AT_ONCE if any(ask.recommend for ask in body) else AT_ONCE
+        for first in range(0, len(body), at_once):
+            answers += answer(served, self._router, body[first : first + at_once], stale_since, first)
             await asyncio.sleep(0)
         _count(answers)
         return _json(answers)

@@ -23,6 +23,8 @@ from driftline.db.follow import PATIENCE, Follower, listen
 from driftline.db.serving import Connection, Interests, LoadedTable, Pointer
 from driftline.interests.back_off import Ranking
 from driftline.interests.hashes import hashed
+from driftline.interests.recommender import trained
+from driftline.interests.recommender.trained import Trained
 from driftline.serving import copies, metrics
 
 APPLICATION = "driftline serve"
@@ -42,6 +44,8 @@ class Served:
     pointer: Pointer
     table: LoadedTable
     interests: Interests
+    recommender: Trained | None = None
+    """None: items are not switched on, there is none of this cluster set, or its files are out of reach."""
 
     @property
     def etag(self) -> str:
@@ -61,14 +65,25 @@ class Served:
 class Channels:
     """Follows every channel; `served` is never partly replaced."""
 
-    def __init__(self, home: Path, url: Callable[[], str], changed: Callable[[], None], *, poll_seconds: float = 3.0) -> None:
+    def __init__(
+        self,
+        home: Path,
+        url: Callable[[], str],
+        changed: Callable[[], None],
+        *,
+        poll_seconds: float = 3.0,
+        files: Callable[[str, str], Path] | None = None,
+    ) -> None:
         """Returns when Postgres has answered, or has not and there is a copy to serve or none.
 
         Args:
             home: copies are below it.
             url: Postgres' address, asked before every attempt: an embedded server may move.
             changed: called in another thread when `served` is another.
+            files: the folder of a recommender's URI and hash; None: no items are served.
         """
+        self._files = files
+        self._recommenders: dict[str, Trained] = {}
         self.served: Mapping[str, Served] = {}
         self._folder, self._changed = home / "serving", changed
         with suppress(OSError):
@@ -107,6 +122,8 @@ class Channels:
 
     def _serve(self, served: dict[str, Served]) -> None:
         self.served = served
+        used = {one.pointer.recommender_hash for one in served.values()}
+        self._recommenders = {key: found for key, found in self._recommenders.items() if key in used}
         for one in served.values():
             metrics.VERSION.labels(one.pointer.channel).set(one.pointer.version)
             metrics.APPROVED.labels(one.pointer.channel).set(one.pointer.approved)
@@ -115,11 +132,23 @@ class Channels:
 
     def _one(self, pointer: Pointer, load: Load) -> Served:
         """The channel's table, from memory where this or another channel has it."""
-        held = {one.pointer.key: one for one in self.served.values()}
+        held, recommender = {one.pointer.key: one for one in self.served.values()}, self._recommender(pointer)
         if (same := held.get(pointer.key)) is not None:
-            return Served(pointer, same.table, same.interests)
+            return Served(pointer, same.table, same.interests, recommender)
         sets = {one.pointer.items_key: one.interests for one in self.served.values()}
-        return Served(pointer, *load(pointer, sets.get(pointer.items_key)))
+        return Served(pointer, *load(pointer, sets.get(pointer.items_key)), recommender)
+
+    def _recommender(self, pointer: Pointer) -> Trained | None:
+        """Of the pointer's cluster set, mapped once; whatever is wrong with its files takes no table with it."""
+        if self._files is None or pointer.recommender_uri is None or pointer.recommender_hash is None:
+            return None
+        if pointer.recommender_hash not in self._recommenders:
+            try:
+                folder = self._files(pointer.recommender_uri, pointer.recommender_hash)
+                self._recommenders[pointer.recommender_hash] = trained.read(folder)
+            except (OSError, ValueError) as error:
+                log.error("channel %s recommends no items: %s", pointer.channel, error)
+        return self._recommenders.get(pointer.recommender_hash)
 
     def _load(self, conn: Connection, pointer: Pointer, interests: Interests | None) -> tuple[LoadedTable, Interests]:
         try:

@@ -3,13 +3,14 @@
 from datetime import datetime
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from driftline.interests.back_off import How
 
 MAX_REQUESTS = 10_000
 MAX_HISTORY = 1_000
 MAX_TOP = 100
+MAX_ITEMS = 100
 
 Text = Annotated[str, Meta(max_length=500)]
 Interest = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -28,6 +29,15 @@ class Ask(Struct, forbid_unknown_fields=True):
     user: Annotated[Text, Meta(description="Chooses the channel by a stable hash, unless `channel` is given")] | None = None
     channel: Annotated[Text, Meta(description="The channel to answer from")] | None = None
     top: Annotated[int, Meta(ge=1, le=MAX_TOP, description="How many interests at most")] = 1
+    recommend: Annotated[int, Meta(ge=0, le=MAX_ITEMS, description="How many items of each interest at most")] = 0
+    exclude: Annotated[list[Text | int], Meta(max_length=MAX_HISTORY, description="Items not to recommend")] | None = None
+
+
+class Item(Struct):
+    """An item of an interest that the user has not had."""
+
+    item: str
+    score: Annotated[float, Meta(description="To compare the items of one answer by, nothing else")]
 
 
 class Next(Struct):
@@ -37,6 +47,7 @@ class Next(Struct):
     name: str
     how: Annotated[How, Meta(description="The pair's answer; a successor of the newest interest; a popular interest")]
     score: Annotated[float, Meta(description="Not yet known: null")] | None = None
+    items: Annotated[list[Item], Meta(description="With `recommend` only; best first")] | UnsetType = UNSET
 
 
 class NextInterests(Struct):
@@ -54,6 +65,7 @@ class NextInterests(Struct):
     next: Annotated[list[Next], Meta(description="Best first")]
     novel: Annotated[bool, Meta(description="False where the history has every interest there is")]
     unknown_items: Annotated[int, Meta(description="Items of the history that the cluster set does not know")] = 0
+    recommender: Annotated[int, Meta(description="With `recommend` only: the version that chose the items")] | UnsetType = UNSET
 
 
 class Channel(Struct):

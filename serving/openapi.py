@@ -8,6 +8,7 @@ import msgspec
 from driftline.serving.messages import MAX_REQUESTS, Ask, Channel, NextInterests, Problem
 
 EXAMPLE_ASK = {"items": ["sku-17", "sku-4", "sku-42"], "user": "u-1", "top": 2}
+EXAMPLE_ITEMS = {"items": ["sku-17", "sku-4", "sku-42"], "recommend": 5, "exclude": ["sku-8"]}
 EXAMPLE_ANSWER = {
     "channel": "default",
     "version": 12,
@@ -69,7 +70,11 @@ def _paths() -> dict[str, Any]:
         {"name": "If-None-Match", "in": "header", "schema": {"type": "string"}, "example": '"12-4f0c…8d.npy"'},
     ]
     one_or_many = {"oneOf": [answer, {"type": "array", "items": answer}]}
-    examples = {"one": {"value": EXAMPLE_ASK}, "batch": {"value": [EXAMPLE_ASK, {"interests": [4, 9], "channel": "treatment"}]}}
+    examples = {
+        "one": {"value": EXAMPLE_ASK},
+        "items": {"value": EXAMPLE_ITEMS},
+        "batch": {"value": [EXAMPLE_ASK, {"interests": [4, 9], "channel": "treatment"}]},
+    }
     asked = {"required": True, "content": {"application/json": {"schema": {"oneOf": [ask, batch]}, "examples": examples}}}
     returned = {"one": {"value": EXAMPLE_ANSWER}, "batch": {"value": [EXAMPLE_ANSWER]}}
     return {

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from driftline.contracts import BadInput, Sequences, Source, Window
-from driftline.sources.log import open_source, utc
+from driftline.sources.log import EVENTS, open_source, utc
 from driftline.sources.session import arrow, explained
 
 REFERENCE = "reference"
@@ -59,8 +59,10 @@ def parameters(sequences: Sequences, window: Window) -> dict[str, object]:
     return {"start": utc(window.start), "end": utc(window.end), "dedup": sequences.dedup}
 
 
-def read_sequences(source: Source, sequences: Sequences, window: Window, assignment: pa.Table) -> pa.Table:
-    """Every step of every sequence in `[window.start, window.end)`.
+def read_sequences(
+    source: Source, sequences: Sequences, window: Window, assignment: pa.Table, users: pa.Array | None = None
+) -> pa.Table:
+    """Every step of every sequence in `[window.start, window.end)`; with `users`, of these only.
 
     Returns:
         user: string; cluster: int32; ts: timestamp[us] in UTC. Ordered by user and place in the sequence. Empty where the window
@@ -71,6 +73,10 @@ def read_sequences(source: Source, sequences: Sequences, window: Window, assignm
     """
     query = 'SELECT s."user", s.cluster, s.ts FROM sequences AS s ORDER BY s."user", s.ts, s.tie'
     with open_assigned(source, assignment, window) as con, explained("source"):
+        if users is not None:
+            con.register("driftline_asked", pa.table({"user": users}))
+            con.execute(f"""CREATE OR REPLACE TEMP VIEW driftline_events AS
+                {EVENTS} AND l."user" IN (SELECT CAST(a."user" AS VARCHAR) FROM driftline_asked AS a)""")
         return arrow(con, over_sequences(query), parameters(sequences, window)).cast(STEPS)
 
 

@@ -170,7 +170,7 @@ class Run:
         forward = Forward(weights, self.knobs.heads)
         users, of = np.unique(self.cases.user, return_inverse=True)
         encoded = forward.encode(self.known.last(users, forward.length), vectors)[of]
-        ranked = best(self.index, self.cases.cluster, self.cases.seen, lambda n, rows: encoded[n] @ vectors[rows].T, AT)
+        ranked = best(self.index.starts, self.cases.cluster, self.cases.seen, lambda n, rows: encoded[n] @ vectors[rows].T, AT)
         ndcg = float(gains(self.cases, ranked.rows)[0].mean()) if len(self.cases.user) else -self.losses[-1]
         if not self.curve or ndcg > max(self.curve):
             self.best = {name: weight.detach().cpu().clone() for name, weight in self.model.state_dict().items()}

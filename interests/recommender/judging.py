@@ -39,7 +39,7 @@ def judge(
         POPULAR: lambda n, rows: np.broadcast_to(_only(popular[rows], offered[rows]), (len(n), rows.stop - rows.start)),
         COVISITED: lambda n, rows: _only(covisited(visits, popular, newest[n], rows), offered[rows]),
     }
-    return compare(cases, [(name, best(index, cases.cluster, cases.seen, score, AT).rows) for name, score in arms.items()])
+    return compare(cases, [(name, best(index.starts, cases.cluster, cases.seen, score, AT).rows) for name, score in arms.items()])
 
 
 def weigh_popularity(
@@ -54,7 +54,7 @@ def weigh_popularity(
     def ndcg(weight: float) -> float:
         weighed = vectors.copy()
         weighed[:, -1] += np.float32(weight) * log
-        ranked = best(index, cases.cluster, cases.seen, lambda n, rows: users[n] @ weighed[rows].T, AT)
+        ranked = best(index.starts, cases.cluster, cases.seen, lambda n, rows: users[n] @ weighed[rows].T, AT)
         return float(gains(cases, ranked.rows)[0].mean())
 
     return WEIGHTS[int(np.argmax([ndcg(weight) for weight in WEIGHTS]))]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftline.interests.recommender.histories import NOTHING
-from driftline.interests.recommender.index import Index, Rows
+from driftline.interests.recommender.index import Rows
 
 Floats = NDArray[np.float32]
 Score = Callable[[NDArray[np.int64], slice], Floats]
@@ -24,17 +24,18 @@ class Ranked:
     scores: Floats
 
 
-def best(index: Index, clusters: NDArray[np.int64], hidden: Sequence[Rows], score: Score, top: int) -> Ranked:
+def best(starts: NDArray[np.int64], clusters: NDArray[np.int64], hidden: Sequence[Rows], score: Score, top: int) -> Ranked:
     """Up to `top` items of each request's cluster. Of equal scores the lower row comes first.
 
     Args:
+        starts: of the index: where each cluster's rows begin, and where the last one's end.
         clusters: of each request; −1: any item of the index.
         hidden: rows that a request must not get, such as those that its user has had.
         score: called for all requests of a cluster together.
     """
     found = Ranked(np.full((len(clusters), top), NOTHING, np.int32), np.full((len(clusters), top), -np.inf, np.float32))
     for cluster in np.unique(clusters):
-        rows = slice(0, len(index.items)) if cluster < 0 else index.rows_of(int(cluster))
+        rows = slice(0, int(starts[-1])) if cluster < 0 else slice(int(starts[cluster]), int(starts[cluster + 1]))
         width, of = rows.stop - rows.start, np.flatnonzero(clusters == cluster)
         for part in np.array_split(of, -(-len(of) * max(width, 1) // CELLS)) if width else ():
             scores = score(part, rows).astype(np.float32, copy=True)

@@ -52,7 +52,7 @@ def test_lists_are_of_the_cluster_without_what_is_hidden_best_first(top: int) ->
     scores = rng.integers(0, 6, (30, 200)).astype(np.float32)
     clusters = rng.integers(-1, 5, 30)
     hidden = [np.sort(rng.choice(200, size, replace=False)).astype(np.int32) for size in rng.integers(0, 150, 30)]
-    found = best(index, clusters, hidden, lambda n, rows: scores[n][:, rows], top)
+    found = best(index.starts, clusters, hidden, lambda n, rows: scores[n][:, rows], top)
     for request, cluster in enumerate(clusters):
         allowed = [row for row in range(200) if row not in hidden[request] and cluster in (-1, index.clusters[row])]
         wanted = sorted(allowed, key=lambda row: (-scores[request, row], row))[:top]
