@@ -22,7 +22,7 @@ from driftline.contracts import (
 from driftline.db import channels as db_channels
 from driftline.db import experiments as db_experiments
 from driftline.db.experiments import Measured, Recorded
-from driftline.operations.context import Context
+from driftline.operations.context import Context, Unreachable
 from driftline.operations.text import NAME, REASON, checked
 
 if TYPE_CHECKING:
@@ -143,13 +143,13 @@ def get(context: Context, name: str) -> State:
 
 
 async def run_status(context: Context, name: str) -> ExperimentStatus | None:
-    """Where its run is; None where it has ended, or no worker answers."""
+    """Where its run is; None where it has ended, or neither Temporal nor a worker answers."""
     from temporalio.service import RPCError
 
     try:
         handle = (await context.temporal()).get_workflow_handle(_workflow_id(name))
         found: ExperimentStatus = await handle.query("status", result_type=ExperimentStatus, rpc_timeout=timedelta(seconds=10))
-    except RPCError:
+    except (RPCError, Unreachable):
         return None
     return found
 

@@ -21,6 +21,7 @@ from driftline.sources.columns import resolve
 from driftline.sources.from_clause import Relation, find
 from driftline.sources.identity import FLOAT, WHOLE, identifier
 from driftline.sources.log import utc
+from driftline.sources.missing import find_missing
 from driftline.sources.session import arrow, connect, explained, literal
 from driftline.sources.times import timestamp
 
@@ -93,20 +94,29 @@ def _open(request: ExperimentInput) -> Iterator[Opened]:
         outcomes = exposures
         if experiment.outcomes.strip():
             outcomes = find(con, "experiment.outcomes", experiment.outcomes, used[:1], used)
-        yield Opened(con, _exposures(exposures, experiment), _outcomes(outcomes, experiment), not experiment.arm)
+        nobody = _nobody(exposures, experiment)
+        yield Opened(con, _exposures(exposures, experiment, nobody), _outcomes(outcomes, experiment), not experiment.arm)
 
 
-def _placed(raw: Relation, experiment: Experiment) -> str:
+def _placed(raw: Relation, experiment: Experiment, nobody: tuple[str, ...] = ()) -> str:
     user = identifier(raw, "experiment.user", experiment.user).sql
+    if nobody:
+        user = f"CASE WHEN {user} NOT IN ({', '.join(map(literal, nobody))}) THEN {user} END"
     ts = timestamp(raw, resolve(raw, "experiment.timestamp", experiment.timestamp)).sql
     return f'{user} AS "user", {ts} AS ts'
 
 
-def _exposures(raw: Relation, experiment: Experiment) -> str:
+def _nobody(raw: Relation, experiment: Experiment) -> tuple[str, ...]:
+    """Ids of users that stand for none: taken for one, it would be a giant in one arm."""
+    with explained("experiment"):
+        return find_missing(raw, identifier(raw, "experiment.user", experiment.user), None, "true").users
+
+
+def _exposures(raw: Relation, experiment: Experiment, nobody: tuple[str, ...]) -> str:
     arm = "CAST(NULL AS VARCHAR)"
     if experiment.arm:
         arm = identifier(raw, "experiment.arm", experiment.arm).sql
-    return f"SELECT {_placed(raw, experiment)}, {arm} AS arm FROM {raw.sql}"
+    return f"SELECT {_placed(raw, experiment, nobody)}, {arm} AS arm FROM {raw.sql}"
 
 
 def _outcomes(raw: Relation, experiment: Experiment) -> str:

@@ -121,6 +121,16 @@ def test_a_number_that_is_none_is_left_out_and_counted(tmp_path: Path) -> None:
     assert np.isfinite(observed.metrics["odd"][0].cumulated.products).all()
 
 
+def test_an_id_that_stands_for_no_user_is_no_giant_in_one_arm(tmp_path: Path) -> None:
+    request = write(tmp_path)
+    shown = pq.read_table(tmp_path / "exposures.parquet").to_pylist()
+    shown += [{"user": "nan", "ts": START + timedelta(minutes=minute), "arm": "control"} for minute in range(20)]
+    pq.write_table(pa.Table.from_pylist(shown), tmp_path / "exposures.parquet")
+    observed = read_days(request, DAYS)
+    assert observed.dropped["exposures_without_user"] == 21
+    assert observed.users[0][-1] == 29  # of thirty, one was shown both
+
+
 def test_what_is_planned_by_is_what_users_did_before(tmp_path: Path) -> None:
     found = read_before(write(tmp_path))
     did = [row for row in pq.read_table(tmp_path / "outcomes.parquet").to_pylist() if row["ts"] < START]

@@ -56,6 +56,7 @@ def _row(result: Result, metric: MetricResult) -> Row:
     effect = metric.cumulated[-1]
     curves = (
         Line(f"{result.treatment} over {result.control}", [e.value for e in metric.cumulated], "a"),
+        Line("no difference", [0.0] * result.days, "d"),
         Line("bounds, valid on every day", [e.always_low for e in metric.cumulated], "f"),
         Line("bounds, valid on every day", [e.always_high for e in metric.cumulated], "f"),
     )
