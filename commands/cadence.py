@@ -1,16 +1,19 @@
 """`driftline cadence`: which days an update starts by itself, and why."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
 
 from driftline.commands.context import Set, load, wait_for, warn_without_worker
 from driftline.commands.output import Json, cell, console, grid, print_json
+from driftline.commands.report import draw
 from driftline.commands.review import who
 from driftline.commands.tables import Actor
 from driftline.contracts import Action
 from driftline.operations import cadence
+from driftline.report.dimensions import findings
 
 app = typer.Typer(help="Which days an update starts by itself, and why (docs/cadence.md).", no_args_is_help=True)
 
@@ -68,3 +71,21 @@ def override(
         print_json(said)
     else:
         console.print(f"{said.first} to {said.last}: {said.action}")
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Option("--out", dir_okay=False, help="Where the page is written.")] = Path("updates.html"),
+    runs: Annotated[int, typer.Option(min=1, help="Newest tables of each kind.")] = 10,
+    days: Annotated[int, typer.Option(min=1, help="Newest days of the cadence.")] = 90,
+    settings: Set = None,
+    json: Json = False,
+) -> None:
+    """Cost, agility and knowledge of each kind of update over its last runs, and the cadence's days, as one page."""
+    found = cadence.dimensions(load(settings), runs, days)
+    cadence.write(found, out)
+    if json:
+        print_json({"page": str(out.absolute()), "findings": findings(found), **vars(found)})
+    else:
+        draw(findings(found))
+        console.print(f"[green]written:[/] {cell(str(out))}", highlight=False)

@@ -57,6 +57,19 @@ def costs(conn: Connection, cluster_set: int) -> list[dict[str, Any]]:
     return [dict(row) for row in conn.execute(query, {"cluster_set": cluster_set}).mappings()]
 
 
+def newest_costs(conn: Connection, limit: int) -> list[dict[str, Any]]:
+    """The rows of `table_cost` for the newest tables of each kind, with what they are made of and their test-set recall beside
+    chance; oldest first."""
+    query = text("""
+        SELECT * FROM (
+            SELECT c.*, t.answers, o.recall, o.recall_chance, o.recall_popular,
+                row_number() OVER (PARTITION BY c.kind, t.answers ORDER BY c.nominal DESC, c.version DESC) AS place
+            FROM table_cost c JOIN transition_table t USING (version) JOIN table_overview o USING (version)
+        ) newest WHERE place <= :limit ORDER BY nominal, version
+    """)
+    return [dict(row) for row in conn.execute(query, {"limit": limit}).mappings()]
+
+
 def _one(conn: Connection, query: Select[Any]) -> Report | None:
     row = conn.execute(query).mappings().one_or_none()
     return None if row is None else Report(**{name: value for name, value in row.items() if name != "key"})

@@ -1,18 +1,22 @@
 """The cadence: what was decided, a decision now, and a person's word against it."""
 
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, date, datetime, time
+from pathlib import Path
 from typing import Any
 
 from temporalio.client import WorkflowHandle
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from driftline.contracts import Action, CadenceDecision, CadenceInput, KnownBy, Override
+from driftline.contracts import Action, BadInput, CadenceDecision, CadenceInput, KnownBy, Override
 from driftline.db import cadence as db_cadence
+from driftline.db import reports as db_reports
 from driftline.db.cadence import DecidedDay
 from driftline.interests.cadence import bank
 from driftline.operations.context import Context
 from driftline.operations.runs import fine_tune_input, nominal_or_end_of_log, rag_refresh_input
+from driftline.report.content import CostRow
+from driftline.report.dimensions import Decided, Dimensions, Run
 from driftline.settings import Settings
 from driftline.workflows import policies
 
@@ -100,3 +104,37 @@ def override(
 
 def _after(day: date) -> date:
     return date.fromordinal(day.toordinal() + 1)
+
+
+def dimensions(context: Context, runs: int, days: int) -> Dimensions:
+    """Cost, agility and knowledge of the newest `runs` tables of each kind, and the cadence's newest `days`."""
+    channel = context.settings.channel
+    with context.engine.connect() as connection:
+        found = db_reports.newest_costs(connection, runs)
+        record = db_cadence.newest(connection, channel, days)
+    names = [field.name for field in fields(CostRow) if field.name != "table"]
+    made = tuple(
+        Run(
+            CostRow(table=row["version"], **{name: row[name] for name in names}),
+            row["answers"],
+            row["recall"],
+            row["recall_chance"],
+            row["recall_popular"],
+        )
+        for row in found
+    )
+    decided = [Decided(datetime.combine(d.day, time(tzinfo=UTC)), d.action, d.reasons, d.measured) for d in reversed(record)]
+    return Dimensions(channel, made, tuple(decided))
+
+
+def write(found: Dimensions, page: Path) -> None:
+    """Write the page, one self-contained HTML file.
+
+    Raises:
+        BadInput: the extra `report` is not installed.
+    """
+    try:
+        from driftline.report.dimensions_page import render  # matplotlib takes a second to load
+    except ModuleNotFoundError as error:
+        raise BadInput(f"the page needs {error.name}: `pip install 'driftline[report]'`") from None
+    page.write_text(render(found), encoding="utf-8")

@@ -37,6 +37,8 @@ from driftline.db import counts as db_counts
 from driftline.db import evaluations as db_evaluations
 from driftline.db import tables as db_tables
 from driftline.interests.windows import split
+from driftline.operations import cadence
+from driftline.operations.context import Context
 from driftline.settings import Settings
 from driftline.sources.counting import count_triples
 from tests.activities.chain import run
@@ -138,6 +140,23 @@ def test_what_a_day_says_is_counted_on_that_day_only(shop: Shop) -> None:
     assert measured.fresh > measured.triples / 3
     assert measured.unknown_share == 0
     assert decision.reasons[0].startswith(f"Since {at(FIRST).date()} fresh counts would have hit")
+
+
+def test_what_is_on_record_is_the_page_of_cost_agility_and_knowledge(shop: Shop, postgres_url: str, tmp_path: Path) -> None:
+    shop.refresh(FIRST, "default")
+    measured, decision = shop.day(FIRST + 2)
+    context = Context(Settings(postgres_url=postgres_url, temporal_address="127.0.0.1:1", home=tmp_path))
+    found = cadence.dimensions(context, 10, 10)
+    cadence.write(found, tmp_path / "updates.html")
+
+    ((run_of_counts,), (day,)) = found.runs, found.days
+    assert (run_of_counts.update, run_of_counts.recall, run_of_counts.cpu_seconds) == ("RAG refresh of counts", 0.4, None)
+    assert run_of_counts.delay is not None
+    assert (day.day, day.measured, day.reasons) == (at(FIRST + 2), measured, decision.reasons)
+    assert decision.reasons[0] in (tmp_path / "updates.html").read_text()
+    status = cadence.status(context, 10)
+    assert [row.day for row in status.days] == [decision.day]
+    assert status.left is None
 
 
 def test_with_nothing_served_it_starts_and_an_override_holds_it_back(shop: Shop) -> None:
