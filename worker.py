@@ -220,7 +220,7 @@ def main() -> None:
     role = parser.parse_args().role
     if role in ("all", *COMPUTING) and find_spec("torch") is None:
         parser.exit(2, f"role {role} needs torch: {INSTALL}, or start the roles that do not compute: workflows, db, cpu\n")
-    log_as_json(extra=True)
+    log_as_json()
     workflow.logger.workflow_info_on_message = activity.logger.activity_info_on_message = False  # they are fields already
     names = list(ROLES) if role == "all" else [role]
     try:

@@ -33,7 +33,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="driftline-metrics-") as folder:
         os.environ[FOLDER] = folder
         os.environ |= dict.fromkeys(THREADS, "1")
-        log_as_json()
+        log_as_json(extra=False)  # uvicorn gives its records the colours of a terminal
         config = Config(
             "driftline.serving.__main__:application",
             factory=True,
@@ -56,7 +56,7 @@ def main() -> None:
 def application() -> ASGIApp:
     """In each of the processes: it ends with its parent."""
     die_with_parent(signal.SIGTERM)
-    log_as_json()
+    log_as_json(extra=False)  # uvicorn gives its records the colours of a terminal
     from driftline.serving.app import make  # the parent answers nothing and needs none of it
 
     return make(Settings())

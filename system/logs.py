@@ -7,10 +7,10 @@ from typing import Any
 import structlog
 
 
-def log_as_json(extra: bool = False) -> None:
+def log_as_json(extra: bool = True) -> None:
     """What the standard library and structlog log, alike.
 
-    `extra`: with the fields that a record has been given; Temporal's adapters add workflow, run and activity ids so.
+    `extra`: also the fields that a record has been given, as Temporal's adapters give workflow, run and activity ids.
     """
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
