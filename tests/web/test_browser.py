@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +31,38 @@ LOOKS = {"light": ("light", 1280), "dark": ("dark", 1280), "phone": ("light", 39
 
 
 @contextmanager
-def browser(**options: Any) -> Iterator[Any]:
-    """A page of a headless Chromium."""
+def chromium() -> Iterator[Any]:
+    """A headless Chromium."""
     with playwright.sync_playwright() as driver:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         launched = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
         try:
-            page = launched.new_context(**options).new_page()
-            page.set_default_timeout(60_000)
-            yield page
+            yield launched
         finally:
             launched.close()
+
+
+def page_of(launched: Any, **options: Any) -> Any:
+    """A page that shares nothing with others of the same browser."""
+    page = launched.new_context(**options).new_page()
+    page.set_default_timeout(60_000)
+    return page
+
+
+@dataclass(frozen=True)
+class Looked:
+    """One server and one browser for every look."""
+
+    address: str
+    home: Path
+    browser: Any
+
+
+@pytest.fixture(scope="module")
+def looked(filled: str, dev_server: WorkflowEnvironment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Looked]:
+    home = tmp_path_factory.mktemp("home")
+    with serving(filled, dev_server.client.service_client.config.target_host, home) as address, chromium() as launched:
+        yield Looked(address, home, launched)
 
 
 def tab_to(page: Any, selector: str) -> None:
@@ -56,7 +78,8 @@ def tab_to(page: Any, selector: str) -> None:
 
 
 def decide_by_keyboard(address: str, home: Path, review: str, scripts: bool) -> None:
-    with browser(java_script_enabled=scripts) as page:
+    with chromium() as launched:
+        page = page_of(launched, java_script_enabled=scripts)
         page.goto(f"{address}/login?token={tokens.issue(home)}")
         tab_to(page, f'a[href="/reviews/{review}"]')
         page.keyboard.press("Enter")
@@ -86,26 +109,24 @@ async def test_from_a_stopped_candidate_to_the_published_table_by_keyboard(shop:
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_every_page_fits_and_axe_finds_nothing(filled: str, dev_server: WorkflowEnvironment, tmp_path: Path, look: str) -> None:
+def test_every_page_fits_and_axe_finds_nothing(looked: Looked, look: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed").Axe()
     scheme, width = LOOKS[look]
-    with (
-        serving(filled, dev_server.client.service_client.config.target_host, tmp_path) as address,
-        browser(color_scheme=scheme, viewport={"width": width, "height": 900}) as page,
-    ):
-        said: list[str] = []
-        page.on("console", lambda message: said.append(message.text))
-        page.goto(f"{address}/login")
-        problems = {"/login": _problems(axe, page)}
-        page.goto(f"{address}/login?token={tokens.issue(tmp_path)}")
-        for place in PLACES:
-            page.goto(f"{address}{place}")
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{place} is wider than the screen"
-            for details in page.query_selector_all("details"):
-                details.evaluate("one => { one.open = true }")
-            problems[place] = _problems(axe, page)
-        assert {place: found for place, found in problems.items() if found} == {}
-        assert [text for text in said if "404" not in text] == []  # nothing that the policy forbids
+    page = page_of(looked.browser, color_scheme=scheme, viewport={"width": width, "height": 900})
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(f"{looked.address}/login")
+    problems = {"/login": _problems(axe, page)}
+    page.goto(f"{looked.address}/login?token={tokens.issue(looked.home)}")
+    for place in PLACES:
+        page.goto(f"{looked.address}{place}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{place} is wider than the screen"
+        for details in page.query_selector_all("details"):
+            details.evaluate("one => { one.open = true }")
+        problems[place] = _problems(axe, page)
+    page.context.close()
+    assert {place: found for place, found in problems.items() if found} == {}
+    assert [text for text in said if "404" not in text] == []  # nothing that the policy forbids
 
 
 def _problems(axe: Any, page: Any) -> list[str]:
