@@ -25,17 +25,18 @@ from driftline.sources.sequences import read_sequences
 
 PACKAGES = ("numpy",)
 NOTE = """
-Tables of counts, one possible every day; a refresh costs 1, and what it costs to measure a day is not counted. In the simulator
-(`bench/simulation`: 24 interests, 10,000 users, 180 days after the first window of 28, three seeds that nothing was chosen on) hits
-are what users would have taken, had the table's answer been recommended. *Never* keeps the first table; the *oracle* knows the
-future and chooses the best days (dynamic programming). Both may refresh as often as the fixed cadence of the row, and the oracle on
-any days of the 180, while ours fills its budget evenly. The bar is a tenth of what lies between never and the oracle. The cumulative
-threshold is tuned, for each kind of drift and each budget, on another seed of the same kind: it knows what ours has to find out.
+Tables of counts, one possible every day; a refresh costs 1, and what it costs to measure a day is not counted. In the
+simulator (`bench/simulation`: 24 interests, 10,000 users, 180 days after the first window of 28, three seeds that nothing was
+chosen on) hits are what users would have taken, had the table's answer been recommended. *Never* keeps the first table; the
+*oracle* knows the future and chooses the best days (dynamic programming). Both may refresh as often as the fixed cadence of
+the row, and the oracle on any days of the 180, while ours fills its budget evenly. The bar is a tenth of what lies between
+never and the oracle. The cumulative threshold is tuned, for each kind of drift and each budget, on another seed of the same
+kind: it knows what ours has to find out.
 
-On real logs a hit is an answer that comes true in the rest of the user's sequence of the same 28 days; misses are 1 − hit rate. The
-peer is, of *all* fixed intervals (1, 2, 3 … days) and even distances that cost no more than ours did, the one that turns out best:
-chosen in hindsight, while nothing of ours was chosen on these logs. They are read from `DRIFTLINE_ONLINE_RETAIL` and
-`DRIFTLINE_IFDB`, and left out where those are not set.
+On real logs a hit is an answer that comes true in the rest of the user's sequence of the same 28 days; misses are 1 − hit
+rate. The peer is, of *all* fixed intervals (1, 2, 3 … days) and even distances that cost no more than ours did, the one that
+turns out best: chosen in hindsight, while nothing of ours was chosen on these logs. They are read from
+`DRIFTLINE_ONLINE_RETAIL` and `DRIFTLINE_IFDB`, and left out where those are not set.
 """
 
 KEEP = Path(".driftline/bench-cadence")
