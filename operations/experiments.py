@@ -11,9 +11,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter
+
 from driftline.contracts import (
     BadInput,
     ExperimentInput,
+    ExperimentName,
     ExperimentStatus,
     RunOutcome,
     ShipInput,
@@ -27,6 +30,9 @@ from driftline.operations.text import NAME, REASON, checked
 
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
+
+
+_NAME = TypeAdapter[str](ExperimentName)
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ def design(context: Context, name: str, start: datetime | None = None) -> Experi
     Raises:
         BadInput: the settings describe none; says what is missing.
     """
-    settings = context.settings
+    settings, name = context.settings, checked("experiment's name (letters, digits, `_`, `.` and `-`)", _NAME, name)
     experiment, weights = settings.experiment, dict(settings.serving.channels)
     if experiment.control == experiment.treatment:
         raise BadInput(f"experiment.control and experiment.treatment are both {experiment.control!r}: name two channels")
@@ -163,11 +169,12 @@ async def stop(context: Context, name: str, actor: str, reason: str) -> bool:
     from temporalio.service import RPCError, RPCStatusCode
 
     actor, reason = checked("name of who stops it", NAME, actor), checked("reason", REASON, reason)
+    client = await context.temporal()  # before it is on record: the run has to be told, too
     with context.engine.begin() as connection:
         db_experiments.get(connection, name)
         ended = db_experiments.end(connection, name, "stopped", actor, reason)
     try:
-        await (await context.temporal()).get_workflow_handle(_workflow_id(name)).signal("stop")
+        await client.get_workflow_handle(_workflow_id(name)).signal("stop")
     except RPCError as error:
         if error.status != RPCStatusCode.NOT_FOUND:
             raise

@@ -22,6 +22,7 @@ from driftline.operations.context import Context
 from driftline.settings import Serving, Settings
 from tests.db import world
 from tests.workflows.conftest import Steps, running
+from tests.workflows.test_review import waiting
 
 WEIGHTS = {"control": 0.5, "treatment": 0.5}
 DAY = timedelta(days=1)
@@ -102,8 +103,8 @@ async def test_what_was_better_is_shipped_by_a_verdict(lab: Lab) -> None:
         handle = await experiments.ship(lab.context, name, "treatment")
         with pytest.raises(BadInput, match="waits already"):
             await experiments.ship(lab.context, name, "treatment")
-        while not (waits := reviews.waiting(lab.context)):
-            await asyncio.sleep(0.1)
+        await waiting(handle)
+        waits = reviews.waiting(lab.context)
         assert [(review.candidate, review.channel, review.failed_gates) for review in waits] == [(lab.tables[1], "default", [])]
         assert channels.served(lab.context)[0].version == lab.tables[0], "nothing is published before the verdict"
         assert (await reviews.submit(lab.context, waits[0], "approve", "ada", "it pays")).accepted
@@ -121,8 +122,8 @@ async def test_what_got_worse_is_a_failed_gate_of_its_review(lab: Lab) -> None:
         name = await lab.started()
         await experiments.stop(lab.context, name, "ana", "enough")
         handle = await experiments.ship(lab.context, name, "treatment")
-        while not (waits := reviews.waiting(lab.context)):
-            await asyncio.sleep(0.1)
+        await waiting(handle)
+        waits = reviews.waiting(lab.context)
         assert waits[0].failed_gates == ["experiment"]
         assert waits[0].evidence["reasons"]["experiment"] == f"experiment {name}: disliked got worse (a guardrail)"
         assert (await reviews.submit(lab.context, waits[0], "abort", "ada", "too dear")).accepted
