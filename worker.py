@@ -39,6 +39,7 @@ from driftline.activities.mapping import MappingActivities
 from driftline.activities.measurements import MeasurementActivities
 from driftline.activities.models import ModelActivities
 from driftline.activities.notifications import NotificationActivities
+from driftline.activities.policy import PolicyActivities
 from driftline.activities.prompts import PromptActivities
 from driftline.activities.publication import PublicationActivities
 from driftline.activities.recommenders import RecommenderActivities
@@ -58,6 +59,7 @@ from driftline.workflows.build_clusters import BuildClusters, DescribeClusters
 from driftline.workflows.cadence import KeepCadence
 from driftline.workflows.evaluate_answers import EvaluateAnswers
 from driftline.workflows.evaluate_drift import EvaluateDrift
+from driftline.workflows.evaluate_policy import EvaluatePolicy
 from driftline.workflows.evaluate_refresh import EvaluateRefresh
 from driftline.workflows.evaluate_retrieval import EvaluateRetrieval
 from driftline.workflows.experiment import RunExperiment
@@ -116,6 +118,7 @@ def roles(resources: Resources) -> dict[str, Role]:
         measurements.measure_quality,
         ReportActivities(resources).write_report,
         recommenders.read_item_sequences,
+        PolicyActivities(resources).measure_policy,
         recommenders.place_items,
         experiments.measure_experiment,
         cadence.measure_day,
@@ -139,7 +142,7 @@ def roles(resources: Resources) -> dict[str, Role]:
     ]
     sets: list[type] = [BuildClusters, DescribeClusters, AssignItems]
     updates: list[type] = [FineTune, RagRefresh, TrainRecommender, KeepCadence]
-    evaluations: list[type] = [EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval]
+    evaluations: list[type] = [EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval, EvaluatePolicy]
     live: list[type] = [RunExperiment, ShipTable]
     return {
         "workflows": Role(policies.WORKFLOWS, 100, workflows=[*updates, *sets, *evaluations, *live]),

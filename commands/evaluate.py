@@ -11,6 +11,7 @@ from driftline.commands.follow import follow
 from driftline.commands.output import DONE, FAILED, USAGE, Json, cell, console, errors, grid, percent, print_json
 from driftline.contracts import EvaluateInput, EvaluateOutcome
 from driftline.interests.metrics import HitRates
+from driftline.interests.metrics.policy import Policy
 from driftline.operations import measurements
 from driftline.operations.context import Context
 from driftline.operations.runs import RunFailed
@@ -84,6 +85,19 @@ def retrieval(
     raise typer.Exit(_evaluate("retrieval", settings, from_, to, None, cluster_set, wait, json))
 
 
+@app.command()
+def policy(
+    from_: From = None,
+    to: To = None,
+    wait: Wait = False,
+    cluster_set: ClusterSet = None,
+    settings: Set = None,
+    json: Json = False,
+) -> None:
+    """What do items of the predicted interest bring, and cost? Replay held-out days beside the recommender alone."""
+    raise typer.Exit(_evaluate("policy", settings, from_, to, None, cluster_set, wait, json))
+
+
 async def run(context: Context, what: str, asked: EvaluateInput, quiet: bool = False) -> EvaluateOutcome:
     """Start a measurement, or join the one of the same days that is under way, and draw it to its end.
 
@@ -132,6 +146,8 @@ def _evaluate(
         for found in measurements.read(context, outcome):
             if isinstance(found.result, HitRates):
                 _draw(found.result)
+            if isinstance(found.result, Policy):
+                _draw_policy(found.result)
         console.print("`driftline report` shows what it means")
     return DONE
 
@@ -153,6 +169,20 @@ def _draw(hits: HitRates) -> None:
     ]
     chance = ("chance", percent(hits.chance), "", "", "", percent(hits.uptake_chance), "")
     grid("", ("arm", "hit rate", "recall", "effective clusters", "new to the user", "uptake", "frontier"), [*rows, chance])
+
+
+def _draw_policy(policy: Policy) -> None:
+    """Of each way to choose items: shares of users, and how many items it shows."""
+    rows = [
+        (
+            arm.name,
+            *(percent(estimate.value) for estimate in (arm.interest, arm.explored, arm.item, arm.novel)),
+            f"{arm.items:,} of {policy.catalogue:,}",
+        )
+        for arm in policy.arms
+    ]
+    columns = ("arm", "turned to a new interest", "took an item of it", "took any item", "items of a new interest", "items shown")
+    grid(f"{policy.users:,} users, {policy.at} items each", columns, rows)
 
 
 def _days(text: str) -> timedelta:

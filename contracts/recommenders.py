@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from driftline.contracts.knobs import STRICT, Clusters, Days, PositiveInt, Seed, Source, Windows
+from driftline.contracts.knobs import STRICT, Clusters, Days, PositiveInt, Seed, Sequences, Source, Windows
 from driftline.contracts.versions import CatalogueRef, EmbeddingsRef, RunIds, Window
 
 
@@ -132,6 +132,19 @@ class PlaceItems:
     catalogue: CatalogueRef | None = None
     """None: there is none; then no item is withdrawn, and those that were not trained on have no vector."""
     embeddings: EmbeddingsRef | None = None
+
+
+@dataclass(frozen=True)
+class MeasurePolicy:
+    """By the newest approved table, and the newest recommender, that have seen nothing of the period."""
+
+    source: Source
+    sequences: Sequences
+    cluster_set: int
+    period: Window
+    run: RunIds
+    top: int = 10
+    """Items in a list."""
 
 
 @dataclass(frozen=True)

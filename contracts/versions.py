@@ -162,7 +162,7 @@ class SuccessorsRef:
     """Occurrences."""
 
 
-MeasurementKind = Literal["drift", "staleness", "refresh", "answers", "retrieval", "quality", "names"]
+MeasurementKind = Literal["drift", "staleness", "refresh", "answers", "retrieval", "quality", "names", "policy"]
 
 
 @dataclass(frozen=True)

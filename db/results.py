@@ -16,6 +16,7 @@ from driftline.interests.metrics.answers import AnswersCompared
 from driftline.interests.metrics.arms import arm_id, arm_label
 from driftline.interests.metrics.drift import Drift
 from driftline.interests.metrics.hits import HitRates
+from driftline.interests.metrics.policy import Policy
 from driftline.interests.metrics.quality import Quality
 from driftline.interests.metrics.staleness import Staleness
 from driftline.interests.naming import Named
@@ -25,7 +26,7 @@ FORMAT = 2
 NAMED = {"arms", "recalls"}
 COMPARED = {"differences", "recall_differences", "uptake_differences"}
 
-Result = Drift | Staleness | HitRates | AnswersCompared | Quality | Named
+Result = Drift | Staleness | HitRates | AnswersCompared | Quality | Named | Policy
 RESULTS: dict[MeasurementKind, type[Result]] = {
     "drift": Drift,
     "staleness": Staleness,
@@ -34,6 +35,7 @@ RESULTS: dict[MeasurementKind, type[Result]] = {
     "answers": AnswersCompared,
     "quality": Quality,
     "names": Named,
+    "policy": Policy,
 }
 
 

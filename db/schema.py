@@ -394,7 +394,7 @@ measurement = Table(
     metadata,
     _version(),
     _key("kind, subject, inputs, result and the measurement before"),
-    Column("kind", Text, nullable=False, comment="drift | staleness | refresh | answers | retrieval | quality | names"),
+    Column("kind", Text, nullable=False, comment="drift | staleness | refresh | answers | retrieval | quality | names | policy"),
     _reference("cluster_set", "cluster_set.version", "Cluster set it was measured in"),
     _reference("table_version", "transition_table.version", "quality: the table", nullable=True),
     _reference("model_version", "model.version", "refresh, answers, retrieval: the model that answered", nullable=True),
@@ -404,7 +404,7 @@ measurement = Table(
     Column("run_id", Text, nullable=False, comment="Run of that workflow"),
     _created(),
     CheckConstraint(
-        "kind IN ('drift', 'staleness', 'refresh', 'answers', 'retrieval', 'quality', 'names')",
+        "kind IN ('drift', 'staleness', 'refresh', 'answers', 'retrieval', 'quality', 'names', 'policy')",
         name="kind",
     ),
     Index(None, "cluster_set", "kind", "version"),

@@ -172,6 +172,20 @@ def newest(conn: Connection) -> int:
     return int(version)
 
 
+def newest_before(conn: Connection, cluster_set: int, until: datetime) -> int | None:
+    """The newest approved table of a cluster set that has seen nothing from `until` on, nor has its model; None: none has."""
+    query = """
+        SELECT o.version FROM table_overview o JOIN transition_table t ON t.version = o.version
+        LEFT JOIN model m ON m.version = t.model_version
+        WHERE o.cluster_set = :cluster_set AND o.complete AND o.approved AND has_rows('table', t.version) AND NOT EXISTS (
+            SELECT FROM counts c WHERE c.window_end > :until
+                AND c.version IN (t.counts_version, t.validation_counts, m.counts_version, m.validation_counts))
+        ORDER BY o.window_end DESC, o.version DESC LIMIT 1
+    """
+    found: int | None = conn.execute(text(query), {"cluster_set": cluster_set, "until": until}).scalar_one_or_none()
+    return found
+
+
 def get(conn: Connection, version: int) -> TransitionTable:
     """Raises BadInput: there is no such table."""
     query = text(f"{OVERVIEW} WHERE o.version = :version")

@@ -25,6 +25,7 @@ WORKFLOWS = {
     "refresh": "EvaluateRefresh",
     "answers": "EvaluateAnswers",
     "retrieval": "EvaluateRetrieval",
+    "policy": "EvaluatePolicy",
 }
 
 

@@ -23,7 +23,7 @@ POLL_SECONDS = 1.0
 
 SHOWN = (
     *("FineTune", "RagRefresh", "TrainRecommender", "BuildClusters", "DescribeClusters", "AssignItems"),
-    *("EvaluateDrift", "EvaluateRefresh", "EvaluateAnswers", "EvaluateRetrieval"),
+    *("EvaluateDrift", "EvaluateRefresh", "EvaluateAnswers", "EvaluateRetrieval", "EvaluatePolicy"),
     *("RunExperiment", "ShipTable"),
 )
 """Workflows that `newest` lists."""

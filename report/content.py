@@ -9,6 +9,7 @@ from driftline.contracts import Window
 from driftline.interests.metrics.answers import AnswersCompared
 from driftline.interests.metrics.drift import Drift
 from driftline.interests.metrics.hits import HitRates
+from driftline.interests.metrics.policy import Policy
 from driftline.interests.metrics.quality import Quality
 from driftline.interests.metrics.staleness import Staleness
 from driftline.interests.naming import Named
@@ -86,6 +87,8 @@ class Content:
     refresh: HitRates | None = None
     answers: AnswersCompared | None = None
     retrieval: HitRates | None = None
+    policy: Policy | None = None
+    """From histories to items."""
     names: Named | None = None
     """Of the cluster set's descriptions."""
     qualities: tuple[Quality, ...] = ()

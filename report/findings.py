@@ -5,6 +5,7 @@ from driftline.interests.metrics.arms import COUNTED_RENEWED, FREQUENT_RENEWED, 
 from driftline.interests.metrics.drift import MARGIN, Drift
 from driftline.interests.metrics.estimates import ENOUGH
 from driftline.interests.metrics.hits import HitRates
+from driftline.interests.metrics.policy import Policy
 from driftline.interests.metrics.quality import Quality
 from driftline.interests.metrics.staleness import Staleness
 from driftline.interests.naming import Named
@@ -23,6 +24,7 @@ from driftline.report.comparisons import (
 from driftline.report.content import MAX_UNKNOWN_SHARE, MIN_EXACT_MATCH_RATE, CostRow
 from driftline.report.content import Finding as Finding
 from driftline.report.exploring import exploring
+from driftline.report.items import items
 from driftline.report.sentences import answering, costing, exact, moving, naming, spread, stale, stands_still, unknown
 from driftline.report.words import lacking, listed
 
@@ -36,6 +38,7 @@ def findings(
     answers: AnswersCompared | None = None,
     retrieval: HitRates | None = None,
     names: Named | None = None,
+    policy: Policy | None = None,
     cost: CostRow | None = None,
     min_exact_match_rate: float = MIN_EXACT_MATCH_RATE,
     max_unknown_share: float = MAX_UNKNOWN_SHARE,
@@ -56,6 +59,7 @@ def findings(
     found.insert(2, conclusion(refresh, drift))
     found += refreshing(refresh) if refresh else []
     found += exploring(quality, refresh)
+    found += items(policy) if policy else []
     found += moving(drift) if drift else []
     found += stale(staleness) if staleness else []
     found += answering(answers) if answers else []

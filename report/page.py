@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from driftline.report import answers_sections, frontier_sections, interests_sections, tables_sections
+from driftline.report import answers_sections, frontier_sections, interests_sections, policy_section, tables_sections
 from driftline.report.content import Content, Finding
 from driftline.report.layout import Section
 from driftline.report.marks import code
@@ -76,6 +76,7 @@ def made_of(content: Content) -> tuple[Section, ...]:
         tables_sections.costs(content),
         answers_sections.retrieval(content),
         tables_sections.quality(content),
+        policy_section.policy(content),
     )
 
 

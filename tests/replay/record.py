@@ -284,6 +284,10 @@ async def evaluate_retrieval(environment: WorkflowEnvironment, name: str) -> Han
     return await evaluated(environment, "EvaluateRetrieval", name)
 
 
+async def evaluate_policy(environment: WorkflowEnvironment, name: str) -> Handle:
+    return await evaluated(environment, "EvaluatePolicy", name)
+
+
 async def evaluated(environment: WorkflowEnvironment, workflow: str, name: str) -> Handle:
     async with running(environment, Steps()):
         return await ended(await start(environment.client, workflow, EVALUATE, name))
@@ -393,7 +397,7 @@ STORIES: dict[str, Callable[[WorkflowEnvironment, str], Coroutine[Any, Any, Hand
         *(fine_tune, rag_refresh, rerun_then_approve, refresh_aborted, expired, build_clusters),
         *(measured_fine_tune, measured_rag_refresh, validated_fine_tune, unmeasurable),
         *(counted_refresh, blended_refresh, blended_fine_tune),
-        *(train_recommender, assign_items, assigned_fine_tune, assigned_rag_refresh, assigned_refresh),
+        *(evaluate_policy, train_recommender, assign_items, assigned_fine_tune, assigned_rag_refresh, assigned_refresh),
         *(keep_cadence, told, told_failure, send_notification, watch),
         *(doors, reset_then_approve, decided_in_postgres, superseded, revoked),
         *(evaluate_drift, evaluate_refresh, evaluate_answers, evaluate_retrieval),

@@ -23,6 +23,7 @@ from driftline.interests.metrics.drift import drift as measure_drift
 from driftline.interests.metrics.estimates import Difference, Estimate
 from driftline.interests.metrics.frontier import Axis, Frontier, frontier
 from driftline.interests.metrics.hits import ArmHits, HitRates
+from driftline.interests.metrics.policy import Policy, PolicyArm
 from driftline.interests.metrics.quality import ArmRecall, Quality
 from driftline.interests.metrics.staleness import Staleness, StalePoint
 from driftline.interests.metrics.support import ArmAt, Level
@@ -124,7 +125,7 @@ def _arm(name: str, rate: float, shift: int, daily: tuple[Estimate, ...]) -> Arm
         about(0.9 - rate - 0.01 * shift, 0.012),
         about(0.012 + 0.001 * shift, 0.002),
         about(recall, 0.0041),
-        effective,
+        effective_clusters=effective,
     )
 
 
@@ -264,6 +265,31 @@ def costs() -> tuple[CostRow, ...]:
     return tuple(found)
 
 
+def policy() -> Policy:
+    """The policy explores more and hits less."""
+    names = (
+        "policy",
+        "the same interest, its most popular items",
+        "the recommender without an interest",
+        "a novel interest at random",
+    )
+    arms = tuple(
+        PolicyArm(
+            name,
+            about(0.213 - 0.031 * at, 0.021),
+            about(0.094 + 0.013 * at, 0.017),
+            about(0.062 - 0.011 * at, 0.012),
+            about(0.991 - 0.173 * at, 0.006),
+            2_217 - 331 * at,
+            811.3 - 97.7 * at,
+        )
+        for at, name in enumerate(names)
+    )
+    lost = tuple(Difference(names[0], name, about(-0.013 * at, 0.009)) for at, name in enumerate(names) if at)
+    won = tuple(Difference(names[0], name, about(0.011 * at, 0.008)) for at, name in enumerate(names) if at)
+    return Policy(10, 812, 4_619, arms, lost, won)
+
+
 def empty() -> Content:
     """Nothing was measured."""
     end, nominal = datetime(2010, 12, 3, tzinfo=UTC), datetime(2010, 12, 10, tzinfo=UTC)
@@ -289,6 +315,7 @@ def full() -> Content:
         "refresh": refresh(about(-0.0177, 0.0084), about(0.0021, 0.0049), about(0.0123, 0.0081)),
         "answers": answers(),
         "retrieval": retrieval(),
+        "policy": policy(),
     }
     inputs = {"model": 2, "dedup": "first", "predicate": "true", "every_days": 2.0}
     sources = tuple(Measured(kind, 11 + at, inputs) for at, kind in enumerate((*measured, "quality")))

@@ -1,6 +1,6 @@
 """A recommender that was not trained: an item's own coordinate decides, and nothing else."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +26,21 @@ def encoder() -> Weights:
 
 
 def add_recommender(
-    engine: Engine, home: Path, cluster_set: int, vectors: Floats, items: list[str], starts: list[int], day: int = 0
+    engine: Engine,
+    home: Path,
+    cluster_set: int,
+    vectors: Floats,
+    items: list[str],
+    starts: list[int],
+    day: int = 0,
+    begin: datetime = world.START,
 ) -> RecommenderRef:
-    """A version whose items are ordered by cluster, with files in the home. `vectors`: [items, D + 1]."""
+    """A version whose items are ordered by cluster, with files in the home; it has seen 57 days and `day`. `vectors`: [items, D + 1]."""
     artifacts = LocalArtifacts(home / "artifacts")
     with artifacts.folder() as folder:
         trained.write(folder, encoder(), vectors, items, np.array(starts), np.zeros(len(items), np.int64))
         uri, digest = artifacts.store("recommenders", folder)
-    train = Window(world.START, world.START + timedelta(days=90 + day))
+    train = Window(begin, begin + timedelta(days=50 + day))
     days = Window(train.end, train.end + timedelta(days=7))
     request = PlaceItems(
         source=Source(),

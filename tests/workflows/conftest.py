@@ -58,6 +58,7 @@ from driftline.contracts import (
     MeasureExperiment,
     MeasureHits,
     MeasurementRef,
+    MeasurePolicy,
     MeasureQuality,
     MeasureStaleness,
     ModelRef,
@@ -95,6 +96,7 @@ from driftline.workflows.assign_items import AssignItems
 from driftline.workflows.cadence import KeepCadence
 from driftline.workflows.evaluate_answers import EvaluateAnswers
 from driftline.workflows.evaluate_drift import EvaluateDrift
+from driftline.workflows.evaluate_policy import EvaluatePolicy
 from driftline.workflows.evaluate_refresh import EvaluateRefresh
 from driftline.workflows.evaluate_retrieval import EvaluateRetrieval
 from driftline.workflows.experiment import RunExperiment
@@ -107,7 +109,7 @@ from driftline.workflows.watch import Watch
 
 WORKFLOWS: list[type] = [
     *(FineTune, RagRefresh, TrainRecommender, KeepCadence, AssignItems),
-    *(EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval),
+    *(EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval, EvaluatePolicy),
     *(RunExperiment, ShipTable),
 ]
 NOTIFYING: list[type] = [SendNotification, Watch]
@@ -253,6 +255,11 @@ class Steps:
         async def measure_answers(request: MeasureAnswers) -> MeasurementRef:
             note("measure_answers", request)
             return MeasurementRef(4, "answers")
+
+        @activity.defn
+        async def measure_policy(request: MeasurePolicy) -> MeasurementRef:
+            note("measure_policy", request)
+            return MeasurementRef(6, "policy")
 
         @activity.defn
         async def measure_quality(request: MeasureQuality) -> MeasurementRef:
