@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from driftline.contracts import BadInput
-from driftline.sources.session import literal, quoted
+from driftline.sources.session import literal, quoted, spoken
 
 NAME = re.compile(r"\w+")
 CONSTANTS = {"true", "false"}
@@ -54,6 +54,8 @@ class Column:
     written: str
     sql: str
     kind: str
+    spoken: str
+    """As it is written inside of a larger expression."""
 
 
 def resolve(relation: Rows, knob: str, written: str) -> Column:
@@ -66,14 +68,14 @@ def resolve(relation: Rows, knob: str, written: str) -> Column:
         if name.strip().lower() == written.strip().lower():
             # Qualified, because DuckDB takes a bare `user` for a function.
             sql = f"raw.{quoted(name)}"
-            return Column(knob, written, sql, kind or relation.kind(sql))
+            return Column(knob, written, sql, kind or relation.kind(sql), spoken(written.strip()))
     if NAME.fullmatch(written) and written.lower() not in CONSTANTS:
         raise _missing(relation, knob, written, "there is no such column")
     if not written.strip():
         raise _missing(relation, knob, written, "it is empty")
     sql = f"(\n{written}\n)"
     try:
-        return Column(knob, written, sql, relation.kind(sql))
+        return Column(knob, written, sql, relation.kind(sql), written)
     except BadInput as error:
         raise _missing(relation, knob, written, str(error)) from error
 
@@ -88,7 +90,7 @@ def predicate(relation: Rows, knob: str, written: str) -> str:
         raise BadInput(f"{knob} = {written!r} compares text with a number in {relation.where}: {mend}") from error
     if column.kind != "BOOLEAN":
         value = relation.example(column.sql, f"{column.sql} IS NOT NULL") if column.kind == "VARCHAR" else None
-        comparison = f"{written} > 0" if value is None else f"{written} = {literal(value)}"
+        comparison = f"{column.spoken} > 0" if value is None else f"{column.spoken} = {literal(value)}"
         raise BadInput(
             f"{knob} = {written!r} is {column.kind} in {relation.where}; it must be true or false: "
             f"write a comparison such as {comparison}"
@@ -100,17 +102,13 @@ def _number_mend(relation: Rows, written: str) -> str | None:
     """What makes numbers of the first text column of an expression that has other values, with one of them."""
     for name, kind in relation.columns.items():
         if kind == "VARCHAR" and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", written, re.I):
-            own = f"raw.{quoted(name)}"
+            own, plain = f"raw.{quoted(name)}", f"TRY_CAST({spoken(name)} AS DOUBLE)"
             value = relation.example(own, f"{own} IS NOT NULL AND TRY_CAST({own} AS DOUBLE) IS NULL")
             if value is None:
-                return f"write TRY_CAST({name} AS DOUBLE) for {name}"
-            number = _number(name, value)
-            words = f"{name} has {value!r} in a row"
-            return (
-                f"{words}: write {number} for {name}"
-                if number
-                else f"{words}: write TRY_CAST({name} AS DOUBLE), and it is null there"
-            )
+                return f"write {plain} for {name}"
+            number = _number(spoken(name), value)
+            mend = f"{number} for {name}" if number else f"{plain}, and it is null there"
+            return f"{name} has {value!r} in a row: write {mend}"
     return None
 
 

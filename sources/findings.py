@@ -11,7 +11,7 @@ from driftline.contracts import QUERY, Source
 from driftline.sources.identity import WORDS
 from driftline.sources.log import IMPOSSIBLE
 from driftline.sources.missing import HEAVY
-from driftline.sources.session import literal
+from driftline.sources.session import literal, spoken
 
 HEAVIEST = """
 SELECT {0}, count(*) AS n FROM driftline_events GROUP BY {0} ORDER BY n DESC, {0} LIMIT 1
@@ -109,14 +109,14 @@ def of_log(con: duckdb.DuckDBPyConnection, source: Source, user: Heaviest, item:
             f"no event is positive by {source.positive!r}: nothing can be counted: check it against the values of its columns"
         )
         yield Finding("error", "source.positive", message)
-    for noun, written, one in (("user", source.user, user), ("item", source.item, item)):
+    for noun, written, one in (("user", _spoken(source.user), user), ("item", _spoken(source.item), item)):
         if one.share > HEAVY:
             message = (
                 f"{noun} {one.id!r} has {one.events:,} events, {one.share:.1%} of the log: if it stands for many or for none, "
                 f"make it null, e.g. NULLIF({written}, {literal(one.id)})"
             )
             yield Finding("warning", f"source.{noun}", message)
-    for noun, written, name in (("user", source.user, '"user"'), ("item", source.item, "item")):
+    for noun, written, name in (("user", _spoken(source.user), '"user"'), ("item", _spoken(source.item), "item")):
         yield from _light_placeholders(con, noun, written, name)
         yield from _twins(con, noun, written, name)
 
@@ -171,7 +171,7 @@ def of_catalogue(con: duckdb.DuckDBPyConnection, source: Source, share: float, e
     if bad:
         message = (
             f"{bad:,} rows of the catalogue have an id that was a float for a while or has a byte 0x00, e.g. {bad_id!r}: write "
-            f"regexp_replace({source.catalogue_item}, '[.]0*$', '')"
+            f"regexp_replace({_spoken(source.catalogue_item)}, '[.]0*$', '')"
         )
         yield Finding("error", "source.catalogue_item", message)
     if not good:
@@ -203,4 +203,9 @@ def hint(source: Source, dropped: Mapping[str, int]) -> str:
 
 
 def _own(mend: str, source: Source) -> str:
-    return mend.format(user=source.user, item=source.item, ts=source.timestamp)
+    return mend.format(user=_spoken(source.user), item=_spoken(source.item), ts=_spoken(source.timestamp))
+
+
+def _spoken(written: str) -> str:
+    """A setting inside of a larger expression: what looks like a name is one."""
+    return spoken(written) if re.fullmatch(r"[\w -]+", written) else written

@@ -112,7 +112,7 @@ def _refuse_lost_digits(relation: Rows, column: Column) -> None:
 
 
 def _advice(relation: Rows, column: Column) -> str:
-    written, kind = column.written, column.kind
+    written, kind = column.spoken, column.kind
     if FLOAT.fullmatch(kind):
         broken = relation.example(column.sql, f"{column.sql} <> floor({column.sql}) AND abs({column.sql}) < 1e300")
         if broken is not None:

@@ -41,6 +41,8 @@ def find_json(
     for name, kind in kinds.items():
         if name.lower() in text and PLAIN.fullmatch(kind):
             kind = "VARCHAR" if kind != "JSON" or _scalar(con, listed, name) else "JSON"
+        elif name.lower() in text:  # a field of it is the id, in some records a number and in some a text
+            kind = re.sub(r"\bJSON(?=[,)])", "VARCHAR", kind)
         if name.lower() in text or is_named(name, settings):
             types[name] = kind
     check_partitions(knob, files, kinds, [*ids, *used])

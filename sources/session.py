@@ -5,6 +5,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 
 import duckdb
 import pyarrow as pa
@@ -103,6 +104,19 @@ def mend_of(error: Exception) -> str:
 
 def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+@cache
+def _reserved() -> frozenset[str]:
+    """Words that DuckDB takes for its own where an expression begins."""
+    query = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category IN ('reserved', 'type_function')"
+    with duckdb.connect() as con:
+        return frozenset(name for (name,) in con.execute(query).fetchall())
+
+
+def spoken(name: str) -> str:
+    """A column's name as an expression of DuckDB has to write it."""
+    return name if re.fullmatch(r"[^\W\d]\w*", name) and name.lower() not in _reserved() else quoted(name)
 
 
 def literal(text: str) -> str:

@@ -180,8 +180,8 @@ def _settle(raw: Rows, stamp: Column, other: str, iso: str | None) -> tuple[str,
     kinds = [text for text in (iso, *(one.low for one in ordered[:1]), *(one.low for one, _ in named[:1])) if text is not None]
     if len(kinds) > 1:
         forms = [form for one, form in named] + [_format(raw, one.low, DAY_FIRST) or "…" for one in ordered]
-        tried = [f"TRY_CAST({stamp.written} AS TIMESTAMP)"] if iso is not None else []
-        tried += [f"try_strptime({stamp.written}, {literal(form)})" for form in dict.fromkeys(forms)]
+        tried = [f"TRY_CAST({stamp.spoken} AS TIMESTAMP)"] if iso is not None else []
+        tried += [f"try_strptime({stamp.spoken}, {literal(form)})" for form in dict.fromkeys(forms)]
         raise _Undecided(
             f"the rows have several formats, e.g. {kinds[0]!r} and {kinds[1]!r}: write an expression such as "
             f"coalesce({', '.join(tried[:4])})" + (", with %m before %d if the month comes first" if ordered else "")
@@ -259,7 +259,7 @@ def _clock(text: str) -> str:
 
 
 def _either(stamp: Column, one: str, another: str) -> str:
-    return f"try_strptime({stamp.written}, {literal(one)}) or try_strptime({stamp.written}, {literal(another)})"
+    return f"try_strptime({stamp.spoken}, {literal(one)}) or try_strptime({stamp.spoken}, {literal(another)})"
 
 
 def _refused(raw: Rows, stamp: Column, why: str) -> BadInput:
@@ -268,10 +268,11 @@ def _refused(raw: Rows, stamp: Column, why: str) -> BadInput:
 
 def not_a_time(raw: Rows, stamp: Column, why: str, kind: str) -> BadInput:
     written = stamp.written
+    spoken = stamp.spoken
     if kind.startswith("TIME"):
         advice = "a time of day without a date puts nothing in order: write an expression that adds the date"
     elif kind == "VARCHAR":
-        advice = _text_advice(written, why)
+        advice = _text_advice(spoken, why)
     elif NUMBER.fullmatch(kind):
         advice = _unit_advice(raw, stamp)
     else:
@@ -348,7 +349,7 @@ def _unit_advice(raw: Rows, stamp: Column) -> str:
         small, large = (_expression(one, stamp, whole) for one in (low, high))
         return (
             f"{said}, and {odd.removesuffix('.0')} like {other.name}: write the expression "
-            f"CASE WHEN {stamp.written} <= {low.high} THEN {small} ELSE {large} END"
+            f"CASE WHEN {stamp.spoken} <= {low.high} THEN {small} ELSE {large} END"
         )
     return f"{said}: write the expression {_expression(unit, stamp, whole)}"
 
@@ -357,7 +358,7 @@ def _expression(unit: Unit, stamp: Column, whole: bool) -> str:
     """`whole`: without fractions, which are the time of day of Excel's dates and the milliseconds of seconds."""
     kind = "BIGINT" if whole or unit.digits or unit.per_second > 1e6 else "DOUBLE"
     known = ("BIGINT", "INT64") if kind == "BIGINT" else ("DOUBLE",)
-    x = stamp.written if stamp.kind in known else f"TRY_CAST({stamp.written} AS {kind})"
+    x = stamp.spoken if stamp.kind in known else f"TRY_CAST({stamp.spoken} AS {kind})"
     if kind == "DOUBLE" and unit.per_second:
         # Microseconds: a cast of the number itself would round away the time of day.
         return f"make_timestamp(CAST({x} * {1_000_000 / unit.per_second:.0f} AS BIGINT))"
@@ -368,7 +369,7 @@ def _digits_advice(stamp: Column, text: str) -> str:
     """Six or eight digits may be a date whose year is at the end or has two digits."""
     digits = text.removesuffix(".0")
     forms = {6: ("%y%m%d", "%d%m%y"), 8: ("%d%m%Y", "%m%d%Y")}.get(len(digits)) if digits.isdigit() else None
-    own = stamp.written if stamp.kind == "VARCHAR" else f"CAST({stamp.written} AS VARCHAR)"
+    own = stamp.spoken if stamp.kind == "VARCHAR" else f"CAST({stamp.spoken} AS VARCHAR)"
     return " such as " + " or ".join(f"try_strptime({own}, {literal(form)})" for form in forms) if forms else ""
 
 

@@ -207,6 +207,14 @@ class TestNumbers:
         assert found(write({"a.csv": log("u,a,2024-01-02")}, positive="item = 'A'"))[0].startswith("error source.positive")
 
 
+@pytest.mark.parametrize("name", ["at", "order", "Event Time", 'the "time"', "1st"])
+def test_what_is_proposed_writes_odd_names_as_an_expression_has_to(tmp_path: Path, name: str) -> None:
+    pq.write_table(pa.table({"user": ["u"], "item": ["a"], name: [1704153600]}), tmp_path / "a.parquet")
+    source = Source(events=str(tmp_path / "a.parquet"), timestamp=name)
+    expression = refusal(source).rpartition("write the expression ")[2]
+    assert rows(replace(source, timestamp=expression)) == [("u", "a", DAY)]
+
+
 class TestCatalogues:
     @pytest.mark.parametrize(
         ("items", "words"),
