@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from driftline.report import row_plots
-from driftline.report.definitions import COST
+from driftline.report.definitions import COST, Terms
 from driftline.report.dimensions import Decided, Dimensions, Run, findings, typical
 from driftline.report.layout import Cell, Grid, Plot, Section, cell, plot
 from driftline.report.page import document
@@ -65,15 +65,16 @@ def _cost(found: Dimensions) -> Section:
         "GPU": lambda run: run.gpu_seconds,
         "wall": lambda run: run.wall_seconds,
     }
-    grid = _by_kind(found, "What an update of each kind cost", columns, duration)
-    return Section("cost", "What did it cost?", "Cost", "The first dimension (paper §1).", COST, plots, *_or_missing(found, grid))
+    grid = _by_kind(found, "What an update of each kind cost", columns, duration, "none on record")
+    lead = "The first dimension (paper §1). A refresh trains nothing, and one of the counts asks no LLM."
+    return Section("cost", "What did it cost?", "Cost", lead, _terms("CPU, GPU, wall"), plots, *_or_missing(found, grid))
 
 
 def _agility(found: Dimensions) -> Section:
     columns: dict[str, Callable[[Run], float | None]] = {"from data to serving": lambda run: run.delay}
     grid = _by_kind(found, "How long after the end of its data an update was served", columns, duration, "not published")
     lead = "The second dimension: a table acts when it is served. Long for a run of a past date, and with a review in it."
-    return Section("agility", "How soon did it act?", "Agility", lead, (), (), *_or_missing(found, grid))
+    return Section("agility", "How soon did it act?", "Agility", lead, _terms("agility"), (), *_or_missing(found, grid))
 
 
 def _knowledge(found: Dimensions) -> Section:
@@ -129,6 +130,11 @@ def _lost(days: Sequence[Decided]) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.xaxis.set_major_formatter(lambda value, _: f"{num2date(value):%Y-%m-%d}")
     return drawn
+
+
+def _terms(*names: str) -> Terms:
+    """Those of the report on a table, in its words."""
+    return tuple((name, meaning) for name, meaning in COST if name in names)
 
 
 def _by_kind(
