@@ -35,7 +35,7 @@ def add_recommender(
     day: int = 0,
     begin: datetime = world.START,
 ) -> RecommenderRef:
-    """A version whose items are ordered by cluster, with files in the home; it has seen 57 days and `day`. `vectors`: [items, D + 1]."""
+    """A version whose items are ordered by cluster; it has seen 57 days and `day`. `vectors`: [items, D + 1]."""
     artifacts = LocalArtifacts(home / "artifacts")
     with artifacts.folder() as folder:
         trained.write(folder, encoder(), vectors, items, np.array(starts), np.zeros(len(items), np.int64))
