@@ -16,7 +16,8 @@ from driftline.engines.prompts import read_prompts
 from driftline.engines.train import train
 from tests.engines.conftest import DESCRIPTIONS, first, rest, write_prompts, write_samples, write_validation
 
-pytest.importorskip("bitsandbytes")
+# Not among the tools of development: peft imports it wherever it is, which takes every child a second more.
+pytest.importorskip("bitsandbytes", reason="pip install bitsandbytes, then these tests run")
 
 
 def asked(tiny_llm: Path, tmp_path: Path, precision: Precision = "float32") -> TrainJob:
