@@ -30,7 +30,7 @@ MENDS = {
 COMMANDS = {
     **{"demo": "demo:demo", "up": "stack:up", "down": "stack:down", "status": "stack:status", "doctor": "doctor:doctor"},
     **{"ingest": "source:ingest", "report": "report:report", "lookup": "tables:lookup", "serve": "serve:serve"},
-    **{"recommend": "recommend:recommend", "prune": "prune:prune"},
+    **{"recommend": "recommend:recommend", "prune": "prune:prune", "backup": "backup:backup", "restore": "backup:restore"},
     **{name: f"{name}:app" for name in ("clusters", "run", "schedule", "cadence", "evaluate", "experiment", "notify")},
     **{name: f"{name}:app" for name in ("dashboards", "review", "tables", "web")},
 }

@@ -6,6 +6,7 @@ in a store that they reach over the network.
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ DIGEST = "sha256"
 """File in a folder that is not named by its content: the hash of the rest."""
 _NOT_CONTENT = {"train.json", "cost.json", "computed.json", DIGEST}
 """Seconds, losses and machines: they differ between two runs that made the same adapter or mapping."""
+MOVED = re.compile(r"/artifacts/([a-z-]+(?:/[0-9a-f]{64})?/[0-9a-f]{64})$")
 DAMAGED = "damaged"
 """Where what is not its hash is moved to."""
 
@@ -209,12 +211,14 @@ class LocalArtifacts:
         return digest.read_text()
 
     def place(self, uri: str) -> Path:
-        """Resolves a URI to its folder.
+        """Resolves a URI to its folder. One that names an artifact of a home elsewhere means that of the same content here.
 
         Raises:
             BadInput: outside of `root`.
         """
         place = Path(os.path.normpath(unquote(urlsplit(uri).path)))
+        if not place.is_relative_to(self.root.absolute()) and (moved := MOVED.search(place.as_posix())):
+            place = self.root.absolute() / moved[1]
         if not place.is_relative_to(self.root.absolute()) or not place.resolve().is_relative_to(self.root.resolve()):
             raise BadInput(f"artifact {uri} is not in {self.root}: workers that share runs must share DRIFTLINE_HOME")
         return place

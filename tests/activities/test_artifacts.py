@@ -94,6 +94,12 @@ def test_a_ref_that_lies_moves_nothing(tmp_path: Path) -> None:
     assert artifacts.find(uri, digest)
 
 
+def test_a_home_that_was_restored_elsewhere_finds_what_it_names(tmp_path: Path) -> None:
+    uri, digest = stored(Artifacts(tmp_path / "before" / "artifacts"), {"a": "1"})
+    (tmp_path / "before").rename(tmp_path / "after")
+    assert Artifacts(tmp_path / "after" / "artifacts").find(uri, digest).is_relative_to(tmp_path / "after")
+
+
 @pytest.mark.parametrize("where", ["secret", "artifacts/../secret", "artifacts/link", "artifacts/%2e%2e/secret"])
 def test_nothing_outside_is_read_or_moved(tmp_path: Path, where: str) -> None:
     (tmp_path / "secret").mkdir()
