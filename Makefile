@@ -15,7 +15,7 @@ AUDIT_VENV := .venv-audit
 # Another interpreter, without torch: made anew each time, because PYTHON may be another one.
 LIGHT_VENV := .venv-light
 
-.PHONY: demo test test-vllm test-gpu test-python lint format bench bench-recipe audit clean
+.PHONY: demo test test-vllm test-gpu test-python lint format bench bench-recipe audit chaos clean
 .DEFAULT_GOAL := help
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make bench   measure what has to be fast against its peers (make bench-counting: one of them)"
 	@echo "make audit   known vulnerabilities of the pinned packages (3: the advisory databases cannot be reached)"
 	@echo "make test-vllm  the engines of bulk inference, vLLM too, in an environment of its own"
+	@echo "make chaos   pipelines while their servers are killed and frozen; CHAOS_ARGS='--seed 7' repeats a storm"
 	@echo "make test-gpu   the engines on a GPU: training, answers, memory; skipped where there is none"
 	@echo "make test-python PYTHON=python3.13  the package without extras and quick tests on another interpreter"
 
@@ -43,6 +44,10 @@ demo: $(BIN)/.installed
 # Two files at a time: many tests wait more than they compute.
 test: $(BIN)/.installed
 	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder $(TEST_ARGS)
+
+# Fifty pipelines, each made twice: undisturbed, and in a storm. On failure chaos/SEED has the storm, histories and logs.
+chaos: $(BIN)/.installed
+	$(BIN)/python -m tests.chaos $(CHAOS_ARGS)
 
 $(VLLM_VENV)/.installed: constraints.txt
 	$(PYTHON) -m venv $(VLLM_VENV)
