@@ -237,6 +237,17 @@ def test_the_loss_of_a_batch_is_that_of_its_rows_alone(tiny_llm: Path) -> None:
     assert label_loss(model, [], unshared).item() == pytest.approx(total / count, rel=1e-5)
 
 
+def test_a_pad_token_that_is_the_end_token_hides_no_end(tiny_llm: Path, tmp_path: Path) -> None:
+    """Elsewhere it does, and such a model never stops: every label ends with the end token, and its loss counts."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_llm)
+    tokenizer.pad_token = tokenizer.eos_token
+    shared, examples = read_examples(write_samples(tmp_path / "samples.parquet"), tokenizer)
+    assert all(example.label[-1] == tokenizer.eos_token_id for example in examples)
+    model = AutoModelForCausalLM.from_pretrained(tiny_llm)
+    whole = label_loss(model, shared, examples[:2]).item()
+    assert whole != pytest.approx(label_loss(model, shared, [Example(one.prompt, one.label[:-1]) for one in examples[:2]]).item())
+
+
 def test_what_samples_begin_with_is_computed_once_and_has_the_gradients_of_all(tiny_llm: Path) -> None:
     """Against padded rows: shared beginnings of several lengths, a sequence that another begins with, one that is there twice."""
     model = AutoModelForCausalLM.from_pretrained(tiny_llm)
