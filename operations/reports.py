@@ -44,6 +44,7 @@ def lacking(content: Content, asked: EvaluateInput, wanted: Collection[str]) -> 
     measured = content.drift.windows[-1].end if content.drift and content.drift.windows else None
     fresh = windows and measured and measured >= windows[-1].end
     there = {"drift": fresh, "refresh": content.refresh, "answers": content.answers, "retrieval": content.retrieval}
+    there |= {"policy": content.policy}
     return [what for what in wanted if not there[what]]
 
 

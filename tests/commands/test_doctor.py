@@ -107,9 +107,10 @@ def test_a_log_that_takes_too_long_is_left_to_ingest() -> None:
 
         time.sleep(0.5)
 
+    before = set(threading.enumerate())
     found, (check,) = doctor._source(Settings(), slow, 0.01)
     assert (found, check.level, check.mend) == (None, "warning", "driftline ingest")
-    assert all(one.daemon for one in threading.enumerate() if one is not threading.main_thread())
+    assert all(one.daemon for one in set(threading.enumerate()) - before)
 
 
 def test_log_and_catalogue_are_mended_at_once(call: Call) -> None:

@@ -72,7 +72,7 @@ def test_with_yes_it_goes_to_the_end(run: Driftline, stack: Stack) -> None:
     assert f"table {first} → table {second}" in done.output
     assert (stack.home / "report.html").exists()
     answer = re.search(r"→ \d (\w+) \(\w+; (?:no )?pair.*; table (\d+)\)", done.output)
-    assert answer, "what a site would be answered"
+    assert answer, done.output
     assert (answer[1] in NAMES, int(answer[2])) == (True, second)
     assert stack.json("lookup", "0", "1", "--channel", "demo")["version"] == second
     assert run().exit_code == 0, "what is there is not made again"

@@ -76,7 +76,7 @@ def test_a_list_that_all_share_tells_every_pair() -> None:
     assert found.sampled_repeated.value == pytest.approx(3 / 6)
     assert (found.repeats_retrieved, found.repeats_anyway, found.sampled_repeats_retrieved) == (nothing, nothing, nothing)
     (missing,) = found.missing
-    assert missing == "repeats: not enough data: n = 0 pairs with a retrieved line of their own; all are told the same list"
+    assert missing == "repeats: not enough data: n = 0 pairs with a retrieved line of their own; all have the same list"
 
 
 def test_chunks_do_not_matter() -> None:

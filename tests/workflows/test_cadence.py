@@ -1,5 +1,6 @@
 """A day of the cadence: it measures, decides, and starts what was decided without waiting for it."""
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from uuid import uuid4
 
@@ -9,7 +10,14 @@ from temporalio.testing import WorkflowEnvironment
 from driftline.contracts import Action, CadenceDecision, RunOutcome
 from driftline.workflows import policies
 from tests.replay.record import CADENCE, NOMINAL
-from tests.workflows.conftest import Steps, running
+from tests.workflows.conftest import Steps, running, start_time_skipping
+
+
+@pytest.fixture(scope="module")
+async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
+    """One of its own: time stands still for whoever comes after a child that was left to itself."""
+    async with start_time_skipping() as environment:
+        yield environment
 
 
 async def decided(environment: WorkflowEnvironment, steps: Steps) -> CadenceDecision:
