@@ -43,8 +43,7 @@ def lacking(content: Content, asked: EvaluateInput, wanted: Collection[str]) -> 
     windows = consecutive(asked.log_start, asked.period.end, asked.measures)
     measured = content.drift.windows[-1].end if content.drift and content.drift.windows else None
     fresh = windows and measured and measured >= windows[-1].end
-    there = {"drift": fresh, "refresh": content.refresh, "answers": content.answers, "retrieval": content.retrieval}
-    there |= {"policy": content.policy}
+    there = {"drift": fresh} | {what: getattr(content, what) for what in ("refresh", "answers", "retrieval", "policy")}
     return [what for what in wanted if not there[what]]
 
 

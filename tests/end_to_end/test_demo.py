@@ -24,6 +24,7 @@ CHANGED: dict[str, Any] = {
     "training": SETTINGS["training"] | {"steps": 1, "validate_every": 1},  # type: ignore[operator]
     "gates": {"min_exact_match_rate": 0.99},
     "measures": {"lags": [1], "top_k": 2, "held_out_days": 2},
+    "serving": {"items": True},
 }
 Driftline = Callable[..., Any]
 
@@ -74,6 +75,7 @@ def test_with_yes_it_goes_to_the_end(run: Driftline, stack: Stack) -> None:
     answer = re.search(r"→ \d (\w+) \(\w+; (?:no )?pair.*; table (\d+)\)", done.output)
     assert answer, done.output
     assert (answer[1] in NAMES, int(answer[2])) == (True, second)
+    assert re.search(r"\n    \w.*  item \w+-\d\n", done.output), "items of that interest"
     assert stack.json("lookup", "0", "1", "--channel", "demo")["version"] == second
     assert run().exit_code == 0, "what is there is not made again"
 
