@@ -53,7 +53,7 @@ def measure(context: Context, table: int, wanted: Collection[str], quiet: bool =
         errors.print(f"[yellow]nothing was measured:[/] {cell(str(error))}", highlight=False)
         return [str(error)]
     failed = []
-    for what in reports.lacking(known, asked, wanted):
+    for what in reports.lacking(context, known, asked, wanted):
         if not quiet:
             console.print(f"measuring {what}", style="bold", highlight=False)
         try:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from driftline.contracts import BadInput, EvaluateInput, ReportRef
+from driftline.db import recommenders as db_recommenders
 from driftline.db import reports as db_reports
 from driftline.interests.windows import consecutive
 from driftline.operations import measurements
@@ -38,13 +39,17 @@ def request(context: Context, content: Content) -> EvaluateInput:
     return measurements.request(context, None, None, cluster_set=content.cluster_set, model=content.model)
 
 
-def lacking(content: Content, asked: EvaluateInput, wanted: Collection[str]) -> list[str]:
-    """Wanted measurements that are still to be made; of drift also one that ends before the newest whole window."""
+def lacking(context: Context, content: Content, asked: EvaluateInput, wanted: Collection[str]) -> list[str]:
+    """Wanted measurements that are still to be made; of drift also one that ends before the newest whole window. The policy needs a
+    recommender that has seen nothing of the period: without one it is none of them.
+    """
     windows = consecutive(asked.log_start, asked.period.end, asked.measures)
     measured = content.drift.windows[-1].end if content.drift and content.drift.windows else None
     fresh = windows and measured and measured >= windows[-1].end
     there = {"drift": fresh} | {what: getattr(content, what) for what in ("refresh", "answers", "retrieval", "policy")}
-    return [what for what in wanted if not there[what]]
+    with context.engine.connect() as connection:
+        recommender = db_recommenders.newest(connection, content.cluster_set, asked.period.start)
+    return [what for what in wanted if not there[what] and (what != "policy" or recommender)]
 
 
 def write(context: Context, table: int, page: Path) -> tuple[ReportRef, Content]:

@@ -24,7 +24,6 @@ CHANGED: dict[str, Any] = {
     "training": SETTINGS["training"] | {"steps": 1, "validate_every": 1},  # type: ignore[operator]
     "gates": {"min_exact_match_rate": 0.99},
     "measures": {"lags": [1], "top_k": 2, "held_out_days": 2},
-    "serving": {"items": True},
 }
 Driftline = Callable[..., Any]
 
@@ -38,6 +37,7 @@ def run(stack: Stack, cluster_set: Any) -> Iterator[Driftline]:
         for name, value in stack.env.items():
             patch.setenv(name, value)
         patch.setenv("DRIFTLINE_CHANNEL", "demo")
+        patch.setenv("DRIFTLINE_SERVING__ITEMS", "true")
         patch.chdir(stack.folder)
         patch.setattr(demo, "demo_settings", lambda base: Settings(**CHANGED))
         patch.setattr(demo, "FINE_TUNE_AT", datetime(2024, 4, 1, tzinfo=UTC))
