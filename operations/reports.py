@@ -40,8 +40,9 @@ def request(context: Context, content: Content) -> EvaluateInput:
 
 
 def lacking(context: Context, content: Content, asked: EvaluateInput, wanted: Collection[str]) -> list[str]:
-    """Wanted measurements that are still to be made; of drift also one that ends before the newest whole window. The policy needs a
-    recommender that has seen nothing of the period: without one it is none of them.
+    """Wanted measurements that are still to be made; of drift also one that ends before the newest whole window.
+
+    The policy needs a recommender that has seen nothing of the period: without one it is none of them.
     """
     windows = consecutive(asked.log_start, asked.period.end, asked.measures)
     measured = content.drift.windows[-1].end if content.drift and content.drift.windows else None
