@@ -81,7 +81,7 @@ def answers(content: Content) -> Section:
     return Section(
         "answers",
         "How much does RAG change the answers?",
-        "AnswersCompared",
+        "Answers",
         "Does the retrieved line change what the LLM says, more than asking it twice does, or does the LLM merely repeat it?",
         ANSWER,
         _answer_plots(shares) if known([row.estimate for row in shares]) else (),
