@@ -95,6 +95,16 @@ class Artifacts(Protocol):
         """Delete it. What is deleted half is not there."""
 
 
+@contextmanager
+def new_folder(beside: Path) -> Iterator[Path]:
+    """Yields an empty folder in `beside`, so that keeping it there is a rename; deleted in the end where it still is."""
+    beside.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=beside) as name:
+        content = Path(name) / "content"
+        content.mkdir()
+        yield content
+
+
 @dataclass(frozen=True)
 class LocalArtifacts:
     """Artifacts in a folder of a file system that all workers share.
@@ -105,14 +115,8 @@ class LocalArtifacts:
 
     root: Path
 
-    @contextmanager
-    def folder(self) -> Iterator[Path]:
-        """Beside the artifacts, so that storing is a rename."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".new-", dir=self.root) as name:
-            content = Path(name) / "content"
-            content.mkdir()
-            yield content
+    def folder(self) -> AbstractContextManager[Path]:
+        return new_folder(self.root)
 
     def store(self, kind: str, folder: Path) -> tuple[str, str]:
         digest = hash_folder(folder)

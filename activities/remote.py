@@ -10,10 +10,9 @@ import json
 import os
 import re
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -21,7 +20,7 @@ from typing import Any
 
 import structlog
 
-from driftline.activities.artifacts import DAMAGED, Stored, hash_folder
+from driftline.activities.artifacts import DAMAGED, Stored, hash_folder, new_folder
 from driftline.contracts import BadInput
 
 log = structlog.get_logger("artifacts")
@@ -48,13 +47,8 @@ class RemoteArtifacts:
     url: str
     cache: Path
 
-    @contextmanager
-    def folder(self) -> Iterator[Path]:
-        self.cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".new-", dir=self.cache) as name:
-            content = Path(name) / "content"
-            content.mkdir()
-            yield content
+    def folder(self) -> AbstractContextManager[Path]:
+        return new_folder(self.cache)
 
     def store(self, kind: str, folder: Path) -> tuple[str, str]:
         digest = hash_folder(folder)

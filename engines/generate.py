@@ -135,7 +135,7 @@ def trie_engine(job: GenerateJob, prompts: Prompts) -> Engine:
     if shapes is not None:
         need = of_mapping(shapes, low, job.generation.batch_size, rows)
         memory.check(need, "lower generation.batch_size, or set generation.precision = 'bfloat16'")
-    quantize = weights.quantize_of(Path(job.adapter) if job.adapter else None)
+    quantize = weights.quantize_of(job.adapter)
     dtype = memory.loads_in(shapes, low, quantize)
     model = weights.load_model(job.base_model, dtype, quantize)
     if quantize != "none":
@@ -154,7 +154,7 @@ def vllm_engine(job: GenerateJob, prompts: Prompts) -> Engine:
     Raises:
         BadInput: vLLM is not installed, or scores are asked for, which it does not give.
     """
-    if weights.quantize_of(Path(job.adapter) if job.adapter else None) != "none":
+    if weights.quantize_of(job.adapter) != "none":
         raise BadInput("the adapter was trained beside a quantized model, which vLLM has not: set generation.engine = 'trie'")
     if _scored(job):
         raise BadInput('generation.engine "vllm" gives no scores: set generation.engine = "trie", or generation.scores = 0')

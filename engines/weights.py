@@ -72,9 +72,9 @@ def embedding_model_path(name: str) -> Path | str:
     return Path(get_model_path())
 
 
-def quantize_of(adapter: Path | None) -> str:
+def quantize_of(adapter: str | None) -> str:
     """How the base model was kept that an adapter was trained beside (`Training.quantize`)."""
-    facts = adapter / "train.json" if adapter else None
+    facts = Path(adapter, "train.json") if adapter else None
     return str(json.loads(facts.read_text()).get("quantize", "none")) if facts and facts.exists() else "none"
 
 

@@ -40,6 +40,11 @@ class Shapes:
     """Every tensor is stored in it, so that float32 would tell no more."""
 
     @property
+    def in_layers(self) -> int:
+        """Parameters of the linear layers."""
+        return sum(out * into for out, into in self.linear)
+
+    @property
     def through(self) -> int:
         """Numbers that go into and out of the linear layers, for each token."""
         return sum(out + into for out, into in self.linear)
@@ -93,8 +98,7 @@ def of_training(
         kept = kept // model.layers + SIZE[precision] * model.hidden * model.layers
     work = tokens * kept + labels * model.vocabulary * LOGIT + ADAPTED * rank * model.through
     if quantize != "none":
-        layers = sum(out * into for out, into in model.linear)
-        return Need(int(QUANTIZED * layers) + SIZE[precision] * (model.parameters - layers), work)
+        return Need(int(QUANTIZED * model.in_layers) + SIZE[precision] * (model.parameters - model.in_layers), work)
     return _beside_loading(model, precision, work)
 
 
@@ -115,8 +119,7 @@ def _beside_loading(model: Shapes, precision: str, work: int) -> Need:
     """
     loading, weights = 4 * model.parameters, SIZE[precision] * model.parameters
     if model.bfloat16 and precision == "bfloat16":
-        layers = sum(out * into for out, into in model.linear)
-        loading = weights + 4 * (model.parameters - layers + 2 * layers // model.layers)
+        loading = weights + 4 * (model.parameters - model.in_layers + 2 * model.in_layers // model.layers)
     return Need(loading, 0) if loading > weights + work else Need(weights, work)
 
 

@@ -48,9 +48,12 @@ def lacking(context: Context, content: Content, asked: EvaluateInput, wanted: Co
     measured = content.drift.windows[-1].end if content.drift and content.drift.windows else None
     fresh = windows and measured and measured >= windows[-1].end
     there = {"drift": fresh} | {what: getattr(content, what) for what in ("refresh", "answers", "retrieval", "policy")}
-    with context.engine.connect() as connection:
-        recommender = db_recommenders.newest(connection, content.cluster_set, asked.period.start)
-    return [what for what in wanted if not there[what] and (what != "policy" or recommender)]
+    missing = [what for what in wanted if not there[what]]
+    if "policy" in missing:
+        with context.engine.connect() as connection:
+            if db_recommenders.newest(connection, content.cluster_set, asked.period.start) is None:
+                missing.remove("policy")
+    return missing
 
 
 def write(context: Context, table: int, page: Path) -> tuple[ReportRef, Content]:
