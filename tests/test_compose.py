@@ -1,7 +1,9 @@
 """docker-compose.yml against the code: no Docker engine is needed to know that what it names exists."""
 
+import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -135,14 +137,39 @@ def test_image_has_every_module_of_the_project() -> None:
     assert all((ROOT / name).exists() for name in copied)
 
 
-@pytest.mark.skipif(shutil.which("docker") is None, reason="no docker client here to check the file's grammar with")
-def test_docker_reads_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    import subprocess
+OLDEST = (2, 24)
+"""`env_file` with `required: false` came with it."""
+ALL_PROFILES = ("--profile", "*")
 
-    monkeypatch.setenv("POSTGRES_PASSWORD", "x")
-    checked = subprocess.run(
-        ["docker", "compose", "-f", str(ROOT / "docker-compose.yml"), "config", "-q"], capture_output=True, text=True, check=False
-    )
-    if "is not a docker command" in checked.stderr or "unknown shorthand flag" in checked.stderr:
-        pytest.skip("the docker client here has no compose plugin")
-    assert checked.returncode == 0, checked.stderr
+
+@pytest.fixture(scope="module")
+def compose() -> list[str]:
+    """A Compose client. It reads files without an engine."""
+    for client in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(client[0]):
+            told = subprocess.run([*client, "version", "--short"], capture_output=True, text=True, check=False)
+            found = re.match(r"v?(\d+)\.(\d+)", told.stdout)
+            if found and (int(found[1]), int(found[2])) >= OLDEST:
+                return client
+    pytest.skip("no Compose client of 2.24 or later here, as `docker compose` or `docker-compose`")
+
+
+def read_by(client: list[str], profiles: tuple[str, ...], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The file as the client has it, from a folder without `.env`."""
+    command = [*client, "--project-directory", str(folder), "-f", str(ROOT / "docker-compose.yml"), *profiles]
+    known = {"PATH": os.environ["PATH"], "HOME": str(folder), **environment}
+    return subprocess.run([*command, "config"], capture_output=True, text=True, check=False, env=known)
+
+
+@pytest.mark.parametrize(("profiles", "but"), [(ALL_PROFILES, set()), ((), {"grafana", "grafana-login", "prometheus"})])
+def test_compose_reads_the_file(compose: list[str], profiles: tuple[str, ...], but: set[str], tmp_path: Path) -> None:
+    made = read_by(compose, profiles, tmp_path, POSTGRES_PASSWORD="p4ss")
+    assert (made.returncode, made.stderr) == (0, "")
+    services = yaml.safe_load(made.stdout)["services"]
+    assert set(services) == set(SERVICES) - but
+    assert services["web"]["environment"]["DRIFTLINE_POSTGRES_URL"] == "postgresql://driftline:p4ss@postgres:5432/driftline"
+
+
+def test_compose_asks_for_the_password(compose: list[str], tmp_path: Path) -> None:
+    made = read_by(compose, ALL_PROFILES, tmp_path)
+    assert made.returncode and "set POSTGRES_PASSWORD" in made.stderr
