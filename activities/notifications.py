@@ -21,6 +21,8 @@ from driftline.report import messages, watch
 
 SEND = timedelta(seconds=30)
 """For all targets together; shorter than the step and than the lease of a claim."""
+WATCHED = ("FineTune", "RagRefresh", "ShipTable", "KeepCadence", "TrainRecommender", "RunExperiment")
+"""Workflows that schedules start, or that people wait for without looking."""
 LOOKS_BACK = timedelta(days=1)
 """How long after it happened something is still told: a watch may have been down."""
 
@@ -89,10 +91,10 @@ async def _left_out(client: Client, schedule: str) -> tuple[int, int] | None:
 
 
 async def _failed(client: Client, since: datetime) -> list[Notification]:
-    """Updates that failed without a word of their own, for example because they ran out of time."""
+    """Runs that failed without a word of their own, for example because they ran out of time."""
+    names = ", ".join(f"'{name}'" for name in WATCHED)
     query = (
-        "WorkflowType IN ('FineTune', 'RagRefresh') AND ExecutionStatus IN ('Failed', 'TimedOut') "
-        f"AND CloseTime > '{since:%Y-%m-%dT%H:%M:%SZ}'"
+        f"WorkflowType IN ({names}) AND ExecutionStatus IN ('Failed', 'TimedOut') AND CloseTime > '{since:%Y-%m-%dT%H:%M:%SZ}'"
     )
     return [
         Notification(

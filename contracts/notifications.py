@@ -28,6 +28,8 @@ Event = Literal[
     "table_old",
     "drift",
     "unknown_items",
+    "guardrail_worse",
+    "sample_ratio_mismatch",
     "test",
 ]
 """The words of `Outcome` are ends of runs."""
@@ -43,6 +45,8 @@ _urgent: dict[Event, Level] = {
     "table_old": "failure",
     "drift": "warning",
     "unknown_items": "warning",
+    "guardrail_worse": "failure",
+    "sample_ratio_mismatch": "failure",
 }
 
 
@@ -114,6 +118,7 @@ class Notification:
     review_id: str | None = None
     why: str = ""
     """A sentence, where no record has it: what a run failed with, what was found."""
+    experiment: str | None = None
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,14 @@ def newest(conn: Connection, name: str) -> Measured | None:
     return Measured(row.version, row.days, _result.validate_python(stored), row.created_at)
 
 
+def since(conn: Connection, moment: datetime) -> list[tuple[str, Measured]]:
+    """The newest measurement of each experiment that was measured since then and has not ended, by name."""
+    running = select(experiments.c.name).join(ends, ends.c.experiment == experiments.c.name, isouter=True)
+    names = conn.execute(running.where(ends.c.experiment.is_(None)).order_by(experiments.c.name)).scalars()
+    found = [(name, newest(conn, name)) for name in names]
+    return [(name, measured) for name, measured in found if measured and measured.created_at >= moment]
+
+
 def end(conn: Connection, name: str, outcome: Outcome, actor: str, reason: str) -> bool:
     """Put on record how an experiment ended. False: it had ended already."""
     row = {"experiment": name, "outcome": outcome, "actor": actor, "reason": reason}

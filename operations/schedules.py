@@ -72,7 +72,7 @@ def declared(settings: Settings) -> dict[str, Schedule]:
         ),
         WATCH: Schedule(
             action=ScheduleActionStartWorkflow(
-                Watch.run, WatchInput(tuple(UPDATES.values())), id=WATCH, task_queue=policies.NOTIFY
+                Watch.run, WatchInput(tuple(name for name in IDS.values() if name != WATCH)), id=WATCH, task_queue=policies.NOTIFY
             ),
             spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=settings.notify.every)]),
             policy=_policy(timedelta(minutes=1), beside=False),

@@ -25,6 +25,12 @@ def findings(result: Result) -> tuple[Finding, ...]:
     )
 
 
+def harmed(result: Result) -> dict[str, str]:
+    """The guardrails that got worse, each with its sentence."""
+    guardrails = [metric for metric in result.metrics if metric.guardrail]
+    return {m.name: _guardrail(result, m, len(guardrails)).text for m in guardrails if m.reading == "worse"}
+
+
 def relative(value: float) -> str:
     """`+0.25 %`, with as many digits as small effects need."""
     digits = 2 if abs(value) >= 0.0005 or not value else 3

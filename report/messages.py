@@ -37,6 +37,8 @@ _titles: dict[Event, str] = {
     "table_old": "A served table is old",
     "drift": "Interests move",
     "unknown_items": "Many items are in no cluster",
+    "guardrail_worse": "A guardrail got worse",
+    "sample_ratio_mismatch": "The split of the users is wrong",
     "test": "A test: this target hears Driftline",
 }
 
@@ -55,7 +57,7 @@ class Message:
 def message(conn: Connection, told: Notification, web_url: str = "") -> Message:
     """
     Args:
-        web_url: where the page is, for the link to a review; without it the command is named.
+        web_url: where the page is, for the link to a review or an experiment; without it the command is named.
 
     Raises:
         BadInput: there is no such table or review.
@@ -75,6 +77,9 @@ def message(conn: Connection, told: Notification, web_url: str = "") -> Message:
     if told.review_id is not None:
         review = db_reviews.get(conn, told.review_id)
         lines += _waiting(review, web_url) if review.decision is None else [_decided(review)]
+    if told.experiment is not None:
+        title += f": experiment {_plain(told.experiment)}"
+        lines.append(_stopping(told.experiment, web_url))
     return Message(told.event, level_of(told.event), f"Driftline: {title}", "\n".join(filter(None, lines)), tuple(tags))
 
 
@@ -125,6 +130,11 @@ def _waiting(review: Review, web_url: str) -> list[str]:
         f"Without a verdict by {review.expires_at:%Y-%m-%d %H:%M} UTC nothing is published.",
         f"Decide: {by}",
     ]
+
+
+def _stopping(experiment: str, web_url: str) -> str:
+    at = f"{web_url.rstrip('/')}/experiments/{experiment}" if web_url else f"driftline experiment report {experiment}"
+    return f"Look: {at}\nEnd it: driftline experiment stop {experiment}"
 
 
 def _decided(review: Review) -> str:

@@ -1,4 +1,5 @@
-"""What no run says: served tables too old, starts left out, reviews about to expire, drift, items in no cluster."""
+"""What no run says: served tables too old, starts left out, reviews about to expire, drift, items in no cluster, experiments
+that do harm."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -7,11 +8,13 @@ from itertools import chain
 from driftline.contracts import Notification, Notify
 from driftline.db import channels as db_channels
 from driftline.db import counts as db_counts
+from driftline.db import experiments as db_experiments
 from driftline.db import measurements as db_measurements
 from driftline.db import notifications as db_notifications
 from driftline.db import reviews as db_reviews
 from driftline.db.connection import Connection
 from driftline.db.counts import Counts
+from driftline.report.experiment_findings import findings, harmed
 from driftline.report.sentences import moving
 from driftline.report.words import day, duration, percent
 
@@ -21,7 +24,7 @@ EXPIRING = timedelta(days=1)
 def overdue(conn: Connection, knobs: Notify, now: datetime, since: datetime) -> list[Notification]:
     """All of it. The same state gives the same keys; what was noticed or measured before `since` is left out."""
     standing = (_old(conn, knobs, now), _expiring(conn, now))
-    recent = (_left_out(conn, since), _drift(conn, since), _unknown(conn, knobs, since))
+    recent = (_left_out(conn, since), _drift(conn, since), _unknown(conn, knobs, since), _alarms(conn, since))
     return [*chain(*standing, *recent)]
 
 
@@ -71,3 +74,13 @@ def _unknown(conn: Connection, knobs: Notify, since: datetime) -> Iterator[Notif
         window = f"{day(counted.window.start)} to {day(counted.window.end)}"
         why = f"{percent(share)} of the positive events from {window} are of items in no cluster of set {counted.cluster_set}."
         yield Notification("unknown_items", key, why=f"{why} `driftline clusters assign` puts new items into it.")
+
+
+def _alarms(conn: Connection, since: datetime) -> Iterator[Notification]:
+    """Once an experiment, and once each guardrail of it. A wrong split comes first: then nothing else is known."""
+    for name, measured in db_experiments.since(conn, since):
+        if measured.result.mismatch:
+            why = findings(measured.result)[0].text
+            yield Notification("sample_ratio_mismatch", f"sample_ratio_mismatch:{name}", why=why, experiment=name)
+        for metric, why in harmed(measured.result).items():
+            yield Notification("guardrail_worse", f"guardrail_worse:{name}:{metric}", why=why, experiment=name)

@@ -172,4 +172,5 @@ def test_compose_reads_the_file(compose: list[str], profiles: tuple[str, ...], b
 
 def test_compose_asks_for_the_password(compose: list[str], tmp_path: Path) -> None:
     made = read_by(compose, ALL_PROFILES, tmp_path)
-    assert made.returncode and "set POSTGRES_PASSWORD" in made.stderr
+    assert made.returncode
+    assert "set POSTGRES_PASSWORD" in made.stderr

@@ -88,8 +88,12 @@ def test_every_kind_of_message_arrives_and_arrives_once(
         monkeypatch.setenv("HOOK_URL", it.url())
         for event in events:
             review = "b7356055ae68" if event.startswith("review") else None
-            of_table = event not in ("run_failed", "start_skipped", "start_missed", "drift", "unknown_items", "test")
-            told = Notification(event, f"{event}:1", world.RUN, "default", table if of_table else None, review, why="Because.")
+            about: dict[str, Any] = {"table": table, "review_id": review}
+            if event in ("guardrail_worse", "sample_ratio_mismatch"):
+                about = {"experiment": "rag-2026-03"}
+            elif event in ("run_failed", "start_skipped", "start_missed", "drift", "unknown_items", "test"):
+                about = {}
+            told = Notification(event, f"{event}:1", world.RUN, "default", why="Because.", **about)
             assert [[each.state for each in acts.notify(told)] for _ in range(2)] == [["sent"], ["sent"]], event
         sent = [message for _, message in it.got]
     assert len(sent) == len(events)
@@ -98,6 +102,8 @@ def test_every_kind_of_message_arrives_and_arrives_once(
         assert "Because." in message["message"], event
         if event in ("published", "superseded"):
             assert "have another answer than in table" in message["message"] or "first table" in message["message"]
+        if event in ("guardrail_worse", "sample_ratio_mismatch"):
+            assert "https://shop.example/driftline/experiments/rag-2026-03" in message["message"]
     with engine.connect() as connection:
         assert {row.event for row in connection.execute(text("SELECT event FROM notification"))} == set(events)
 

@@ -109,11 +109,12 @@ async def test_skipped_starts_are_told_once(shop: Shop, it: Hook) -> None:
             await client.get_schedule_handle(name).delete()
 
 
-async def test_a_run_that_ended_without_a_word_is_noticed(shop: Shop) -> None:
+@pytest.mark.parametrize("kind", ["RagRefresh", "KeepCadence", "RunExperiment"])
+async def test_a_run_that_ended_without_a_word_is_noticed(shop: Shop, kind: str) -> None:
     """It ran out of time: nothing of it was left to tell anybody."""
     client, name = shop.environment.client, uuid4().hex
     limit = timedelta(milliseconds=500)
-    run = await client.start_workflow("RagRefresh", id=name, task_queue="nobody-polls-this", run_timeout=limit)
+    run = await client.start_workflow(kind, id=name, task_queue="nobody-polls-this", run_timeout=limit)
     acts = NotificationActivities(Resources(shop.context.engine, shop.folder))
     looking: dict[str, Any] = {"activities": [acts.look_out, acts.notify, acts.tell], "workflows": NOTIFYING}
     watch: dict[str, Any] = {"task_queue": policies.NOTIFY, "id": f"watch-{name}"}

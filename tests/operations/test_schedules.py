@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from temporalio.client import ScheduleOverlapPolicy
+from temporalio.client import ScheduleActionStartWorkflow, ScheduleOverlapPolicy
 from temporalio.testing import WorkflowEnvironment
 
 from driftline.contracts import Cadence, EvaluateInput, Gates
@@ -32,6 +32,16 @@ def test_a_start_is_skipped_only_where_nothing_supersedes(supersede: str, fine_t
     declared = schedules.declared(Settings(gates=Gates(supersede=supersede)))  # type: ignore[arg-type]
     overlaps = {name: schedule.policy.overlap for name, schedule in declared.items()}
     assert overlaps == {schedules.FINE_TUNE: fine_tune, schedules.RAG_REFRESH: refresh, schedules.WATCH: SKIP}
+
+
+@pytest.mark.parametrize("policy", ["fixed", "adaptive"])
+def test_the_watch_reads_the_counters_of_whatever_starts_by_itself(policy: str) -> None:
+    settings = Settings(cadence=Cadence(policy=policy), schedule=Schedule(recommender=True))  # type: ignore[arg-type]
+    declared = schedules.declared(settings)
+    action = declared.pop(schedules.WATCH).action
+    assert isinstance(action, ScheduleActionStartWorkflow)
+    assert {*declared} <= {*action.args[0].schedules}
+    assert schedules.WATCH not in action.args[0].schedules
 
 
 async def test_skipped_starts_are_counted(context: Context, dev_server: WorkflowEnvironment) -> None:
