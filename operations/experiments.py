@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 
 _NAME = TypeAdapter[str](ExperimentName)
+SHIP = "ship-"
+"""Before an experiment's name: the run that would ship one of its channels."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,16 @@ def get(context: Context, name: str) -> State:
         return State(recorded, db_experiments.newest(connection, name), None, _changed(context, recorded))
 
 
+def shipped_by(context: Context, workflow_id: str) -> State | None:
+    """The experiment that a run would ship a channel of; None of any other run."""
+    if not workflow_id.startswith(SHIP):
+        return None
+    try:
+        return get(context, workflow_id.removeprefix(SHIP))
+    except BadInput:
+        return None
+
+
 async def run_status(context: Context, name: str) -> ExperimentStatus | None:
     """Where its run is; None where it has ended, or neither Temporal nor a worker answers."""
     from temporalio.service import RPCError
@@ -212,7 +224,7 @@ async def ship(context: Context, name: str, channel: str) -> WorkflowHandle[Any,
     client = await context.temporal()
     try:
         return await client.start_workflow(
-            "ShipTable", request, id=f"ship-{name}", task_queue=policies.WORKFLOWS, result_type=RunOutcome
+            "ShipTable", request, id=f"{SHIP}{name}", task_queue=policies.WORKFLOWS, result_type=RunOutcome
         )
     except WorkflowAlreadyStartedError:
         raise BadInput(f"a review of shipping {name!r} waits already: see `driftline review list`") from None

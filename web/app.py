@@ -87,6 +87,7 @@ GUARDED: list[BaseRoute] = [
     Route("/changes", guarded(tables.changes)),
     Route("/changes.csv", guarded(tables.changes_csv)),
     Route("/experiments", guarded(experiments.index)),
+    Route("/experiments/{name}", guarded(experiments.show)),
     Route("/runs", guarded(runs.index)),
     Route("/runs/events", guarded(runs.events)),
     Route("/explore", guarded(explore.index)),

@@ -8,7 +8,7 @@ import pytest
 from temporalio.client import ScheduleActionStartWorkflow, ScheduleOverlapPolicy
 from temporalio.testing import WorkflowEnvironment
 
-from driftline.contracts import Cadence, EvaluateInput, Gates
+from driftline.contracts import Cadence, EvaluateInput, Gates, WatchInput
 from driftline.operations import measurements, runs, schedules
 from driftline.operations.context import Context
 from driftline.settings import Schedule, Settings
@@ -40,8 +40,10 @@ def test_the_watch_reads_the_counters_of_whatever_starts_by_itself(policy: str) 
     declared = schedules.declared(settings)
     action = declared.pop(schedules.WATCH).action
     assert isinstance(action, ScheduleActionStartWorkflow)
-    assert {*declared} <= {*action.args[0].schedules}
-    assert schedules.WATCH not in action.args[0].schedules
+    (asked,) = action.args
+    assert isinstance(asked, WatchInput)
+    assert {*declared} <= {*asked.schedules}
+    assert schedules.WATCH not in asked.schedules
 
 
 async def test_skipped_starts_are_counted(context: Context, dev_server: WorkflowEnvironment) -> None:

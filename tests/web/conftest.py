@@ -14,6 +14,7 @@ from driftline.embedded import tokens
 from driftline.operations.context import Context
 from driftline.settings import Settings, Web
 from driftline.web.app import create_app
+from tests.report import experiment_examples
 from tests.web import world
 from tests.workflows.conftest import dev_server
 
@@ -24,11 +25,12 @@ REVIEW = "3f2a9c01d4e7"
 
 @pytest.fixture(scope="module")
 def filled(make_database: Callable[[], str]) -> str:
-    """A database with two published tables and a candidate that waits; for tests that only look."""
+    """A database with two published tables, a candidate that waits and an experiment; for tests that only look."""
     url = make_database()
     context = Context(Settings(postgres_url=url, temporal_address="127.0.0.1:1"))
     with context.engine.begin() as connection:
         world.fill(connection, RunIds("rag-refresh-2026-10-03", "run-9"), review=REVIEW)
+        experiment_examples.add(connection, experiment_examples.START)
     context.engine.dispose()
     return url
 

@@ -28,6 +28,7 @@ PAGES = (
         "/tables/2/revoke",
         "/changes?before=1&after=3",
         "/experiments",
+        "/experiments/rag-2026-03",
         "/runs",
         "/explore",
         "/explore?first=meat&second=3",

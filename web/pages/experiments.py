@@ -40,8 +40,18 @@ class Shown:
 def index(request: Request) -> Response:
     found = experiments.known(context(request))
     return render(
-        request, "experiments.html", shown=[_shown(state) for state in found[:LISTED]], older=max(0, len(found) - LISTED)
+        request,
+        "experiments.html",
+        shown=[_shown(state) for state in found[:LISTED]],
+        older=max(0, len(found) - LISTED),
+        alone=False,
     )
+
+
+def show(request: Request) -> Response:
+    """One of them: where links of messages and reviews lead."""
+    state = experiments.get(context(request), request.path_params["name"])
+    return render(request, "experiments.html", shown=[_shown(state)], older=0, alone=True)
 
 
 def _shown(state: State) -> Shown:

@@ -9,10 +9,11 @@ from starlette.responses import RedirectResponse, Response
 
 from driftline.contracts import Gates
 from driftline.db.reviews import Review
-from driftline.operations import changes, decisions
+from driftline.operations import changes, decisions, experiments
 from driftline.operations.changes import Balance, Changes
 from driftline.operations.context import Context
 from driftline.operations.decisions import Case
+from driftline.report.experiment_findings import findings as of_experiment
 from driftline.web.guard import context
 from driftline.web.page import render, say
 from driftline.web.plots import Bar, Line
@@ -66,6 +67,7 @@ def _page(request: Request, case: Case, status: int = 200, refused: str = "", re
     search = request.query_params.get("interest", "").strip()[:200]
     compared = changes_of(context(request), case.review, search, case, asked_pairs(request))
     findings = case.report.findings if case.report else []
+    shipped = experiments.shipped_by(context(request), case.review.workflow_id)
     return render(
         request,
         "review.html",
@@ -73,6 +75,8 @@ def _page(request: Request, case: Case, status: int = 200, refused: str = "", re
         case=case,
         gates=judged(case.review.evidence, case.review.failed_gates, context(request).settings.gates),
         findings=(findings[:FIRST], findings[FIRST:]),
+        shipped=shipped,
+        experiment=of_experiment(shipped.measured.result) if shipped and shipped.measured else (),
         changes=compared,
         search=search,
         **balances(request, compared),
