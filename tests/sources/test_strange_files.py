@@ -54,14 +54,14 @@ class TestKinds:
     @pytest.mark.parametrize(
         ("name", "content", "words"),
         [
-            ("a.csv", gzip.compress(ONE.encode()), ["packed with gzip", "ending .gz"]),
+            ("a.csv", gzip.compress(ONE.encode(), mtime=0), ["packed with gzip", "ending .gz"]),
             ("a.csv", b"PK\x03\x04rest", ["Excel workbook", "as CSV"]),
             ("a.csv", b"PAR1rest", ["is a Parquet file", ".parquet"]),
             ("a.csv", b"<!DOCTYPE html><html>", ["a web page"]),
             ("a.csv.bz2", b"BZh9rest", ["bzip2", "bunzip2"]),
             ("a.xlsx", b"", ["neither Parquet nor CSV", "as CSV"]),
             ("a.avro", b"?", ["as Parquet"]),
-            ("a.csv.gz", gzip.compress(ONE.encode() * 3000)[:-20], ["a.csv.gz", "cut off"]),
+            ("a.csv.gz", gzip.compress(ONE.encode() * 3000, mtime=0)[:-20], ["a.csv.gz", "cut off"]),
             ("a.parquet", b"", ["a.parquet", "too small", "write it again"]),
             ("a.parquet", b"user,item,ts", ["a.parquet", "cut off, or no Parquet"]),
         ],
