@@ -2,7 +2,7 @@
 FROM python:3.11-slim AS light
 WORKDIR /srv
 COPY pyproject.toml constraints.txt README.md ./
-COPY settings.py temporal_client.py cli.py worker.py alembic.ini ./
+COPY temporal_client.py cli.py worker.py alembic.ini ./
 COPY activities activities
 COPY commands commands
 COPY contracts contracts
@@ -15,6 +15,7 @@ COPY migrations migrations
 COPY operations operations
 COPY report report
 COPY serving serving
+COPY settings settings
 COPY sources sources
 COPY system system
 COPY web web
