@@ -10,15 +10,19 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from driftline.contracts import Action, BadInput, CadenceDecision, CadenceInput, KnownBy, Override
 from driftline.db import cadence as db_cadence
+from driftline.db import measurements as db_measurements
 from driftline.db import reports as db_reports
 from driftline.db.cadence import DecidedDay
 from driftline.interests.cadence import bank
 from driftline.operations.context import Context
 from driftline.operations.runs import fine_tune_input, nominal_or_end_of_log, rag_refresh_input
+from driftline.report.cadences import Decided
 from driftline.report.content import CostRow
-from driftline.report.dimensions import Decided, Dimensions, Run
+from driftline.report.dimensions import Dimensions, Run
 from driftline.settings import Settings
 from driftline.workflows import policies
+
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def cadence_input(settings: Settings, nominal: datetime | None = None) -> CadenceInput:
@@ -112,6 +116,7 @@ def dimensions(context: Context, runs: int, days: int) -> Dimensions:
     with context.engine.connect() as connection:
         found = db_reports.newest_costs(connection, runs)
         record = db_cadence.newest(connection, channel, days)
+        replays = db_measurements.since(connection, "refresh", EVER)
     names = [field.name for field in fields(CostRow) if field.name != "table"]
     made = tuple(
         Run(
@@ -124,7 +129,7 @@ def dimensions(context: Context, runs: int, days: int) -> Dimensions:
         for row in found
     )
     decided = [Decided(datetime.combine(d.day, time(tzinfo=UTC)), d.action, d.reasons, d.measured) for d in reversed(record)]
-    return Dimensions(channel, made, tuple(decided))
+    return Dimensions(channel, made, tuple(decided), tuple(replays))
 
 
 def write(found: Dimensions, page: Path) -> None:

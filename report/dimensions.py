@@ -3,10 +3,11 @@ and what the cadence decided."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from statistics import median
 
-from driftline.contracts import Action, MeasuredDay
+from driftline.db.measurements import Measurement
+from driftline.report import cadences
+from driftline.report.cadences import Decided
 from driftline.report.content import CostRow, Finding
 from driftline.report.words import count, duration, kind, percent
 
@@ -49,22 +50,14 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Decided:
-    """A day of the cadence's record."""
-
-    day: datetime
-    action: Action
-    reasons: tuple[str, ...]
-    measured: MeasuredDay | None
-
-
-@dataclass(frozen=True)
 class Dimensions:
     channel: str
     runs: tuple[Run, ...]
     """Of each kind the newest, oldest first."""
     days: tuple[Decided, ...] = ()
     """Oldest first."""
+    replays: tuple[Measurement, ...] = ()
+    """Of the kind `refresh`, oldest first."""
 
     @property
     def kinds(self) -> dict[str, list[Run]]:
@@ -101,7 +94,7 @@ def findings(found: Dimensions) -> tuple[Finding, ...]:
             *most, last = parts
             text = f"{', '.join(most)} and {last}" if most else last
             said.append(Finding("neutral", f"A {name} {text}: medians of the last {len(runs)}."))
-    return (*said, *_dearer(found), *_cadence(found))
+    return (*said, *_dearer(found), *cadences.said(cadences.replayed(found.replays)), *_cadence(found))
 
 
 def _dearer(found: Dimensions) -> list[Finding]:

@@ -6,9 +6,10 @@ from matplotlib.dates import date2num, num2date
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from driftline.report import row_plots
+from driftline.report import cadence_section, row_plots
+from driftline.report.cadences import Decided, kept, replayed
 from driftline.report.definitions import COST, Terms
-from driftline.report.dimensions import Decided, Dimensions, Run, findings, typical
+from driftline.report.dimensions import Dimensions, Run, findings, typical
 from driftline.report.layout import Cell, Grid, Plot, Section, cell, plot
 from driftline.report.page import document
 from driftline.report.plot_style import MUTED, SERIES, drawing, figure, margins
@@ -29,8 +30,11 @@ CADENCE = (
 
 def render(found: Dimensions) -> str:
     """The page, one self-contained HTML file. The same content gives the same bytes, with the same release of matplotlib."""
+    compared, lived = replayed(found.replays), kept(found.days)
+    refreshes = typical([run.cpu_seconds for run in found.kinds.get("RAG refresh", [])])
     with drawing():
-        sections = (_cost(found), _agility(found), _knowledge(found), _days(found))
+        frontier = cadence_section.section(compared, lived, refreshes)
+        sections = (_cost(found), _agility(found), _knowledge(found), frontier, _days(found))
     facts = [("channel", found.channel), ("tables", count(len(found.runs))), ("days on record", count(len(found.days)))]
     return document(
         title="Driftline: cost, agility, knowledge",

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 from driftline.contracts import MeasuredDay
+from driftline.report.cadences import Decided
 from driftline.report.content import CostRow
-from driftline.report.dimensions import Decided, Dimensions, Run, findings
+from driftline.report.dimensions import Dimensions, Run, findings
 from driftline.report.dimensions_page import render
 
 DAY = datetime(2024, 3, 1, tzinfo=UTC)

@@ -36,7 +36,7 @@ def index(request: Request) -> Response:
         older=older,
         newest=newest_shown,
         cluster_set=newest,
-        ticks=[f"{t.version}" for t in plotted],
+        ticks=[f"table {t.version}" for t in plotted],
         curves=curves(plotted, costs),
         costs=costs,
     )
