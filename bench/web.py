@@ -38,6 +38,7 @@ from driftline.settings import Settings
 from driftline.web import app, server
 from driftline.workflows import policies
 from tests.db.world import COMPUTED
+from tests.report import experiment_examples
 from tests.web import world
 
 NAME = "web"
@@ -122,7 +123,8 @@ def _places(review: str) -> list[str]:
         *("/", f"/reviews/{review}", f"/reviews/{review}?interest=12", f"/reviews/{review}?pairs=500"),
         *("/channels", "/channels/default/rollback", "/tables", "/tables/3"),
         *("/changes?before=1&after=3", "/changes?before=1&after=3&pairs=500", "/runs"),
-        *("/explore", "/explore?first=3&second=5", "/login", "/nothing"),
+        *("/explore", "/explore?first=3&second=5", "/experiments", "/experiments/rag-2026-03"),
+        *("/tables/2/revoke", "/login", "/nothing"),
     ]
 
 
@@ -206,6 +208,7 @@ def _fill(conn: Connection, n_clusters: int, triples: int, older: int) -> str:
         asked = asked or f"review-{table}"
         until = datetime.now(UTC) + timedelta(days=6)
         reviews.open(conn, OpenReview(f"review-{table}", table, said, run, until, "default"))
+    experiment_examples.add(conn, experiment_examples.START)
     for number in range(older):
         evaluations.add(conn, _small_table(conn, shop, number), shop.test_counts, world.judged(recall=0.13 + number / 1e5))
     return asked

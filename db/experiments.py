@@ -113,10 +113,8 @@ def newest(conn: Connection, name: str) -> Measured | None:
 
 
 def since(conn: Connection, moment: datetime) -> list[tuple[str, Measured]]:
-    """The newest measurement of each experiment that was measured since then and has not ended, by name."""
-    running = select(experiments.c.name).join(ends, ends.c.experiment == experiments.c.name, isouter=True)
-    names = conn.execute(running.where(ends.c.experiment.is_(None)).order_by(experiments.c.name)).scalars()
-    found = [(name, newest(conn, name)) for name in names]
+    """The newest measurement of each experiment that was measured since then and that nobody has stopped."""
+    found = [(one.name, newest(conn, one.name)) for one in list_(conn) if one.outcome != "stopped"]
     return [(name, measured) for name, measured in found if measured and measured.created_at >= moment]
 
 

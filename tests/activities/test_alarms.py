@@ -35,7 +35,7 @@ def alarms(engine: Engine, since: datetime = OLD) -> list[Notification]:
         return watch.overdue(connection, Notify(), datetime.now(UTC), since)
 
 
-def test_a_guardrail_that_got_worse_is_told_once_and_not_after_the_experiment_has_ended(engine: Engine) -> None:
+def test_a_guardrail_that_got_worse_is_told_once_and_not_after_somebody_has_stopped_the_experiment(engine: Engine) -> None:
     for days in (2, 3):
         with engine.begin() as connection:
             measured(connection, replace(experiment_examples.RESULT, days=days))
