@@ -53,7 +53,7 @@ async def callback(request: Request) -> Response:
         groups = said.get(web.groups_claim, ())
     except (OAuthError, JoseError, ValueError) as error:
         request.session.clear()
-        return page.say(request, 403, "The login failed", str(error))
+        return page.say(request, 403, "The login failed", str(error).strip(": "))
     return _in(request, name, tuple(str(group) for group in groups) if isinstance(groups, list) else (), "oidc")
 
 

@@ -16,8 +16,10 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def when(at: datetime | None) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC" if at else DASH
+def when(at: datetime | str | None) -> str:
+    """To the minute. A text is a time as JSON has it."""
+    moment = datetime.fromisoformat(at) if isinstance(at, str) else at
+    return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else DASH
 
 
 def day(at: datetime | None) -> str:
