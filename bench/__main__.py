@@ -17,7 +17,19 @@ from rich.console import Console
 from bench.machine import kind, machine
 from bench.rows import HEADINGS, cells, show
 
-BENCHES = ("counting", "inference", "training", "precision", "publish", "serving", "clustering", "web", "cadence", "sequence")
+BENCHES = (
+    "counting",
+    "inference",
+    "training",
+    "precision",
+    "knobs",
+    "publish",
+    "serving",
+    "clustering",
+    "web",
+    "cadence",
+    "sequence",
+)
 RESULTS = Path(__file__).parent / "results.json"
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 

@@ -93,16 +93,20 @@ def _inference(precision: str, folder: str) -> Callable[[], Any]:
     return lambda: answer(engine, prompts)
 
 
-def _training(precision: str, samples: str, steps: int) -> Callable[[], Any]:
-    from driftline.engines import train
+def _training(precision: str, samples: str, steps: int, checkpointed: bool) -> Callable[[], Any]:
+    from driftline.engines import prefix_tree, train
+    from driftline.engines.attention import exchanged
     from driftline.engines.examples import label_loss
 
     setup = Setup(Asked(OURS, samples, "smollm2", steps), precision)
+    if checkpointed:
+        setup.model.gradient_checkpointing_enable({"use_reentrant": False})
 
     def update(step: int) -> float:
         with train.arithmetic(setup.model, precision):
             loss = label_loss(setup.model, setup.shared, setup.batch(step))
-        loss.backward()
+        with exchanged(setup.model, prefix_tree.ATTENTION):  # checkpointed layers are gone through once more
+            loss.backward()
         setup.update(step)
         return float(loss.item())
 
@@ -116,11 +120,12 @@ def main() -> None:
     parser.add_argument("--precision", choices=PRECISIONS)
     parser.add_argument("--data")
     parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--checkpointed", action="store_true", help="training with gradient checkpointing")
     given = parser.parse_args()
     if given.run == INFERENCE:
         report(_inference(given.precision, given.data), json.dumps)
     elif given.run == TRAINING:
-        report(_training(given.precision, given.data, given.steps), json.dumps)
+        report(_training(given.precision, given.data, given.steps, given.checkpointed), json.dumps)
     else:
         show(compare(CASES[:2], given.steps, given.rounds), Console(file=sys.stdout))
 

@@ -25,10 +25,15 @@ class Spent:
     """Equal where the answers are."""
 
 
-def spend(module: str, *arguments: str, python: Path | str = sys.executable) -> Spent:
-    """Runs `python -m module arguments`, which has to end with `report`. `python`: of a peer with an environment of its own."""
+def spend(module: str, *arguments: str, python: Path | str = sys.executable, **variables: str) -> Spent:
+    """Runs `python -m module arguments`, which has to end with `report`.
+
+    Args:
+        python: of a peer with packages of its own.
+        variables: of the environment, beside what this process has.
+    """
     # As the engines' own processes have it (`engines.child.arm`): threads that spin while they wait are nobody's work.
-    environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
+    environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"} | variables
     command = [python, "-m", module, *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     return Spent(**json.loads(done.stdout.splitlines()[-1]))
