@@ -10,12 +10,10 @@ from sqlalchemy import Connection, func, insert, select, text, update
 
 from driftline.contracts import BadInput, Published, RunIds
 from driftline.db import reviews, tables
+from driftline.db.follow import NOTIFICATION
 from driftline.db.keys import lock
 from driftline.db.schema import channel as channels
 from driftline.db.schema import publication, review, verdict
-
-NOTIFICATION = "driftline_publication"
-"""LISTEN to this to learn of a move; the payload is JSON: channel, from, to, action, publication."""
 
 
 class NotPublishable(ValueError):

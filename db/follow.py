@@ -10,9 +10,10 @@ from socket import socketpair
 
 import psycopg
 
-from driftline.db.channels import NOTIFICATION
 from driftline.db.connection import POOLED, connect
 
+NOTIFICATION = "driftline_publication"
+"""LISTEN to this to learn of a move; the payload is JSON: channel, from, to, action, publication."""
 PATIENCE = 10  # seconds for an address that does not answer, and for a network that swallows everything
 RETRY_SECONDS = 0.5
 

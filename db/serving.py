@@ -32,9 +32,10 @@ POINTERS = """
 """
 # Not summed: a log of years has millions of triples, and Postgres takes ten times as long to sum as to pack them.
 TRIPLES = """
-    SELECT string_agg(int4send(c2) || int4send(c_next) || int8send(n), '') FROM transition_count WHERE version = %s GROUP BY c1
+    SELECT string_agg(int8send(c2::int8 << 32 | c_next) || int8send(n), '') FROM transition_count WHERE version = %s GROUP BY c1
 """
 PACKED = np.dtype([("c2", ">i4"), ("c_next", ">i4"), ("n", ">i8")])
+IN_MEMORY = "SET LOCAL work_mem = '128MB'"  # by default a log's triples are packed on disk, for twice the time
 # The first eight bytes of an item's SHA-256, as `interests.hashes` has them.
 ITEMS = """
     SELECT cluster, string_agg(substr(sha256(convert_to(item, 'UTF8')), 1, 8), '')
@@ -122,7 +123,8 @@ def read_table(conn: Connection, pointer: Pointer) -> LoadedTable:
 def _followed(conn: Connection, pointer: Pointer) -> Ints:
     """[|C|, |C|]: how often each interest followed upon each, whatever was before."""
     found = np.zeros(pointer.clusters**2, np.int64)
-    with conn.cursor() as cur:
+    with conn.transaction(), conn.cursor() as cur:
+        cur.execute(IN_MEMORY)
         for (block,) in cur.stream(TRIPLES, [pointer.counts], binary=True):
             rows = np.frombuffer(block, PACKED)
             np.add.at(found, rows["c2"].astype(np.int64) * pointer.clusters + rows["c_next"], rows["n"].astype(np.int64))

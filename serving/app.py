@@ -17,7 +17,6 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from driftline import embedded
-from driftline.operations import artifacts
 from driftline.serving import metrics, openapi, tables
 from driftline.serving.answers import Refused, Router, answer, describe, find
 from driftline.serving.channels import Channels
@@ -52,7 +51,11 @@ class Api:
                 loop.call_soon_threadsafe(self._wake)
 
         home, poll = self._settings.home, self._settings.serving.poll.total_seconds()
-        files = artifacts.reader(self._settings) if self._settings.serving.items else None
+        files = None
+        if self._settings.serving.items:
+            from driftline.operations import artifacts  # half a second that a start without items spares
+
+            files = artifacts.reader(self._settings)
         self._channels = await run_in_threadpool(Channels, home, self._postgres_url, changed, poll_seconds=poll, files=files)
         yield
         await run_in_threadpool(self._channels.close)

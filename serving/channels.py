@@ -9,12 +9,13 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -31,6 +32,9 @@ APPLICATION = "driftline serve"
 KEPT = 16
 """Copies of tables and of cluster sets that stay on disk beside those that are served."""
 
+Part = TypeVar("Part")
+Held = Callable[[Pointer, Callable[[], Part]], Part]
+"""Gives a part of what is served by its copy, which it makes of what it reads where there is none."""
 Load = Callable[[Pointer, Interests | None], tuple[LoadedTable, Interests]]
 """Reads a table, and the interests where they are not at hand."""
 
@@ -89,8 +93,8 @@ class Channels:
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         confirmed = self._start_from_copy()
-        open_ = partial(_open, url)
-        self._follower = Follower("the channels", open_, self._refresh, poll_seconds=poll_seconds, confirmed=confirmed)
+        self._open = partial(_open, url)
+        self._follower = Follower("the channels", self._open, self._refresh, poll_seconds=poll_seconds, confirmed=confirmed)
         self._follower.tried.wait(PATIENCE)
 
     @property
@@ -151,33 +155,46 @@ class Channels:
         return self._recommenders.get(pointer.recommender_hash)
 
     def _load(self, conn: Connection, pointer: Pointer, interests: Interests | None) -> tuple[LoadedTable, Interests]:
+        """Both at the same time, each by a connection of its own: Postgres has a core for either."""
+
+        def read_interests() -> Interests:
+            with self._open() as another:
+                return db_serving.read_interests(another, pointer)
+
+        with ThreadPoolExecutor(1) as pool:
+            beside = pool.submit(lambda: interests or self._first("interests", self._interests, pointer, read_interests))
+            table = self._first("table", self._table, pointer, partial(db_serving.read_table, conn, pointer))
+            return table, beside.result()
+
+    def _first(self, kind: str, held: Held[Part], pointer: Pointer, read: Callable[[], Part]) -> Part:
+        """The first of several processes reads Postgres, the others what it leaves."""
         try:
-            with self._locked():  # the first of several processes reads Postgres, the others what it leaves
-                return self._table(pointer, conn), interests or self._interests(pointer, conn)
+            with self._locked(kind):
+                return held(pointer, read)
         except OSError as error:  # no disk to keep copies on is no reason not to serve
             log.warning("no copies in %s: %s", self._folder, error)
-            return db_serving.read_table(conn, pointer), interests or db_serving.read_interests(conn, pointer)
+            return read()
 
     # --- copies --------------------------------------------------------------------------------------------------------
 
-    def _table(self, pointer: Pointer, conn: Connection | None) -> LoadedTable:
+    def _table(self, pointer: Pointer, read: Callable[[], LoadedTable] | None = None) -> LoadedTable:
         path = self._folder / f"{pointer.key}.table"
         if (copy := _copy(path)) is None:
-            if conn is None:
+            if read is None:
                 raise FileNotFoundError(path)
-            found = db_serving.read_table(conn, pointer)
+            found = read()
             copies.write(path, {}, {"answers": found.answers, **asdict(found.ranking)})
             copy = copies.read(path)
             self._discard(".table")
         _, arrays = copy
         return LoadedTable(arrays.pop("answers"), Ranking(**arrays))
 
-    def _interests(self, pointer: Pointer, conn: Connection | None) -> Interests:
+    def _interests(self, pointer: Pointer, read: Callable[[], Interests] | None = None) -> Interests:
         path = self._folder / f"{pointer.items_key}.interests"
         if (copy := _copy(path)) is None:
-            if conn is None:
+            if read is None:
                 raise FileNotFoundError(path)
-            found = db_serving.read_interests(conn, pointer)
+            found = read()
             copies.write(path, {"names": found.names}, {"hashes": found.hashes, "clusters": found.clusters})
             copy = copies.read(path)
             self._discard(".interests")
@@ -213,7 +230,7 @@ class Channels:
         return confirmed
 
     def _from_copies(self, pointer: Pointer, interests: Interests | None) -> tuple[LoadedTable, Interests]:
-        return self._table(pointer, None), interests or self._interests(pointer, None)
+        return self._table(pointer), interests or self._interests(pointer)
 
     def _discard(self, kind: str) -> None:
         """Delete the oldest copies; who has one mapped keeps it until it is done."""
@@ -222,8 +239,8 @@ class Channels:
             file.unlink(missing_ok=True)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with (self._folder / "lock").open("w") as lock:
+    def _locked(self, kind: str) -> Iterator[None]:
+        with (self._folder / f"{kind}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

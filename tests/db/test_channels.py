@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from driftline.contracts import Published, RunIds, Verdict
 from driftline.db import channels, reviews
 from driftline.db.channels import Conflict, NotPublishable
+from driftline.db.follow import NOTIFICATION
 from tests.db import world
 
 
@@ -152,7 +153,7 @@ def test_rollback_walks_back(conn: Connection) -> None:
 
 def test_a_move_is_announced(engine: Engine, postgres_url: str) -> None:
     with psycopg.connect(postgres_url, autocommit=True) as listener:
-        listener.execute(f"LISTEN {channels.NOTIFICATION}")
+        listener.execute(f"LISTEN {NOTIFICATION}")
         with engine.begin() as conn:
             version = world.add_good_table(conn)
             channels.publish(conn, version, "default", "test")
