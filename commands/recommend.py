@@ -11,7 +11,7 @@ from driftline.operations import recommendations
 
 
 def recommend(
-    out: Annotated[Path, typer.Argument(dir_okay=False, help="The Parquet file: user, interest, how, place, item, score.")],
+    out: Annotated[Path, typer.Argument(dir_okay=False, help="Parquet or .csv: user, interest, how, place, item, score.")],
     users: Annotated[
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="Parquet or CSV with a column `user`. Default: everybody in the log."),

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow.csv import CSVWriter
 
 from driftline.contracts import BadInput, Sequences, Window
 from driftline.db import clusters as db_clusters
@@ -62,7 +63,7 @@ def users_in(file: Path) -> pa.Array:
 
 
 def recommend(context: Context, out: Path, users: pa.Array | None, top: int, channel: str | None = None) -> Recommended:
-    """Write up to `top` items of the next novel interest of each user to a Parquet file, best first.
+    """Write up to `top` items of the next novel interest of each user to a file, best first: CSV by its name, else Parquet.
 
     What the user has had in all of the log is left out, and what the catalogue no longer has.
 
@@ -87,7 +88,7 @@ def recommend(context: Context, out: Path, users: pa.Array | None, top: int, cha
     clusters, asked = index.clusters, taken.users if users is None else users
     number = {user: place for place, user in enumerate(taken.users.to_pylist())}
     without = written = 0
-    with pq.ParquetWriter(out, ROWS) as writer:
+    with CSVWriter(out, ROWS) if out.suffix == ".csv" else pq.ParquetWriter(out, ROWS) as writer:
         for part in _parts(asked):
             own = [taken.of(number[user]) if user in number else np.empty(0, np.int32) for user in part]
             nexts = [

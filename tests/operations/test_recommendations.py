@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import psycopg
 import pyarrow.parquet as pq
 import pytest
 
@@ -49,6 +50,13 @@ def test_items_of_the_next_interest_for_everybody(postgres_url: str, tmp_path: P
         assert row["item"] not in had[row["user"]]
         assert not row["item"].endswith("-1")
     assert {row["place"] for row in rows} <= {1, 2, 3}
+
+    recommendations.recommend(context, tmp_path / "lists.csv", None, 3)
+    with psycopg.connect(postgres_url) as site, site.cursor() as cursor:
+        site.execute('CREATE TEMP TABLE lists ("user" text, interest int, how text, place int, item text, score real)')
+        with cursor.copy("COPY lists FROM STDIN CSV HEADER") as copy:
+            copy.write((tmp_path / "lists.csv").read_bytes())
+        assert site.execute("SELECT * FROM lists").fetchall() == [tuple(row.values()) for row in rows]
 
     (tmp_path / "asked.csv").write_text("user\nu7\nnobody\nu7\n")
     done = recommendations.recommend(context, out, recommendations.users_in(tmp_path / "asked.csv"), 2)
