@@ -39,6 +39,7 @@ from driftline.contracts import Window
 from driftline.db import channels, clusters, counts, tables
 from driftline.db.connection import connect, migrate
 from tests.db import world
+from tests.serving.recommender import add_recommender
 
 NAME = "serving"
 CLUSTERS, ITEMS = 761, 1_000_000
@@ -54,7 +55,10 @@ is that of client and server. A start lasts from the command to `/readyz`. Other
 """
 BATCH = 100
 SECONDS = 5.0
-PACED = 1_000
+PACED, BATCHES, REST = 1_000, 50, 50
+"""Requests a second: half of the goal for single ones and for batches, and a server with hardly anything to do."""
+EVENTS, DIMENSIONS, LENGTH, BLOCKS = 50, 64, 50, 2
+"""Of the recommender, which is as large as by default and knows nothing."""
 POLL = """
 import sys, time, urllib.request as u
 u.urlopen(u.Request(sys.argv[1], headers={"if-none-match": sys.argv[2]})).read()
@@ -98,10 +102,15 @@ def _ours_and_peers(home: Path, engine: Engine, versions: tuple[int, int], n_ite
     with _serving(home) as (port, _, process):
         load = partial(_load, sys.executable, process, "http", str(port), *asks)
         ours = {name: load(*options) for name, options in LOADS.items()}
+        alive = _load(sys.executable, process, "alive", str(port), *asks, *LOADS["paced"])
+        alone = load(*AT_REST)
         memory = _memory(process)
         moved = _seconds_until_served(engine, port, versions[1])
         with engine.begin() as conn:
             channels.publish(conn, versions[0], "default", "bench", force=True)
+    _recommend(engine, home, versions[0], n_items)
+    with _serving(home, DRIFTLINE_SERVING__ITEMS="true") as (port, _, process):
+        items = _load(sys.executable, process, "http-items", str(port), *asks, "--events", str(EVENTS), *AT_REST)
     found = []
     with _redis(home) as (redis, process):
         interpreter = python("serving", *PEERS)
@@ -114,8 +123,15 @@ def _ours_and_peers(home: Path, engine: Engine, versions: tuple[int, int], n_ite
             }
             found += _rows(ours, theirs, peer.name)
         found.append(row(NAME, "MiB of memory, shared pages counted once", memory, _memory(process), REDIS.name))
+    paced = ours["paced"]
     return [
         *found,
+        _within(f"ms of /healthz, 99th percentile at {PACED:,} a second", alive.p99, paced.p99, "a look-up at that rate", 1),
+        _within(f"ms of /healthz, median at {PACED:,} a second", alive.p50, paced.p50, "a look-up at that rate", 1),
+        _within(
+            f"ms of a request for 10 items by {EVENTS} events, 99th percentile at {REST} a second",
+            *(items.p99, alone.p99, "a look-up at that rate", 10),
+        ),
         _within("seconds of a start from Postgres alone", starts[0], starts[1], "a start with copies", 3),
         _within("seconds of a start with copies", starts[1], starts[0], "a start from Postgres alone", 3),
         _within("ms from the commit until every process serves the new table", 1000 * moved, 1000, "a second", 1000),
@@ -126,7 +142,9 @@ LOADS = {
     "batches": ("--batch", str(BATCH), "--connections", "4"),
     "single": ("--batch", "1", "--connections", "16"),
     "paced": ("--batch", "1", "--connections", "16", "--rate", str(PACED)),
+    "paced batches": ("--batch", str(BATCH), "--connections", "4", "--rate", str(BATCHES)),
 }
+AT_REST = ("--batch", "1", "--connections", "4", "--rate", str(REST))
 
 
 def _rows(ours: dict[str, Measured], theirs: dict[str, Measured], peer: str) -> list[ResultRow]:
@@ -134,12 +152,14 @@ def _rows(ours: dict[str, Measured], theirs: dict[str, Measured], peer: str) -> 
     batch, batch_peer = ours["batches"], theirs["batches"]
     single, single_peer = ours["single"], theirs["single"]
     paced, paced_peer = ours["paced"].p99, theirs["paced"].p99
+    batches, batches_peer = ours["paced batches"].p99, theirs["paced batches"].p99
     return [
         _at_least(f"look-ups a second, in batches of {BATCH}", batch.rate, batch_peer.rate, peer, 10_000, same),
         row(NAME, f"CPU-µs of a look-up, in batches of {BATCH}", batch.cpu_us, batch_peer.cpu_us, peer, "", same),
         _at_least("single requests a second", single.rate, single_peer.rate, peer, 2_000, same),
         row(NAME, "CPU-µs of a single request", single.cpu_us, single_peer.cpu_us, peer, "", same),
         _within(f"ms of a single request, 99th percentile at {PACED:,} a second", paced, paced_peer, peer, 5, same),
+        _within(f"ms of a batch of {BATCH}, 99th percentile at {BATCHES} a second", batches, batches_peer, peer, 5, same),
     ]
 
 
@@ -172,9 +192,9 @@ def _seconds_until_served(engine: Engine, port: int, version: int) -> float:
 
 
 @contextmanager
-def _serving(home: Path) -> Iterator[tuple[int, float, psutil.Process]]:
-    """Port, seconds until it was ready, and the parent of its processes."""
-    env = os.environ | {"DRIFTLINE_HOME": str(home)}
+def _serving(home: Path, **more: str) -> Iterator[tuple[int, float, psutil.Process]]:
+    """Port, seconds until it was ready, and the parent of its processes. `more`: of its environment."""
+    env = os.environ | {"DRIFTLINE_HOME": str(home)} | more
     command = [sys.executable, "-m", "driftline.serving", "--port=0", f"--processes={PROCESSES}"]
     began = time.perf_counter()
     process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
@@ -249,6 +269,28 @@ def _fill(engine: Engine, n_clusters: int, n_items: int) -> tuple[int, int]:
             world.evaluate(conn, made[-1])
         channels.publish(conn, made[0], "default", "bench", force=True)
     return made[0], made[1]
+
+
+def _recommend(engine: Engine, home: Path, version: int, n_items: int) -> None:
+    """A recommender of the table's cluster set, of random numbers: they cost what others cost."""
+    with engine.connect() as conn:
+        table = tables.get(conn, version)
+    n_clusters, d = table.clusters, DIMENSIONS
+    random = np.random.default_rng(0)
+    shapes = {"mixed": (d, 3 * d), "out": (d, d), "up": (d, 4 * d), "down": (4 * d, d)}
+    weights: dict[str, tuple[int, ...]] = {"positions": (LENGTH, d), "norm": (2, d)}
+    for block in range(BLOCKS):
+        weights |= {f"{block}.query_norm": (2, d), f"{block}.feed_norm": (2, d)}
+        weights |= {f"{block}.{name}": shape for name, shape in shapes.items()}
+        weights |= {f"{block}.{name}_bias": shape[1:] for name, shape in shapes.items()}
+    drawn = {name: random.normal(size=shape).astype(np.float32) / 8 for name, shape in weights.items()}
+    order = np.argsort(np.arange(n_items) % n_clusters, kind="stable")
+    starts = np.searchsorted(np.sort(np.arange(n_items) % n_clusters), np.arange(n_clusters + 1))
+    names, vectors = _items(n_items), random.normal(size=(n_items, d + 1)).astype(np.float32)
+    add_recommender(
+        *(engine, home, table.cluster_set, vectors, [names[place] for place in order], starts.tolist()),
+        weights=drawn | {"heads": np.array(2)},
+    )
 
 
 def _items(n_items: int) -> list[str]:

@@ -1,6 +1,7 @@
 """The load of `bench.serving`, in a process of its own, also of an environment that has only a peer's packages.
 
-python -m bench.serving_load http|redis|feast PORT --items N --seconds S --batch B --connections C [--rate R] [--fill FOLDER]
+python -m bench.serving_load http|http-items|alive|redis|feast PORT --items N --seconds S --batch B --connections C
+    [--rate R] [--events E] [--fill FOLDER]
 """
 
 import hashlib
@@ -12,11 +13,12 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 Ask = list[str]
-"""The two items of a user."""
+"""The items of a user."""
 Client = Callable[[list[Ask]], list[int]]
 """The next interest for each."""
 CHECKED = 500
@@ -35,26 +37,47 @@ class Measured:
     """Of the same requests for everybody."""
 
 
-def over_http(port: int, _home: Path | None) -> Client:
-    """One connection. A client in a few lines: the load is not what is measured."""
+def over_http(port: int, _home: Path | None, recommend: int = 0) -> Client:
+    send = _connection(port)
+
+    def ask(asks: list[Ask]) -> list[int]:
+        bodies = [{"items": items, "recommend": recommend} if recommend else {"items": items} for items in asks]
+        body = json.dumps(bodies if len(asks) > 1 else bodies[0]).encode()
+        head = f"POST /v1/next HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        found = json.loads(send(head.encode() + body))
+        return [one["next"][0]["interest"] for one in (found if len(asks) > 1 else [found])]
+
+    return ask
+
+
+def alive(port: int, _home: Path | None) -> Client:
+    """Nothing is looked up: what HTTP and the way there and back take."""
+    send = _connection(port)
+
+    def ask(asks: list[Ask]) -> list[int]:
+        send(b"GET /healthz HTTP/1.1\r\nhost: bench\r\n\r\n")
+        return [0] * len(asks)
+
+    return ask
+
+
+def _connection(port: int) -> Callable[[bytes], bytes]:
+    """Gives the body of a request's answer. A client in a few lines: the load is not what is measured."""
     connection = socket.create_connection(("127.0.0.1", port))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     reader = connection.makefile("rb")
 
-    def ask(asks: list[Ask]) -> list[int]:
-        body = json.dumps([{"items": items} for items in asks] if len(asks) > 1 else {"items": asks[0]}).encode()
-        head = f"POST /v1/next HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-        connection.sendall(head.encode() + body)
+    def send(request: bytes) -> bytes:
+        connection.sendall(request)
         if b" 200 " not in (status := reader.readline()):
             raise RuntimeError(f"not answered: {status!r}")
         length = 0
         while (line := reader.readline()) != b"\r\n":
             if line.lower().startswith(b"content-length:"):
                 length = int(line.split(b":")[1])
-        found = json.loads(reader.read(length))
-        return [one["next"][0]["interest"] for one in (found if len(asks) > 1 else [found])]
+        return reader.read(length)
 
-    return ask
+    return send
 
 
 def over_redis(port: int, _home: Path | None) -> Client:
@@ -131,20 +154,26 @@ def fill_feast(port: int, folder: Path) -> None:
             store.write_to_online_store(view, frame.iloc[first : first + 50_000])
 
 
-WAYS: dict[str, Callable[[int, Path | None], Client]] = {"http": over_http, "redis": over_redis, "feast": over_feast}
+WAYS: dict[str, Callable[[int, Path | None], Client]] = {
+    "http": over_http,
+    "http-items": partial(over_http, recommend=10),
+    "alive": alive,
+    "redis": over_redis,
+    "feast": over_feast,
+}
 FILLS: dict[str, Callable[[int, Path], None]] = {"redis": fill_redis, "feast": fill_feast}
 
 
-def asks_of(n_items: int, number: int) -> list[Ask]:
-    """Pairs of items of two interests: neighbours have different ones. The same for everybody."""
-    first = [number * 7_919 % (n_items - 2) for number in range(number)]
-    return [[f"item{one:07d}", f"item{one + 1:07d}"] for one in first]
+def asks_of(n_items: int, number: int, events: int) -> list[Ask]:
+    """Items of as many interests: neighbours have different ones. The same for everybody."""
+    first = [number * 7_919 % (n_items - events) for number in range(number)]
+    return [[f"item{one + place:07d}" for place in range(events)] for one in first]
 
 
 def load(asked: Namespace) -> dict[str, Any]:
     make = WAYS[asked.way]
-    answer = make(asked.port, asked.home)(asks_of(asked.items, CHECKED))
-    asks = asks_of(asked.items, 100 * asked.batch)
+    answer = make(asked.port, asked.home)(asks_of(asked.items, CHECKED, asked.events))
+    asks = asks_of(asked.items, 100 * asked.batch, asked.events)
     batches = [asks[first : first + asked.batch] for first in range(0, len(asks), asked.batch)]
     clients = [make(asked.port, asked.home) for _ in range(asked.connections)]
     took: list[float] = []
@@ -191,6 +220,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--rate", type=float, default=0)
+    parser.add_argument("--events", type=int, default=2)
     parser.add_argument("--home", type=Path)
     parser.add_argument("--fill", type=Path)
     asked = parser.parse_args()

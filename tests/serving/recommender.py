@@ -34,11 +34,12 @@ def add_recommender(
     starts: list[int],
     day: int = 0,
     begin: datetime = world.START,
+    weights: Weights | None = None,
 ) -> RecommenderRef:
     """A version whose items are ordered by cluster; it has seen 57 days and `day`. `vectors`: [items, D + 1]."""
     artifacts = LocalArtifacts(home / "artifacts")
     with artifacts.folder() as folder:
-        trained.write(folder, encoder(), vectors, items, np.array(starts), np.zeros(len(items), np.int64))
+        trained.write(folder, weights or encoder(), vectors, items, np.array(starts), np.zeros(len(items), np.int64))
         uri, digest = artifacts.store("recommenders", folder)
     train = Window(begin, begin + timedelta(days=50 + day))
     days = Window(train.end, train.end + timedelta(days=7))
