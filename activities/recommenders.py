@@ -33,9 +33,9 @@ from driftline.contracts import (
 from driftline.db import clusters as db_clusters
 from driftline.db import recommenders as db_recommenders
 from driftline.interests.recommender import histories, trained
-from driftline.interests.recommender.baselines import popularity
+from driftline.interests.recommender.baselines import lately, popularity
 from driftline.interests.recommender.index import Index, by_cluster
-from driftline.interests.recommender.judging import judge, log_popularity, weigh_popularity
+from driftline.interests.recommender.judging import choose_prior, judge
 from driftline.interests.recommender.new_items import LEAST_EVENTS, from_texts
 from driftline.sources.profile import offered
 from driftline.sources.sequences import read_sequences
@@ -100,22 +100,16 @@ class RecommenderActivities:
         events = np.bincount(before.rows, minlength=len(index.items))
         vectors, new = self._vectors(request, index, learned, events)
 
-        chosen = weigh_popularity(
-            index,
-            encoder,
-            vectors,
-            popularity(before, len(index.items)),
-            before,
-            taken.between(request.validation.start, request.validation.end),
-        )
-        known = taken.between(None, request.test.start)
-        popular = popularity(known, len(index.items))
-        vectors[:, -1] += chosen * log_popularity(popular)
-        later = taken.between(request.test.start, request.test.end)
+        start, end = request.validation.start, request.validation.end
+        prior = choose_prior(index, encoder, vectors, before, taken.between(start, end), start)
+        known, later = taken.between(None, request.test.start), taken.between(request.test.start, request.test.end)
+        vectors[:, -1] += prior.of(known, len(index.items), request.test.start)
+        recent = lately(known, len(index.items), request.test.start, prior.half_life)
         judged = {
-            name: judge(index, encoder, vectors, popular, known, later, restricted)
+            name: judge(index, encoder, vectors, known, later, recent, restricted)
             for name, restricted in (("within the interest", True), ("all items", False))
         }
+        popular = popularity(known, len(index.items))
         with self.resources.artifacts.folder() as folder:
             weights = {**encoder.weights, "heads": np.array(encoder.heads)}
             trained.write(folder, weights, vectors, index.items.to_pylist(), index.starts, popular)
@@ -134,8 +128,8 @@ class RecommenderActivities:
                 recipe=recipe,
                 items=int(np.isfinite(vectors[:, -1]).sum()),
                 new_items=int(new.sum()),
-                popularity=chosen,
-                metrics=json.loads((encoder_folder / "train.json").read_text()),
+                popularity=prior.weight,
+                metrics=json.loads((encoder_folder / "train.json").read_text()) | {"half_life_days": prior.half_life},
                 measured=TypeAdapter(Any).dump_python(judged, mode="json"),
             )
 

@@ -22,9 +22,9 @@ from bench.spent import report, spend
 from driftline.contracts import Recommender, Sequences, Source, TrainEncoderJob, Window
 from driftline.interests.metrics.ranking import Cases, compare, find
 from driftline.interests.recommender import histories, trained
-from driftline.interests.recommender.baselines import popularity
+from driftline.interests.recommender.baselines import lately
 from driftline.interests.recommender.index import by_cluster
-from driftline.interests.recommender.judging import AT, judge, log_popularity, weigh_popularity
+from driftline.interests.recommender.judging import AT, choose_prior, judge
 from driftline.sources.sequences import read_sequences
 from driftline.sources.session import arrow, connect
 
@@ -107,24 +107,23 @@ def _compare(log: Log, data: Path, folder: Path, small: bool) -> list[ResultRow]
 
     encoder = trained.read_encoder(folder / "out" / "encoder.npz")
     vectors, known = np.load(folder / "out" / "vectors.npy"), before.between(None, validation)
-    popular = popularity(before, len(index.items))
-    weight = weigh_popularity(
-        index, encoder, vectors, popularity(known, len(index.items)), known, before.between(validation, None)
-    )
-    vectors[:, -1] += np.float32(weight) * log_popularity(popular)
+    prior = choose_prior(index, encoder, vectors, known, before.between(validation, None), validation)
+    vectors[:, -1] += prior.of(before, len(index.items), test)
+    recent = lately(before, len(index.items), test, prior.half_life)
     made = [row(NAME, f"{log.name}: training, CPU-s", ours.cpu, peer.cpu, "rectools SASRec", "≤ 1")]
     for where, cases, theirs, restricted in (
         ("within the interest", asked[0], lists[:cut], True),
         ("among all items", asked[1], lists[cut:], False),
     ):
-        judged = judge(index, encoder, vectors, popular, before, later, restricted)
-        sequence, most_popular, _ = judged.arms
+        judged = judge(index, encoder, vectors, before, later, recent, restricted)
+        sequence, *baselines = judged.arms
         interval = f"[{sequence.ndcg.low:.3f}, {sequence.ndcg.high:.3f}]"
         about = f"{log.name}: NDCG@{AT} {where}, {judged.users} users, ours {interval}"
         made.append(_at_least(about, sequence.ndcg.value or 0.0, _ndcg(cases, theirs), "rectools SASRec"))
-        made.append(
-            _at_least(f"{log.name}: the same", sequence.ndcg.value or 0.0, most_popular.ndcg.value or 0.0, "most popular")
-        )
+        for arm, difference in zip(baselines, judged.differences, strict=True):
+            beyond = difference.estimate
+            same = f"{log.name}: the same, ours − peer [{beyond.low:.3f}, {beyond.high:.3f}]"
+            made.append(_at_least(same, sequence.ndcg.value or 0.0, arm.ndcg.value or 0.0, arm.name))
     return made
 
 

@@ -103,7 +103,7 @@ async def _recommender(context: Context, request: RecommenderInput, name: str, w
 
 
 def draw_recommender(found: RecommenderVersion) -> None:
-    """A recommender's lists on its test days, beside those of popularity and of the last item's neighbours."""
+    """A recommender's lists on its test days, beside those of popularity, ever and lately, and of the last item's neighbours."""
     new = f", {found.new_items:,} by their text" if found.new_items else ""
     console.print(f"[green]recommender {found.version}[/]: {found.items:,} items{new}", highlight=False)
     for where, ranking in recommenders.measured(found).items():

@@ -19,7 +19,7 @@ class Recommender:
     test_days: Days = 14
     """Days after them, up to the run's nominal time, that judge it and are never trained on."""
     validation_days: Annotated[int, Field(ge=1, le=36_525)] = 14
-    """The newest of `days` that nothing is learned from: they choose the epoch, and whether it or popularity ranks."""
+    """The newest of `days` that nothing is learned from: they choose the epoch, and how popularity counts and fades."""
     dimensions: Annotated[int, Field(ge=2, le=4096)] = 64
     """Numbers of an item's vector."""
     blocks: PositiveInt = 2

@@ -27,7 +27,6 @@ from driftline.engines.cost import Account
 from driftline.engines.sequence.batches import DROPOUT, Batches, Draws
 from driftline.engines.sequence.model import Encoder, sampled_loss
 from driftline.interests.metrics.ranking import find, gains
-from driftline.interests.recommender.baselines import popularity
 from driftline.interests.recommender.encoder import Encoder as Forward
 from driftline.interests.recommender.histories import NOTHING, read
 from driftline.interests.recommender.index import by_cluster
@@ -113,7 +112,6 @@ class Run:
         self.batches, self.draws = Batches(self.known, knobs), Draws(self.index, self.events, knobs)
         later = histories.between(self.job.validation.start, self.job.validation.end)
         self.cases = find(self.known, later, self.index, most=VALIDATED)
-        self.popular = popularity(self.known, items.num_rows)
 
     def _go_on_from(self, state: dict[str, Any]) -> None:
         print(f"goes on after step {state['step']}", file=sys.stderr, flush=True)

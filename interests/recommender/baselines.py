@@ -1,5 +1,7 @@
 """What a sequence recommender has to beat: the most popular items, and those that most often came after the last one."""
 
+from datetime import datetime
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
@@ -17,6 +19,19 @@ def popularity(histories: Histories, n_items: int) -> NDArray[np.int64]:
     user = np.repeat(np.arange(len(histories)), np.diff(histories.starts))
     pairs = np.unique(user * n_items + histories.rows) if n_items else np.empty(0, np.int64)
     return np.bincount(pairs % max(n_items, 1), minlength=n_items)
+
+
+def lately(histories: Histories, n_items: int, end: datetime, half_life: float) -> NDArray[np.float64]:
+    """The same by how long ago: a user's weight halves with every `half_life` days between their last time and `end`; in all as
+    much as `popularity` counts."""
+    user = np.repeat(np.arange(len(histories)), np.diff(histories.starts))
+    newest_first = (user * n_items + histories.rows)[::-1]
+    pairs, newest = np.unique(newest_first, return_index=True)
+    if not len(pairs):
+        return np.zeros(n_items)
+    days = (np.datetime64(end.replace(tzinfo=None), "us") - histories.times[::-1][newest]) / np.timedelta64(1, "D")
+    weight = np.exp2(-(days - days.min()) / half_life)
+    return np.asarray(np.bincount(pairs % n_items, weight * len(pairs) / weight.sum(), n_items), np.float64)
 
 
 def covisits(histories: Histories, n_items: int) -> csr_matrix:

@@ -25,6 +25,7 @@ from driftline.contracts import (
 )
 from driftline.db import recommenders as db_recommenders
 from driftline.interests.recommender import trained
+from driftline.interests.recommender.judging import HALF_LIVES
 from driftline.interests.windows import split
 from driftline.settings import Settings
 from tests.activities.chain import RUN, Chain, run
@@ -82,7 +83,9 @@ def test_from_the_log_to_a_version_that_recommends(postgres_url: str, tmp_path: 
         "sequence",
         "most popular",
         "last co-visited",
+        "popular lately",
     ]
+    assert version.metrics["half_life_days"] in HALF_LIVES
 
     children: list[str] = []
 

@@ -13,7 +13,9 @@ from driftline.interests.recommender import baselines, histories, new_items, tra
 from driftline.interests.recommender.encoder import Encoder
 from driftline.interests.recommender.histories import Histories
 from driftline.interests.recommender.index import by_cluster
+from driftline.interests.recommender.judging import Prior, choose_prior, judge
 from driftline.interests.recommender.ranking import best
+from tests.serving.recommender import encoder as silent
 
 ITEMS = pa.table({"item": ["x", "a", "c", "b", "y"], "cluster": pa.array([2, 0, 0, 0, 2], pa.int32())})
 INDEX = by_cluster(ITEMS, 3)  # rows: a b c (cluster 0), x y (cluster 2)
@@ -70,6 +72,39 @@ def test_popularity_counts_users_and_covisits_count_neighbours() -> None:
     scored = baselines.covisited(visits, popular, np.array([0, -1], np.int32), INDEX.rows_of(0))
     assert scored[0].argsort()[::-1].tolist() == [1, 0, 2]
     assert scored[1].argsort()[::-1].tolist() == [0, 1, 2]  # nobody's: popularity
+
+
+def test_what_is_popular_lately_fades_from_a_users_last_time_on() -> None:
+    both = taken(ann="ababx", bob="ay")
+    end = START + timedelta(days=5)
+    weight = np.array([2**-3 + 2**-5, 2**-2, 0, 2**-1, 2**-4])
+    assert baselines.lately(both, 5, end, 1) == pytest.approx(weight * 5 / weight.sum())
+    assert baselines.lately(both, 5, end, 36_500) == pytest.approx(baselines.popularity(both, 5), rel=1e-3)
+    nobody = both.between(end, None)
+    assert baselines.lately(nobody, 5, end, 1).tolist() == [0] * 5
+
+
+@pytest.mark.parametrize(("later", "half_life"), [("b", 20.0), ("a", 36_500.0)])
+def test_the_validation_days_choose_how_fast_popularity_fades_and_how_much_it_says(later: str, half_life: float) -> None:
+    """Ten took a long ago, three b of late; the encoder says nothing and takes the worse one first."""
+    rows = [(f"old{n}", item, day) for n in range(10) for day, item in ((0, "x"), (1, "a"))]
+    rows += [(f"recent{n}", item, 95 + day) for n in range(3) for day, item in ((0, "x"), (1, "b"))]
+    rows += [(f"user{n}", item, day) for n in range(6) for day, item in ((90, "x"), (101, later))]
+    user, item, day = zip(*sorted(rows), strict=True)
+    times = pa.array([(START + timedelta(days=one)).replace(tzinfo=None) for one in day], pa.timestamp("us"))
+    steps = {"user": user, "cluster": pa.array(INDEX.rows(pa.array(item)), pa.int32()), "ts": times}
+    all_days, start = histories.read(pa.table(steps)), START + timedelta(days=100)
+    vectors = np.zeros((5, 5), np.float32)
+    vectors[:3, -1] = [0, 0.1, 0] if later == "a" else [0.1, 0, 0]
+    encoder = Encoder({name: weight for name, weight in silent().items() if name != "heads"}, heads=1)
+    before, validation = all_days.between(None, start), all_days.between(start, None)
+    prior = choose_prior(INDEX, encoder, vectors, before, validation, start)
+    assert prior == Prior(half_life, 0.25)
+    best_first = np.argsort(-(vectors[:3, -1] + prior.of(before, 5, start)[:3]))
+    assert INDEX.items[int(best_first[0])].as_py() == later
+    judged = judge(INDEX, encoder, vectors, before, validation, baselines.lately(before, 5, start, half_life))
+    by_name = {arm.name: arm.ndcg.value for arm in judged.arms}
+    assert (by_name["popular lately"], by_name["most popular"] == 1.0) == (1.0, later == "a")
 
 
 def test_ndcg_and_hits_by_hand() -> None:
