@@ -1,7 +1,7 @@
 """Starts a worker: `python worker.py --role all|workflows|cpu|db|notify|train|generate`.
 
 A role says which task queues are polled. SIGTERM or SIGINT drains: no new work is taken, a training or mapping checkpoints and is
-handed back, and the process exits with 0.
+handed back, and the process exits with 0. It exits with 1 where Temporal does not see it poll though it has a free slot.
 """
 
 import argparse
@@ -51,6 +51,8 @@ from driftline.activities.tables import TableActivities
 from driftline.activities.training import TrainingActivities
 from driftline.db import connection as db_connection
 from driftline.operations import metrics as own_metrics
+from driftline.operations import polls
+from driftline.operations.polls import Busy
 from driftline.settings import Settings, problems
 from driftline.system.logs import log_as_json
 from driftline.workflows import policies
@@ -75,6 +77,8 @@ log = structlog.get_logger("worker")
 BUILD = metadata.version("driftline")
 """What `temporal worker deployment set-current-version --build-id` names."""
 ROLES = ("workflows", "cpu", "db", "notify", "train", "generate")
+GRACE = timedelta(seconds=30)
+"""Beside the drain, for what a worker that polls nothing may still do before its process is ended."""
 COMPUTING = ("train", "generate")
 """Roles that do nothing without torch. `cpu` needs it only to embed a catalogue."""
 
@@ -154,7 +158,9 @@ def roles(resources: Resources) -> dict[str, Role]:
     }
 
 
-def workers(client: Client, resources: Resources, names: list[str], drain: timedelta, versioning: bool = False) -> list[Worker]:
+def workers(
+    client: Client, resources: Resources, names: list[str], drain: timedelta, versioning: bool = False, busy: Busy | None = None
+) -> list[Worker]:
     """One Temporal worker for each role's task queue."""
     deployment = WorkerDeploymentConfig(
         version=WorkerDeploymentVersion("driftline", BUILD),
@@ -172,6 +178,7 @@ def workers(client: Client, resources: Resources, names: list[str], drain: timed
             max_concurrent_activities=role.slots,
             graceful_shutdown_timeout=drain,
             deployment_config=deployment if versioning else None,
+            interceptors=[busy] if busy else [],
             # Bad input fails the run. Any other exception in a workflow is a bug, and waits for a corrected worker.
             workflow_failure_exception_types=[ValueError, OverflowError],
             # The default lets a heartbeat out only every 30 s: too coarse for progress, and for noticing a cancellation.
@@ -182,11 +189,12 @@ def workers(client: Client, resources: Resources, names: list[str], drain: timed
     ]
 
 
-async def serve(settings: Settings, names: list[str], principals: bool = False) -> None:
-    """Poll until a signal asks to stop, then drain. `principals`: see `Resources`."""
-    stop = asyncio.Event()
+async def serve(settings: Settings, names: list[str], principals: bool = False) -> int:
+    """Poll until a signal asks to stop, then drain. `principals`: see `Resources`. Returns the exit code."""
+    stop, silent = asyncio.Event(), []
+    loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        loop.add_signal_handler(name, stop.set)
     engine = db_connection.connect(settings.postgres_url)
     db_connection.require_schema(engine)
     metrics = f"{settings.metrics_host}:{settings.metrics_port or free_port(settings.metrics_host)}"
@@ -195,8 +203,23 @@ async def serve(settings: Settings, names: list[str], principals: bool = False) 
     client = await temporal_client.connect(settings, runtime)
     found = (settings.gates, settings.notify, settings.web.url, settings.children, principals, settings.artifacts)
     resources = Resources(engine, settings.home.absolute(), *found)
-    made = workers(client, resources, names, settings.drain, settings.temporal_versioning)
+    busy = Busy()
+    made = workers(client, resources, names, settings.drain, settings.temporal_versioning, busy)
     running = [asyncio.create_task(worker.run()) for worker in made]
+
+    def polls_nothing(queue: str) -> None:
+        silent.append(queue)
+        loop.call_soon_threadsafe(stop.set)
+
+    polls.watch(
+        lambda: temporal_client.connect(settings, runtime),
+        polls_nothing,
+        settings.drain + GRACE,
+        slots={role.queue: role.slots for name, role in roles(resources).items() if name in names and role.activities},
+        busy=busy,
+        meter=runtime.metric_meter,
+        identity=client.identity,
+    )
     asked = asyncio.create_task(stop.wait())
     figures = asyncio.create_task(own_metrics.serve(runtime.metric_meter, engine, client)) if "notify" in names else None
     try:
@@ -210,6 +233,7 @@ async def serve(settings: Settings, names: list[str], principals: bool = False) 
         await asyncio.gather(*(worker.shutdown() for worker in made))
     await asyncio.gather(*running)
     log.info("worker stopped")
+    return int(bool(silent))
 
 
 def free_port(host: str) -> int:
@@ -233,9 +257,9 @@ def main() -> None:
         parser.exit(2, "".join(f"setting {'.'.join(path)}: {what} ({where})\n" for path, what, where in problems(error)))
     except (ValueError, RuntimeError) as error:
         parser.exit(2, f"{error}\n")
-    asyncio.run(serve(addressed, names, principals=bool(settings.temporal_address)))
+    code = asyncio.run(serve(addressed, names, principals=bool(settings.temporal_address)))
     logging.shutdown()
-    os._exit(0)  # Temporal's threads may call into an interpreter that is being torn down, which aborts it
+    os._exit(code)  # Temporal's threads may call into an interpreter that is being torn down, which aborts it
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ def workers() -> Dashboard:
             ),
             metric("Cost of the last table", "max by (kind, step) (driftline_last_table_cpu_seconds)", "{{kind}}: {{step}}", "s"),
             metric("Pairs by their answer", "max by (channel, decoding) (driftline_pairs)", "{{channel}}: {{decoding}}"),
+            metric("Workers that poll (1) or do not (0)", "min by (task_queue) (driftline_worker_polls)", "{{task_queue}}"),
             metric("Busy slots", SLOTS, "{{task_queue}}"),
             metric("Steps wait for a worker (95 %)", WAIT, "{{task_queue}}", "s"),
             metric("Failed attempts", FAILED, "{{activity_type}}"),

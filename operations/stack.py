@@ -8,12 +8,10 @@ from datetime import timedelta
 from typing import Literal
 
 from google.protobuf.duration_pb2 import Duration
-from temporalio.api.enums.v1 import IndexedValueType, TaskQueueType
+from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
-from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import (
     DescribeNamespaceRequest,
-    DescribeTaskQueueRequest,
     RegisterNamespaceRequest,
 )
 from temporalio.client import Client
@@ -27,6 +25,7 @@ from driftline.db.channels import ServedTable
 from driftline.db.reviews import Review
 from driftline.operations import runs
 from driftline.operations.context import Context, Unreachable
+from driftline.operations.polls import last_polls
 from driftline.operations.runs import RunSummary
 from driftline.settings import Settings
 from driftline.workflows import attributes, policies
@@ -113,15 +112,9 @@ async def _first_connection(context: Context) -> Client:
 async def _await_worker(context: Context) -> None:
     """The last task queue that a worker polls is the sign that it serves; its process id is in the poller's name."""
     client, home = await context.temporal(), context.settings.home
-    request = DescribeTaskQueueRequest(
-        namespace=client.namespace,
-        task_queue=TaskQueue(name=policies.GENERATE),
-        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
-    )
     deadline = time.monotonic() + WORKER_SECONDS
     while (process := embedded.status(home).worker) is not None and time.monotonic() < deadline:
-        queue = await client.workflow_service.describe_task_queue(request)
-        if any(poller.identity.startswith(f"{process.pid}@") for poller in queue.pollers):
+        if any(identity.startswith(f"{process.pid}@") for identity in await last_polls(client, policies.GENERATE)):
             return
         await asyncio.sleep(0.5)
     raise Unreachable(f"the worker did not start: see {home.absolute() / 'logs' / 'worker.log'}")

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 import yaml
 
-from driftline.operations import dashboards, metrics
+from driftline.operations import dashboards, metrics, polls
 from driftline.settings import Dashboards, Settings
 from tests.test_compose import COMPOSE, OURS, SERVICES
 
@@ -107,7 +107,7 @@ def test_alerts_ask_for_metrics_that_are_there() -> None:
     rules = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"][0]["rules"]
     asked = {name for rule in rules for name in re.findall(r"driftline_\w+", rule["expr"])}
     assert asked
-    assert asked <= set(metrics.ABOUT)
+    assert asked <= {*metrics.ABOUT, polls.POLLS}
     outcomes = {word for rule in rules for found in re.findall(r'outcome=~"([^"]+)"', rule["expr"]) for word in found.split("|")}
     assert outcomes <= set(metrics.OUTCOMES)
 

@@ -1,0 +1,112 @@
+"""Who polls a task queue, as Temporal sees it; and the end of a worker that polls nothing though it could work.
+
+Such a worker looks alive to everything that only asks whether its process is there.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from threading import Thread
+from typing import Any
+
+from temporalio import activity
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client
+from temporalio.common import MetricMeter
+from temporalio.service import RPCError
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+WORKFLOWS, ACTIVITIES = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
+EVERY = timedelta(seconds=10)
+SILENT = timedelta(seconds=100)
+"""Temporal ends a poll that gets nothing after a minute, and the next one begins."""
+POLLS = "driftline_worker_polls"
+log = logging.getLogger("driftline.polls")
+
+
+async def last_polls(client: Client, queue: str, kind: "TaskQueueType.ValueType" = ACTIVITIES) -> dict[str, float]:
+    """Identity of each worker that polls the queue → seconds since its last poll began."""
+    request = DescribeTaskQueueRequest(namespace=client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind)
+    found = await client.workflow_service.describe_task_queue(request, timeout=EVERY)
+    return {poller.identity: time.time() - poller.last_access_time.ToMilliseconds() / 1e3 for poller in found.pollers}
+
+
+class Busy(Interceptor):
+    """Counts the activities that run, by task queue: a worker whose slots are taken does not poll."""
+
+    def __init__(self) -> None:
+        self.running: Counter[str] = Counter()
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        return _Counted(next, self.running)
+
+
+class _Counted(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, running: Counter[str]) -> None:
+        super().__init__(next)
+        self.running = running
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        queue = activity.info().task_queue
+        self.running[queue] += 1
+        try:
+            return await super().execute_activity(input)
+        finally:
+            self.running[queue] -= 1
+
+
+async def silence(client: Client, slots: Mapping[str, int], busy: Busy, meter: MetricMeter, identity: str) -> str:
+    """Returns the name of a task queue of activities that this worker has not polled for SILENT though it had a free slot.
+
+    While the server does not answer, the gauge `driftline_worker_polls` goes to 0 and the worker stays.
+
+    Args:
+        slots: of each queue; more activities at once are not taken.
+        identity: of the worker's own client.
+    """
+    gauge = meter.create_gauge(POLLS, "1 if Temporal has seen this worker poll lately, or its slots are taken; else 0")
+    heard = dict.fromkeys(slots, time.monotonic())
+    while True:
+        for queue, free in slots.items():
+            asked = time.monotonic()
+            try:
+                since = (await last_polls(client, queue)).get(identity)
+                answered = True
+            except RPCError as error:
+                since, answered = None, False
+                log.warning("Temporal does not say who polls %s: %s", queue, error.status.name)
+            if busy.running[queue] >= free:
+                heard[queue] = asked
+            elif since is not None:
+                heard[queue] = max(heard[queue], asked - since)
+            silent = time.monotonic() - heard[queue] > SILENT.total_seconds()
+            gauge.set(int(not silent), {"task_queue": queue})
+            if silent and answered:
+                return queue
+        await asyncio.sleep(EVERY.total_seconds())
+
+
+def watch(connect: Callable[[], Any], found: Callable[[str], None], grace: timedelta, **of: Any) -> None:
+    """Waits for `silence` in a thread with a client of its own, so that a loop that hangs is noticed, too.
+
+    Args:
+        connect: makes that client.
+        found: is called with the queue's name, and should end the worker.
+        grace: after that the process is ended with 1.
+        of: what `silence` takes beside the client.
+    """
+
+    async def wait() -> None:
+        queue = await silence(await connect(), **of)
+        log.error("this worker has not polled %s for %d s and ends", queue, SILENT.total_seconds())
+        found(queue)
+        await asyncio.sleep(grace.total_seconds())
+        os._exit(1)
+
+    Thread(target=lambda: asyncio.run(wait()), name="polls", daemon=True).start()
