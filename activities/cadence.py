@@ -69,7 +69,7 @@ class CadenceActivities:
             record = db_cadence.before(connection, channel, day)
             served = db_cadence.served(connection, channel, request.nominal)
             model = db_cadence.model(connection, request.nominal, served.cluster_set if served else None)
-            found = [*(past.measured for past in record), request.measured]
+            found = [past for past in (*(past.measured for past in record), request.measured) if past]
             standing = Standing(
                 day=day,
                 table=served.nominal.date() if served else None,
@@ -77,13 +77,15 @@ class CadenceActivities:
                 needs_model=asked.answers != "counts",
                 assigns=asked.clusters.assign == "auto",
                 # What was measured of another table says nothing about this one.
-                measured=tuple(past for past in found if past and served and past.table == served.table),
+                measured=tuple(past for past in found if served and past.table == served.table),
+                earlier=tuple(past for past in found if served and past.table != served.table),
                 entries=db_cadence.entries(record),
                 costs=db_cadence.costs(connection, request.cadence.unit, request.nominal),
                 override=db_cadence.said(connection, channel, day),
+                rule=request.rule,
             )
             made = decide(standing, request.cadence)
-            db_cadence.add(connection, channel, made, request.measured, request.cadence, request.run)
+            db_cadence.add(connection, channel, made, request.measured, request.cadence, request.run, request.rule)
         return made
 
 

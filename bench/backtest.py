@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from bench.simulation.log import counts_table
 from driftline.contracts import Cadence, Entry, MeasuredDay, Standing
-from driftline.interests.cadence import MONTH, decide
+from driftline.interests.cadence import decide
+from driftline.interests.cadence_budget import MONTH, PLANNED
 from driftline.interests.counting_model import counting_model, fit_strengths
 
 Floats = NDArray[np.float64]
@@ -81,18 +82,17 @@ def backtest(daily: Ints, reward: NDArray[np.float32], asked: Floats, window: in
 
 def adaptive(of: Backtest, cadence: Cadence) -> list[int]:
     """The days on which the cadence acts, as production decides."""
-    made, entries = [of.window], [Entry(_date(of.window), "none")]
+    made, entries, seen = [of.window], [Entry(_date(of.window), "none")], list[MeasuredDay]()
     for day in range(of.window + 1, of.days):
-        served = made[-1]
-        measured = tuple(
-            MeasuredDay(_date(past), int(of.triples[past]), int(of.gain[served, past]), 0, int(of.apart[served, past]))
-            for past in range(served, day)
-        )
+        served, past = made[-1], day - 1
+        gain, apart = int(of.gain[served, past]), int(of.apart[served, past])
+        seen.append(MeasuredDay(_date(past), int(of.triples[past]), gain, 0, apart, table=served))
         standing = Standing(
             _date(day),
             _date(served),
             needs_model=False,
-            measured=measured,
+            measured=tuple(found for found in seen if found.table == served),
+            earlier=tuple(found for found in seen[-PLANNED:] if found.table != served),
             entries=tuple(entries),
             costs={"counts": 1.0},
         )

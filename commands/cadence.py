@@ -58,12 +58,13 @@ def override(
     first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day; default: tomorrow.")] = None,
     last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; default: the first.")] = None,
     actor: Actor = None,
+    settings: Set = None,
     json: Json = False,
 ) -> None:
     """Say what is done on coming days, whatever is measured: `none` holds updates back. The newest word about a day counts."""
     if action not in get_args(Action):
         raise typer.BadParameter(f"{action!r} is none of {', '.join(get_args(Action))}")
-    context = load()
+    context = load(settings)
     begin = (first or datetime.now(UTC) + timedelta(days=1)).date()
     by, known_by = who(context, actor)
     said = cadence.override(context, action, begin, last.date() if last else begin, by, reason, known_by)  # type: ignore[arg-type]

@@ -16,6 +16,11 @@ Update = Literal["counts", "rag_refresh", "fine_tune"]
 Action = Literal["none", "counts", "rag_refresh", "fine_tune"]
 
 
+Rule = Literal[1, 2]
+"""When a loss is acted on. 1: once it is beyond noise and can be paid. 2: once it is also worth what the budget asks."""
+NEWEST_RULE: Rule = 2
+
+
 @dataclass(frozen=True, config=STRICT)
 class Cadence:
     """When the two updates start by themselves (docs/cadence.md)."""
@@ -27,10 +32,10 @@ class Cadence:
     unit: Literal["cpu", "gpu"] = "cpu"
     """Whose seconds the budget is of."""
     budget: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    """Seconds in 30 days. What is not spent is kept, up to that much. 0: no limit."""
+    """Seconds in 30 days. What is not spent is kept, up to twice that. 0: no limit."""
     min_days: Days = 1
     """Days between two refreshes, at least."""
-    max_days: Days = 28
+    max_days: Days = 56
     """Days after which a refresh starts whatever was measured, and whatever is left of the budget."""
     fine_tune_min_days: Days = 14
     """The same of fine-tunes."""
@@ -119,12 +124,15 @@ class Standing:
     assigns: bool = False
     """Whether an update puts new items into clusters."""
     measured: tuple[MeasuredDay, ...] = ()
-    """Oldest first, all before `day`."""
+    """Of the served table; oldest first, all before `day`."""
+    earlier: tuple[MeasuredDay, ...] = ()
+    """Of tables that were served before."""
     entries: tuple[Entry, ...] = ()
     """The record so far, oldest first, all before `day`."""
     costs: dict[Update, float] = Field(default_factory=dict)
     """Seconds that an update of a kind took the last time; a kind that never ran is not there."""
     override: Override | None = None
+    rule: Rule = NEWEST_RULE
 
 
 @dataclass(frozen=True)
@@ -151,6 +159,9 @@ class CadenceInput:
     fine_tune: FineTuneInput
     nominal: datetime | None = None
     """None: the schedule's nominal time."""
+    rule: Rule = 1
+    """A schedule keeps the rule of the day on which it was applied, so that its backfill decides as it did. Those from before
+    there was a second one name none."""
 
 
 @dataclass(frozen=True)
@@ -168,3 +179,4 @@ class DecideDay:
     nominal: datetime
     measured: MeasuredDay | None
     run: RunIds
+    rule: Rule = 1

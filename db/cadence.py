@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, func, insert, select, text
 
 from driftline.contracts import (
+    NEWEST_RULE,
     Action,
     BadInput,
     Cadence,
@@ -16,6 +17,7 @@ from driftline.contracts import (
     KnownBy,
     MeasuredDay,
     Override,
+    Rule,
     RunIds,
     Update,
 )
@@ -67,7 +69,13 @@ def find(conn: Connection, channel: str, day: date) -> DecidedDay | None:
 
 
 def add(
-    conn: Connection, channel: str, made: CadenceDecision, measured: MeasuredDay | None, cadence: Cadence, run: RunIds
+    conn: Connection,
+    channel: str,
+    made: CadenceDecision,
+    measured: MeasuredDay | None,
+    cadence: Cadence,
+    run: RunIds,
+    rule: Rule = NEWEST_RULE,
 ) -> None:
     """Put a day on record. A day has one row; nothing changes it."""
     row = {
@@ -78,7 +86,7 @@ def add(
         "measured": _MEASURED.dump_python(measured, mode="json") if measured else None,
         "cost": made.cost,
         "budget_left": made.left,
-        "settings": asdict(cadence),
+        "settings": asdict(cadence) | {"rule": rule},
         "override": made.override,
         "workflow_id": run.workflow_id,
         "run_id": run.run_id,

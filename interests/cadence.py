@@ -3,19 +3,16 @@
 Each day asks two tables about the triples that end on it: one of the counts that the served table was made of, and one of the
 newest counts before that day. What the fresh one hits more is what a refresh the day before would have been worth on that day.
 These gains are added up since the last update, as CARA's cumulative threshold does with its costs. They are a sum of triples that
-only one of both hits, so that its standard error is the root of their number: a loss is believed from `errors` of these on. The
-budget is a bucket that fills evenly and holds what 30 days bring, so that a log that stands still saves for the day on which it
-moves.
+only one of both hits, so that its standard error is the root of their number: a loss is believed from `errors` of these on. What
+it has to come to beside that is the price that the rest of the budget sets (`cadence_budget`).
 """
 
 from collections.abc import Sequence
 from datetime import date
 from math import sqrt
 
-from driftline.contracts import Action, Cadence, CadenceDecision, Entry, MeasuredDay, Standing, Update
-
-MONTH = 30
-"""Days that the budget is for."""
+from driftline.contracts import Action, Cadence, CadenceDecision, MeasuredDay, Standing, Update
+from driftline.interests.cadence_budget import left, price, worth
 
 
 def decide(standing: Standing, cadence: Cadence) -> CadenceDecision:
@@ -35,20 +32,6 @@ def decide(standing: Standing, cadence: Cadence) -> CadenceDecision:
         if due:
             return _allowed(standing, cadence, "fine_tune", [reason], due == "interval")
     return _refreshed(standing, cadence)
-
-
-def bank(entries: Sequence[Entry], budget: float, today: date) -> float | None:
-    """Seconds that may be spent today, after what the record says was spent; below 0 where an interval went before the budget.
-
-    It begins full on the first day of the record, and holds a month's budget at most. None: there is no limit.
-    """
-    if not budget:
-        return None
-    left, last = budget, entries[0].day if entries else today
-    for entry in entries:
-        left = min(budget, left + budget * (entry.day - last).days / MONTH) - entry.cost
-        last = entry.day
-    return min(budget, left + budget * (today - last).days / MONTH)
 
 
 def since(standing: Standing) -> date | None:
@@ -105,7 +88,7 @@ def _refreshed(standing: Standing, cadence: Cadence) -> CadenceDecision:
         reasons.append(f"{much}: `driftline clusters assign` puts them into the nearest one.")
     lost, text = loss(days, newest, cadence.errors)
     if lost:
-        return _allowed(standing, cadence, update, [text, *reasons], due=False)
+        return _allowed(standing, cadence, update, [text, *reasons], due=False, days=days)
     return _decided(standing, cadence, "none", [text, *reasons])
 
 
@@ -124,36 +107,54 @@ def loss(days: Sequence[MeasuredDay], newest: date, errors: float) -> tuple[bool
     )
 
 
-def _allowed(standing: Standing, cadence: Cadence, update: Update, reasons: list[str], due: bool) -> CadenceDecision:
-    """The update if it may be started and paid, or the cheaper one, or none. `due`: an interval goes before the budget."""
-    left = bank(standing.entries, cadence.budget, standing.day)
+def _allowed(
+    standing: Standing,
+    cadence: Cadence,
+    update: Update,
+    reasons: list[str],
+    due: bool,
+    days: Sequence[MeasuredDay] = (),
+) -> CadenceDecision:
+    """The update if it may be started, can be paid and is worth it, or the cheaper one, or none.
+
+    `due`: an interval goes before the budget. `days`: those whose loss has to be worth the price.
+    """
     if due and update in cadence.updates:
         return _decided(standing, cadence, update, reasons)
     choices: list[Update] = [update, "counts"] if update == "rag_refresh" else [update]
     allowed = [choice for choice in choices if choice in cadence.updates]
     if update == "counts" and not allowed and "rag_refresh" in cadence.updates:
         allowed = ["counts"]  # A refresh under `rag_refresh.answers = "counts"`.
-    for choice in allowed:
-        cost = standing.costs.get(choice, 0.0)
-        if due or left is None or left >= cost:
-            if choice != update:
-                reasons = [*reasons, f"The budget does not cover a {_name(update)}."]
-            return _decided(standing, cadence, choice, reasons)
     if not allowed:
-        why = f"cadence.updates has no {_name(update)}."
-    else:
-        cost = standing.costs.get(allowed[-1], 0.0)
-        why = f"The budget does not cover a {_name(allowed[-1])}: {cost:,.0f} seconds, and {left or 0:,.0f} are left."
-    return _decided(standing, cadence, "none", [*reasons, why])
+        return _decided(standing, cadence, "none", [*reasons, f"cadence.updates has no {_name(update)}."])
+    for choice in allowed:
+        yes, told = (True, "") if due else _paid(standing, cadence, choice, days)
+        reasons = [*reasons, told] if told else reasons
+        if yes:
+            return _decided(standing, cadence, choice, reasons)
+    return _decided(standing, cadence, "none", reasons)
+
+
+def _paid(standing: Standing, cadence: Cadence, update: Update, days: Sequence[MeasuredDay]) -> tuple[bool, str]:
+    """Whether the budget has room for an update and the days' loss is worth it; and what there is to say."""
+    there, cost = left(standing, cadence), standing.costs.get(update, 0.0)
+    if there is not None and max(there, 0.0) < cost:
+        return False, f"The budget does not cover a {_name(update)}: {cost:,.0f} seconds, and {there:,.0f} are left."
+    asked = price(standing, days, cadence, update) if days else 0.0
+    if not asked:
+        return True, ""
+    found = worth(days)
+    told = f"The rest of the budget asks for {asked:,.0f} triples before a {_name(update)}; it is worth {found:,.0f} by now."
+    return found >= asked, told
 
 
 def _decided(standing: Standing, cadence: Cadence, action: Action, reasons: list[str]) -> CadenceDecision:
     cost = 0.0 if action == "none" else standing.costs.get(action, 0.0)
-    left = bank(standing.entries, cadence.budget, standing.day)
+    there = left(standing, cadence)
     if action != "none" and action not in standing.costs and cadence.budget:
         reasons = [*reasons, f"What a {_name(action)} costs is not known yet."]
     said = standing.override.id if standing.override else None
-    return CadenceDecision(standing.day, action, tuple(reasons), cost, None if left is None else left - cost, said)
+    return CadenceDecision(standing.day, action, tuple(reasons), cost, None if there is None else there - cost, said)
 
 
 def _name(action: Action) -> str:

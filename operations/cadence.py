@@ -8,12 +8,12 @@ from typing import Any
 from temporalio.client import WorkflowHandle
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from driftline.contracts import Action, BadInput, CadenceDecision, CadenceInput, KnownBy, Override
+from driftline.contracts import NEWEST_RULE, Action, BadInput, CadenceDecision, CadenceInput, KnownBy, Override
 from driftline.db import cadence as db_cadence
 from driftline.db import measurements as db_measurements
 from driftline.db import reports as db_reports
 from driftline.db.cadence import DecidedDay
-from driftline.interests.cadence import bank
+from driftline.interests.cadence_budget import bank
 from driftline.operations.context import Context
 from driftline.operations.runs import fine_tune_input, nominal_or_end_of_log, rag_refresh_input
 from driftline.report.cadences import Decided
@@ -34,6 +34,7 @@ def cadence_input(settings: Settings, nominal: datetime | None = None) -> Cadenc
         counts=rag_refresh_input(settings.model_copy(update={"rag_refresh": counts})),
         fine_tune=fine_tune_input(settings),
         nominal=nominal,
+        rule=NEWEST_RULE,
     )
 
 

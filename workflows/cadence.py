@@ -31,7 +31,7 @@ class KeepCadence:
         run = RunIds(info.workflow_id, info.run_id)
         decision = await workflow.execute_activity_method(
             CadenceActivities.decide_day,
-            DecideDay(request.cadence, request.rag_refresh, nominal, measured, run),
+            DecideDay(request.cadence, request.rag_refresh, nominal, measured, run, request.rule),
             **policies.record,
         )
         started: FineTuneInput | RagRefreshInput

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftline.contracts import Cadence, Entry, MeasuredDay, Override, Standing
-from driftline.interests.cadence import bank, decide
+from driftline.interests.cadence import decide
+from driftline.interests.cadence_budget import bank
 
 DAY = date(2024, 3, 11)
 ADAPTIVE = Cadence(policy="adaptive", budget=300, max_days=28)
@@ -63,7 +64,7 @@ def test_what_the_budget_does_not_cover_waits_or_is_a_refresh_of_the_counts() ->
 
     assert waits.action == "none"
     assert waits.reasons[-1] == "The budget does not cover a RAG refresh: 100 seconds, and 10 are left."
-    assert (cheap.action, cheap.reasons[-1]) == ("counts", "The budget does not cover a RAG refresh.")
+    assert (cheap.action, cheap.reasons[-2]) == ("counts", waits.reasons[-1])
 
 
 def test_a_model_whose_days_have_passed_is_a_fine_tune() -> None:
@@ -109,8 +110,8 @@ def test_a_person_decides_against_everything_else() -> None:
     st.integers(1, 5),
     st.integers(1, 20),
 )
-def test_no_month_costs_more_than_two_budgets_whatever_is_measured(hits: list[tuple[int, int]], cost: int, budget: int) -> None:
-    """A bucket that holds a month and fills by a month in a month; no interval is reached here."""
+def test_no_month_costs_more_than_three_budgets_whatever_is_measured(hits: list[tuple[int, int]], cost: int, budget: int) -> None:
+    """A bucket that holds two months and fills by one in a month; no interval is reached here."""
     cadence = Cadence(policy="adaptive", budget=budget, max_days=1000, fine_tune_max_days=1000)
     entries: list[Entry] = []
     measured: list[MeasuredDay] = []
@@ -125,5 +126,5 @@ def test_no_month_costs_more_than_two_budgets_whatever_is_measured(hits: list[tu
         measured.append(MeasuredDay(today, 100, fresh, stale, fresh + stale))
         assert found.left is not None
         assert found.left >= -1e-9
-        assert sum(e.cost for e in entries if (today - e.day).days < 30) <= 2 * budget + 1e-9
+        assert sum(e.cost for e in entries if (today - e.day).days < 30) <= 3 * budget + 1e-9
     assert bank(entries, budget, today) == pytest.approx(found.left)
