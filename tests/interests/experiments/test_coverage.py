@@ -67,10 +67,14 @@ class Peeked:
 
 @pytest.fixture(scope="module")
 def peeked() -> Peeked:
+    return watched(0.0)
+
+
+def watched(lift: float) -> Peeked:
     rng = np.random.default_rng(3)
     grown = []
-    for _ in range(2):
-        days = moments_of(users(rng, 30, 0.0, days=20))
+    for effect in (0.0, lift):
+        days = moments_of(users(rng, 30, effect, days=20))
         grown.append(Moments(*(np.cumsum(part, axis=1) for part in (days.n, days.sums, days.products))))
     return Peeked(relative_difference(grown[0], grown[1]))
 
@@ -81,6 +85,12 @@ def test_an_always_valid_interval_holds_the_truth_on_all_days_at_once(peeked: Pe
     inside = (ends.low <= 0) & (ends.high >= 0)
     assert inside.all(axis=1).mean() >= 0.94
     assert (always_valid_p(found, planned=600) <= 0.05).any(axis=1).mean() <= 0.06
+
+
+def test_it_does_so_where_there_is_an_effect() -> None:
+    found = watched(0.1).found
+    ends = intervals(found, always_valid(found.users, planned=600))
+    assert ((ends.low <= 0.1) & (ends.high >= 0.1)).all(axis=1).mean() >= 0.94
 
 
 def test_peeking_at_fixed_intervals_is_wrong_far_more_often(peeked: Peeked) -> None:
