@@ -5,9 +5,10 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
+from pydantic import TypeAdapter
 from temporalio.testing import WorkflowEnvironment
 
-from driftline.contracts import Action, CadenceDecision, RunOutcome
+from driftline.contracts import NEWEST_RULE, Action, CadenceDecision, CadenceInput, RunOutcome
 from driftline.workflows import policies
 from tests.replay.record import CADENCE, NOMINAL
 from tests.workflows.conftest import Steps, running, start_time_skipping
@@ -55,3 +56,14 @@ async def test_a_day_that_cannot_be_measured_is_decided_too(time_skipping: Workf
     assert asked.measured is None
     assert asked.nominal == replace(CADENCE).nominal
     assert steps.names() == ["measure_day", "decide_day"]
+
+
+async def test_a_day_is_decided_by_the_rule_of_its_schedule(time_skipping: WorkflowEnvironment) -> None:
+    """An input of before there was a second rule names none, and goes on by the first."""
+    of_old = TypeAdapter(CadenceInput).dump_python(CADENCE, mode="json")
+    del of_old["rule"]
+    for asked, rule in ((of_old, 1), (replace(CADENCE, rule=NEWEST_RULE), NEWEST_RULE)):
+        steps = Steps()
+        async with running(time_skipping, steps):
+            await time_skipping.client.execute_workflow("KeepCadence", asked, id=uuid4().hex, task_queue=policies.WORKFLOWS)
+        assert steps.of("decide_day")[0].rule == rule
