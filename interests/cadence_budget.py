@@ -1,4 +1,4 @@
-"""What may be spent today, and what a loss must come to before it is worth a share of that (ADR 0021).
+"""What may be spent today, and what a loss must come to before it is worth a share of that (ADR 0023).
 
 The budget is a bucket that fills evenly and begins with a month's. A refresh has a price in triples such that the days to
 come use up what is left and what comes in, if they are like the days before. A loss that grows evenly adds up to t² in t
