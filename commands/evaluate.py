@@ -59,8 +59,13 @@ def refresh(
     raise typer.Exit(_evaluate("refresh", settings, from_, to, every, cluster_set, wait, json))
 
 
-@app.command()
-def answers(
+@app.command(
+    "policy", help="What do items of the predicted interest bring, and cost? Replay held-out days beside the recommender alone."
+)
+@app.command("retrieval", help="Which retrieval is best here: instance or global, by frequency or trend, one or more clusters?")
+@app.command("answers", help="How much does RAG change what the LLM answers, beside how much it changes its mind by itself?")
+def held_out(
+    asked: typer.Context,
     from_: From = None,
     to: To = None,
     wait: Wait = False,
@@ -68,34 +73,7 @@ def answers(
     settings: Set = None,
     json: Json = False,
 ) -> None:
-    """How much does RAG change what the LLM answers, beside how much it changes its mind by itself?"""
-    raise typer.Exit(_evaluate("answers", settings, from_, to, None, cluster_set, wait, json))
-
-
-@app.command()
-def retrieval(
-    from_: From = None,
-    to: To = None,
-    wait: Wait = False,
-    cluster_set: ClusterSet = None,
-    settings: Set = None,
-    json: Json = False,
-) -> None:
-    """Which retrieval is best here: instance or global, by frequency or trend, one or more clusters?"""
-    raise typer.Exit(_evaluate("retrieval", settings, from_, to, None, cluster_set, wait, json))
-
-
-@app.command()
-def policy(
-    from_: From = None,
-    to: To = None,
-    wait: Wait = False,
-    cluster_set: ClusterSet = None,
-    settings: Set = None,
-    json: Json = False,
-) -> None:
-    """What do items of the predicted interest bring, and cost? Replay held-out days beside the recommender alone."""
-    raise typer.Exit(_evaluate("policy", settings, from_, to, None, cluster_set, wait, json))
+    raise typer.Exit(_evaluate(str(asked.info_name), settings, from_, to, None, cluster_set, wait, json))
 
 
 async def run(context: Context, what: str, asked: EvaluateInput, quiet: bool = False) -> EvaluateOutcome:

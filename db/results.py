@@ -1,8 +1,8 @@
 """How a measured result is stored: JSON with a format number, so that tomorrow's code reads what was written today.
 
 Format 1 (results without a number) names arms by their English labels. Format 2 names them by ids, which never change: SQL and
-dashboards go by them. A field that is added to a result needs a default; another change of shape is another format here, and
-`tests/db/results/` keeps one stored result of each kind and format.
+dashboards go by them. Format 3 has `with_line` for `told`, pairs with a retrieved line. A field that is added to a result needs a
+default; another change of shape is another format here, and `tests/db/results/` keeps one stored result of each kind and format.
 """
 
 import json
@@ -21,7 +21,7 @@ from driftline.interests.metrics.quality import Quality
 from driftline.interests.metrics.staleness import Staleness
 from driftline.interests.naming import Named
 
-FORMAT = 2
+FORMAT = 3
 
 NAMED = {"arms", "recalls"}
 COMPARED = {"differences", "recall_differences", "uptake_differences"}
@@ -60,6 +60,8 @@ def load(kind: MeasurementKind, raw: dict[str, Any]) -> Any:
     number = stored.pop("format", 1)
     if number > FORMAT:
         raise RuntimeError(f"a {kind} measurement has format {number}, this release reads up to {FORMAT}: update it")
+    if number < 3 and "told" in stored:
+        stored["with_line"] = stored.pop("told")
     return TypeAdapter(RESULTS[kind]).validate_python(_rename(stored, arm_label) if number > 1 else stored)
 
 

@@ -122,7 +122,7 @@ def _answer_plots(shares: list[row_plots.PlotRow]) -> tuple[Plot, ...]:
 def _answer_grid(found: AnswersCompared, shares: list[row_plots.PlotRow]) -> Grid:
     papers = {row.name: Cell(f"{100 * row.tick:g} %") if row.tick else Cell("not reported", words=True) for row in shares}
     filled = tuple((Cell(row.name), cell(row.estimate, percent), cell(row.estimate.n, count), papers[row.name]) for row in shares)
-    about = f"{count(found.pairs)} ordered pairs, {count(found.told)} of them with a retrieved line; the shares are of those"
+    about = f"{count(found.pairs)} ordered pairs, {count(found.with_line)} of them with a retrieved line; the shares are of those"
     return Grid(about, ("answers", "share", "pairs", "the paper"), filled)
 
 

@@ -7,7 +7,7 @@ import duckdb
 
 from driftline.contracts import BadInput, Source
 from driftline.sources.columns import resolve
-from driftline.sources.from_clause import Relation
+from driftline.sources.from_clause import LocalRelation
 from driftline.sources.header import is_named
 from driftline.sources.session import BAD_INPUT, mend_of, quoted, words
 
@@ -16,7 +16,7 @@ SHOWN = 200
 
 
 @contextmanager
-def blamed(raw: Relation, source: Source) -> Iterator[None]:
+def blamed(raw: LocalRelation, source: Source) -> Iterator[None]:
     """Names the setting and the row in what is raised inside, where an expression failed on a row."""
     try:
         yield
@@ -29,7 +29,7 @@ def blamed(raw: Relation, source: Source) -> Iterator[None]:
         raise
 
 
-def _culprit(raw: Relation, source: Source) -> tuple[str, str, str] | None:
+def _culprit(raw: LocalRelation, source: Source) -> tuple[str, str, str] | None:
     """The setting, as it is written, and the row as text."""
     settings = {
         "source.timestamp": source.timestamp,

@@ -2,48 +2,14 @@
 
 import difflib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 from driftline.contracts import BadInput
+from driftline.sources.relation import Relation
 from driftline.sources.session import literal, quoted, spoken
 
 NAME = re.compile(r"\w+")
 CONSTANTS = {"true", "false"}
-
-
-class Rows(Protocol):
-    """A log or catalogue that can be asked what its expressions are: `relations.Relation`, or one of another engine."""
-
-    @property
-    def sql(self) -> str: ...
-
-    @property
-    def where(self) -> str: ...
-
-    @property
-    def columns(self) -> Mapping[str, str]:
-        """DuckDB's types by name; empty where it has yet to be asked for."""
-
-    def kind(self, sql: str) -> str:
-        """DuckDB's name of the expression's type. Raises BadInput with the engine's words."""
-
-    @property
-    def strptime(self) -> bool:
-        """Whether the engine reads a time by the formats of DuckDB's `try_strptime`."""
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """The answer to a query over `sql`. Raises BadInput with the engine's words."""
-
-    def example(self, sql: str, condition: str) -> str | None:
-        """The expression in some row that meets the condition, as text. Raises BadInput with the engine's words."""
-
-    def trimmed(self, sql: str) -> str:
-        """SQL of a text without the blanks around it."""
-
-    def has_nul(self, sql: str) -> str:
-        """SQL that says whether a text has a byte 0x00 in it, which Postgres cannot hold."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +24,7 @@ class Column:
     """As it is written inside of a larger expression."""
 
 
-def resolve(relation: Rows, knob: str, written: str) -> Column:
+def resolve(relation: Relation, knob: str, written: str) -> Column:
     """A name in any case is that column, however odd; anything else must be an expression that DuckDB accepts.
 
     Raises:
@@ -80,7 +46,7 @@ def resolve(relation: Rows, knob: str, written: str) -> Column:
         raise _missing(relation, knob, written, str(error)) from error
 
 
-def predicate(relation: Rows, knob: str, written: str) -> str:
+def predicate(relation: Relation, knob: str, written: str) -> str:
     """SQL that is never null: what is unknown is not positive."""
     try:
         column = resolve(relation, knob, written)
@@ -98,7 +64,7 @@ def predicate(relation: Rows, knob: str, written: str) -> str:
     return f"COALESCE({column.sql}, false)"
 
 
-def _number_mend(relation: Rows, written: str) -> str | None:
+def _number_mend(relation: Relation, written: str) -> str | None:
     """What makes numbers of the first text column of an expression that has other values, with one of them."""
     for name, kind in relation.columns.items():
         if kind == "VARCHAR" and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", written, re.I):
@@ -130,7 +96,7 @@ def _number(name: str, value: str) -> str | None:
     return None
 
 
-def _missing(relation: Rows, knob: str, written: str, why: str) -> BadInput:
+def _missing(relation: Relation, knob: str, written: str, why: str) -> BadInput:
     by_lower = {name.lower(): name for name in relation.columns}
     close = difflib.get_close_matches(written.lower(), by_lower, n=1, cutoff=0.5)
     hint = f"; did you mean {by_lower[close[0]]!r}?" if close else ""

@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from driftline.contracts import QUERY, BadInput, Source, Window
 from driftline.sources.dialects import DIALECTS, Dialect, read, write
-from driftline.sources.remote import RAW, RemoteRows, ask_remotely
+from driftline.sources.remote import RAW, RemoteRelation, ask_remotely
 from driftline.sources.session import Ask, expanded, hidden
 
 NAMES = {
@@ -55,7 +55,7 @@ def open_database(url: str, source: Source, assignment: pa.Table, window: Window
             raw = source.events.rstrip().rstrip(";")
             given = {RAW: raw, "driftline_assignment": f"SELECT DISTINCT item, cluster FROM {table}"}
             columns = _columns(connection, raw)
-            rows = RemoteRows(lambda sql: _table(connection, sql), dialect, given, columns, "the query")
+            rows = RemoteRelation(lambda sql: _table(connection, sql), dialect, given, columns, "the query")
             yield ask_remotely(rows, source, window)
     except DBAPIError as error:
         # Another attempt may heal what is left of them.

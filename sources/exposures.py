@@ -18,7 +18,7 @@ from driftline.contracts import BadInput, Experiment, ExperimentInput, Metric
 from driftline.interests.experiments.days import Entered, Happened, MetricDays, Observed, metric_days
 from driftline.interests.experiments.moments import Floats, Moments
 from driftline.sources.columns import resolve
-from driftline.sources.from_clause import Relation, find
+from driftline.sources.from_clause import LocalRelation, find
 from driftline.sources.identity import FLOAT, WHOLE, identifier
 from driftline.sources.log import utc
 from driftline.sources.missing import find_missing
@@ -98,7 +98,7 @@ def _open(request: ExperimentInput) -> Iterator[Opened]:
         yield Opened(con, _exposures(exposures, experiment, nobody), _outcomes(outcomes, experiment), not experiment.arm)
 
 
-def _placed(raw: Relation, experiment: Experiment, nobody: tuple[str, ...] = ()) -> str:
+def _placed(raw: LocalRelation, experiment: Experiment, nobody: tuple[str, ...] = ()) -> str:
     user = identifier(raw, "experiment.user", experiment.user).sql
     if nobody:
         user = f"CASE WHEN {user} NOT IN ({', '.join(map(literal, nobody))}) THEN {user} END"
@@ -106,20 +106,20 @@ def _placed(raw: Relation, experiment: Experiment, nobody: tuple[str, ...] = ())
     return f'{user} AS "user", {ts} AS ts'
 
 
-def _nobody(raw: Relation, experiment: Experiment) -> tuple[str, ...]:
+def _nobody(raw: LocalRelation, experiment: Experiment) -> tuple[str, ...]:
     """Ids of users that stand for none: taken for one, it would be a giant in one arm."""
     with explained("experiment"):
         return find_missing(raw, identifier(raw, "experiment.user", experiment.user), None, "true").users
 
 
-def _exposures(raw: Relation, experiment: Experiment, nobody: tuple[str, ...]) -> str:
+def _exposures(raw: LocalRelation, experiment: Experiment, nobody: tuple[str, ...]) -> str:
     arm = "CAST(NULL AS VARCHAR)"
     if experiment.arm:
         arm = identifier(raw, "experiment.arm", experiment.arm).sql
     return f"SELECT {_placed(raw, experiment, nobody)}, {arm} AS arm FROM {raw.sql}"
 
 
-def _outcomes(raw: Relation, experiment: Experiment) -> str:
+def _outcomes(raw: LocalRelation, experiment: Experiment) -> str:
     columns = []
     for place, (name, metric) in enumerate(experiment.metrics.items()):
         for axis, field, written in (("x", "value", metric.value), ("y", "per", metric.per)):

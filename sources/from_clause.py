@@ -17,7 +17,7 @@ from driftline.sources.session import BAD_INPUT, explained, literal, mended
 
 
 @dataclass(frozen=True)
-class Relation:
+class LocalRelation:
     """One log or catalogue as its owner wrote it.
 
     SQL that is put into every FROM clause, not a view: DuckDB 2.0 loses the window on its way through a view that casts.
@@ -63,7 +63,9 @@ class Relation:
             raise BadInput(mended(error)) from error
 
 
-def find(con: duckdb.DuckDBPyConnection, knob: str, where: str, ids: Sequence[str] = (), used: Sequence[str] = ()) -> Relation:
+def find(
+    con: duckdb.DuckDBPyConnection, knob: str, where: str, ids: Sequence[str] = (), used: Sequence[str] = ()
+) -> LocalRelation:
     """What the setting `knob` says, `where`, for DuckDB.
 
     Args:
@@ -79,7 +81,7 @@ def find(con: duckdb.DuckDBPyConnection, knob: str, where: str, ids: Sequence[st
         with explained(knob):
             body = f"(\n{where.rstrip().rstrip(';')}\n)"
             columns = _columns(con, body)
-            return Relation(con, f"{body} AS raw", "the query", columns, Reading(where, "query", columns=columns))
+            return LocalRelation(con, f"{body} AS raw", "the query", columns, Reading(where, "query", columns=columns))
     with explained(f"{knob} = {where!r}"):
         files, hidden = files_of(con, knob, where)
         kind = file_format(knob, where, files)
@@ -89,7 +91,7 @@ def find(con: duckdb.DuckDBPyConnection, knob: str, where: str, ids: Sequence[st
             body, reading = find_json(con, knob, where, files, ids, used)
         else:
             body, reading = find_parquet(con, knob, where, files, ids, used, hidden)
-        return Relation(con, f"{body} AS raw", where, _columns(con, body), replace(reading, hidden=hidden))
+        return LocalRelation(con, f"{body} AS raw", where, _columns(con, body), replace(reading, hidden=hidden))
 
 
 def _columns(con: duckdb.DuckDBPyConnection, body: str) -> dict[str, str]:

@@ -8,7 +8,8 @@ import re
 from dataclasses import dataclass
 
 from driftline.contracts import BadInput
-from driftline.sources.columns import Column, Rows, resolve
+from driftline.sources.columns import Column, resolve
+from driftline.sources.relation import Relation
 from driftline.sources.session import literal
 
 WHOLE = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER|8|16|32|64)?|U?INT\d+|DECIMAL(128|256)?\(\d+, ?0\)", re.I)
@@ -57,7 +58,7 @@ class Missing:
 NONE = Missing()
 
 
-def identifier(relation: Rows, knob: str, written: str, day: bool = False, plain: bool = False) -> Identifier:
+def identifier(relation: Relation, knob: str, written: str, day: bool = False, plain: bool = False) -> Identifier:
     """`day`: whether a date will do, too; `plain`: as if no id needed care.
 
     Raises:
@@ -95,7 +96,7 @@ def badly_written(name: str) -> str:
     return f"(({likely}) AND regexp_matches({name}, {literal(FLOAT_ID)}))"
 
 
-def _refuse_lost_digits(relation: Rows, column: Column) -> None:
+def _refuse_lost_digits(relation: Relation, column: Column) -> None:
     """An expression that makes a whole number of a float may have merged ids already."""
     named = set(re.findall(r"\w+", column.written.lower()))
     for name, kind in relation.columns.items():
@@ -111,7 +112,7 @@ def _refuse_lost_digits(relation: Rows, column: Column) -> None:
                 )
 
 
-def _advice(relation: Rows, column: Column) -> str:
+def _advice(relation: Relation, column: Column) -> str:
     written, kind = column.spoken, column.kind
     if FLOAT.fullmatch(kind):
         broken = relation.example(column.sql, f"{column.sql} <> floor({column.sql}) AND abs({column.sql}) < 1e300")

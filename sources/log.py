@@ -18,11 +18,12 @@ import duckdb
 
 from driftline.contracts import BadInput, Source, Window
 from driftline.sources.blame import blamed
-from driftline.sources.columns import Rows, predicate, resolve
-from driftline.sources.from_clause import Relation, find
+from driftline.sources.columns import predicate, resolve
+from driftline.sources.from_clause import LocalRelation, find
 from driftline.sources.identity import BLOB, NONE, Identifier, Missing, badly_written, fields, identifier
 from driftline.sources.missing import find_missing
 from driftline.sources.reading import Reading
+from driftline.sources.relation import Relation
 from driftline.sources.session import connect, explained, literal
 from driftline.sources.times import Stamp, possible, timestamp
 
@@ -124,7 +125,7 @@ class LogQuery:
     stamp: Stamp
 
 
-def log_query(raw: Rows, source: Source, missing: Missing = NONE, plain: bool = False) -> LogQuery:
+def log_query(raw: Relation, source: Source, missing: Missing = NONE, plain: bool = False) -> LogQuery:
     user = identifier(raw, "source.user", source.user, plain=plain)
     item = identifier(raw, "source.item", source.item, plain=plain)
     basket = (
@@ -155,7 +156,7 @@ def log_query(raw: Rows, source: Source, missing: Missing = NONE, plain: bool = 
     return LogQuery(sql, user, item, stamp)
 
 
-def look_for_missing(raw: Rows, query: LogQuery, window: Window | None) -> Missing:
+def look_for_missing(raw: Relation, query: LogQuery, window: Window | None) -> Missing:
     """Ids of the window that stand for none; of items only without a window, for in it they are unknown items anyway."""
     if window is None:
         return find_missing(raw, query.user, query.item, "true")
@@ -174,14 +175,14 @@ def _among(name: str, missing: tuple[str, ...]) -> str:
     return f" OR {name} IN ({', '.join(map(literal, missing))})" if missing else ""
 
 
-def find_log(con: duckdb.DuckDBPyConnection, source: Source) -> Relation:
+def find_log(con: duckdb.DuckDBPyConnection, source: Source) -> LocalRelation:
     """The log as it is, for DuckDB. Raises BadInput as `from_clause.find`."""
     settings = [source.user, source.item, source.timestamp, source.positive, source.basket or ""]
     return find(con, "source.events", source.events, ids(source), settings)
 
 
 def _define_log(
-    con: duckdb.DuckDBPyConnection, raw: Relation, source: Source, window: Window | None, plain: bool
+    con: duckdb.DuckDBPyConnection, raw: LocalRelation, source: Source, window: Window | None, plain: bool
 ) -> tuple[Reading, Missing]:
     query, missing = log_query(raw, source, plain=plain), NONE
     with explained("source"):
@@ -209,7 +210,7 @@ def _define_items(con: duckdb.DuckDBPyConnection, source: Source) -> Reading:
     return raw.reading
 
 
-def _text(raw: Relation, written: str) -> str:
+def _text(raw: LocalRelation, written: str) -> str:
     """SQL of the item's text. Raises BadInput where a column holds values inside of its values; says how to name them."""
     column = resolve(raw, "source.text", written)
     kind = column.kind

@@ -3,8 +3,8 @@
 They are looked for in the window that is read, so that what comes later changes no counts of before.
 """
 
-from driftline.sources.columns import Rows
 from driftline.sources.identity import NUMBERS, WORDS, Identifier, Missing
+from driftline.sources.relation import Relation
 from driftline.sources.session import literal
 
 HEAVY = 0.01
@@ -13,12 +13,12 @@ UNUSUAL_USER, UNUSUAL_ITEM = 2, 10
 """… has so many times the events of any other id: an item 0 may sell well."""
 
 
-def find_missing(rows: Rows, user: Identifier, item: Identifier | None, span: str) -> Missing:
+def find_missing(rows: Relation, user: Identifier, item: Identifier | None, span: str) -> Missing:
     """`span`: SQL, which events are looked at. Items are looked at where they are given."""
     return Missing(_heavy(rows, user, UNUSUAL_USER, span), _heavy(rows, item, UNUSUAL_ITEM, span) if item else ())
 
 
-def _heavy(rows: Rows, own: Identifier, unusual: int, span: str) -> tuple[str, ...]:
+def _heavy(rows: Relation, own: Identifier, unusual: int, span: str) -> tuple[str, ...]:
     # The column as it is: DuckDB takes the list into the scan of a Parquet file.
     column = (
         own.column.sql if own.column.kind in ("VARCHAR", "STRING") or not own.was_text else f"CAST({own.column.sql} AS VARCHAR)"

@@ -28,7 +28,7 @@ KINDS = (
 
 
 @dataclass(frozen=True)
-class RemoteRows:
+class RemoteRelation:
     """The log as its owner wrote it. Column settings are DuckDB expressions, as ever, and are translated."""
 
     run: Run
@@ -103,7 +103,7 @@ class RemoteRows:
                         column.replace(exp.column(exp.to_identifier(name, quoted=True), table=exp.to_identifier("raw")))
 
 
-def ask_remotely(rows: RemoteRows, source: Source, window: Window | None = None) -> Ask:
+def ask_remotely(rows: RemoteRelation, source: Source, window: Window | None = None) -> Ask:
     """Raises BadInput where a setting of `source` does not fit the log."""
     query = log_query(rows, source)
     if (missing := look_for_missing(rows, query, window)) != NONE:

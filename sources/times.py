@@ -11,7 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import product
 
 from driftline.contracts import BadInput
-from driftline.sources.columns import Column, Rows
+from driftline.sources.columns import Column
+from driftline.sources.relation import Relation
 from driftline.sources.session import literal
 
 FIRST = datetime(1990, 1, 1)
@@ -112,7 +113,7 @@ def possible(ts: str) -> str:
     return f"{ts} >= TIMESTAMP '{FIRST}' AND {ts} < TIMESTAMP '{latest()}'"
 
 
-def timestamp(raw: Rows, stamp: Column) -> Stamp:
+def timestamp(raw: Relation, stamp: Column) -> Stamp:
     """Plain casts, because DuckDB pushes a window through them into a Parquet scan.
 
     Raises:
@@ -129,7 +130,7 @@ def timestamp(raw: Rows, stamp: Column) -> Stamp:
     raise not_a_time(raw, stamp, "it is " + stamp.kind, stamp.kind)
 
 
-def _text(raw: Rows, stamp: Column) -> Stamp:
+def _text(raw: Relation, stamp: Column) -> Stamp:
     # By way of TIMESTAMPTZ: a direct cast to TIMESTAMP ignores the zone that is written in the text.
     iso = f"CAST(TRY_CAST({stamp.sql} AS TIMESTAMPTZ) AS TIMESTAMP)"
     read = Stamp(iso, ("ISO 8601",), "the one that is written in the text, else UTC")
@@ -161,7 +162,7 @@ class _Undecided(BadInput):
     """Rows that can be read in several ways, or in ways that exclude each other."""
 
 
-def _settle(raw: Rows, stamp: Column, other: str, iso: str | None) -> tuple[str, ...]:
+def _settle(raw: Relation, stamp: Column, other: str, iso: str | None) -> tuple[str, ...]:
     """The formats of the texts that are not ISO 8601, from all of them; none where no format is known.
 
     `other`: the condition that a row's text is such a one. `iso`: a text that is none.
@@ -218,7 +219,7 @@ class _Shape:
     """One whose first number is no month, and one whose second is none."""
 
 
-def _shapes(raw: Rows, stamp: Column, other: str) -> list[_Shape]:
+def _shapes(raw: Relation, stamp: Column, other: str) -> list[_Shape]:
     """The most frequent first."""
     x = stamp.sql
     numbers = f"[TRY_CAST(n AS INTEGER) FOR n IN regexp_extract_all({x}, '[0-9]+')[:2]]"
@@ -232,7 +233,7 @@ def _shapes(raw: Rows, stamp: Column, other: str) -> list[_Shape]:
     ]
 
 
-def _format(raw: Rows, text: str, formats: Sequence[str]) -> str | None:
+def _format(raw: Relation, text: str, formats: Sequence[str]) -> str | None:
     """The first that reads the text."""
     tried = ", ".join(f"try_strptime({literal(text)}, {literal(form)}) IS NOT NULL" for form in formats)
     ((*fits,),) = raw.rows(f"SELECT {tried}")
@@ -262,11 +263,11 @@ def _either(stamp: Column, one: str, another: str) -> str:
     return f"try_strptime({stamp.spoken}, {literal(one)}) or try_strptime({stamp.spoken}, {literal(another)})"
 
 
-def _refused(raw: Rows, stamp: Column, why: str) -> BadInput:
+def _refused(raw: Relation, stamp: Column, why: str) -> BadInput:
     return BadInput(f"{stamp.knob} = {stamp.written!r} cannot be read for certain in {raw.where}: {why}")
 
 
-def not_a_time(raw: Rows, stamp: Column, why: str, kind: str) -> BadInput:
+def not_a_time(raw: Relation, stamp: Column, why: str, kind: str) -> BadInput:
     written = stamp.written
     spoken = stamp.spoken
     if kind.startswith("TIME"):
@@ -330,7 +331,7 @@ def _is_date(number: int) -> bool:
     return True
 
 
-def _unit_advice(raw: Rows, stamp: Column) -> str:
+def _unit_advice(raw: Relation, stamp: Column) -> str:
     """Proposed by the size of the numbers, and not taken: nobody but the owner knows."""
     number = f"TRY_CAST({stamp.sql} AS DOUBLE)"
     text = raw.example(stamp.sql, f"{number} > 0")
@@ -373,7 +374,7 @@ def _digits_advice(stamp: Column, text: str) -> str:
     return " such as " + " or ".join(f"try_strptime({own}, {literal(form)})" for form in forms) if forms else ""
 
 
-def _refuse_narrow(raw: Rows, stamp: Column) -> None:
+def _refuse_narrow(raw: Relation, stamp: Column) -> None:
     """Seconds since 1970 as FLOAT are 128 s apart, in whatever expression."""
     named = set(re.findall(r"\w+", stamp.written.lower()))
     for name, kind in raw.columns.items():

@@ -17,7 +17,7 @@ class AnswersCompared:
 
     temperature: float
     pairs: int
-    told: int
+    with_line: int
     """Pairs whose RAG prompt has a retrieved line. The others are asked the same with RAG and without, and are in no share."""
     sampled_with_without: Estimate
     """Identical with RAG and without, both sampled at `temperature` (the paper: 7.8 %)."""
@@ -79,7 +79,7 @@ def compare_answers(
     return AnswersCompared(
         temperature=temperature,
         pairs=n,
-        told=len(asked),
+        with_line=len(asked),
         sampled_with_without=mean((sampled_with == once)[asked]),
         sampled_repeated=mean((once == again)[asked]),
         greedy_with_without=mean((greedy_with == greedy_without)[asked]),

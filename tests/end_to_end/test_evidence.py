@@ -79,7 +79,7 @@ def test_answers_with_and_without_rag_are_compared_pair_by_pair(stack: Stack, fi
     (measured,) = stack.json("evaluate", "answers", *PERIOD, "--wait", *KNOBS)["measurements"]
     result = measured["result"]
     assert (result["pairs"], result["temperature"]) == (56, 1.0)
-    assert 0 < result["told"] <= 56
+    assert 0 < result["with_line"] <= 56
     for name in ("sampled_with_without", "sampled_repeated", "greedy_with_without", "repeats_retrieved"):
         assert 0 <= result[name]["low"] <= result[name]["value"] <= result[name]["high"] <= 1
     assert result["sampled_repeated"]["value"] < 1  # the two samplings are not the same draw

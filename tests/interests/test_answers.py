@@ -37,7 +37,7 @@ first and the fourth."""
 def test_by_hand() -> None:
     found = compared(lists(TOLD))
 
-    assert (found.temperature, found.pairs, found.told, found.missing) == (0.8, 6, 4, ())
+    assert (found.temperature, found.pairs, found.with_line, found.missing) == (0.8, 6, 4, ())
     # The last two pairs are told nothing, and are in no share.
     assert found.greedy_with_without.value == pytest.approx(2 / 4)  # pairs 0 and 1
     assert found.sampled_with_without.value == pytest.approx(2 / 4)  # pairs 0 and 2
@@ -62,7 +62,7 @@ def test_untold_pairs_do_not_dilute_the_comparison() -> None:
         temperature=1.0,
     )
 
-    assert (found.pairs, found.told) == (6, 1)
+    assert (found.pairs, found.with_line) == (6, 1)
     assert (found.greedy_with_without.value, found.sampled_with_without.value, found.sampled_repeated.value) == (0, 0, 1)
 
 
@@ -70,7 +70,7 @@ def test_a_list_that_all_share_tells_every_pair() -> None:
     found = compared(None)
 
     nothing = Estimate(None, None, None, 0)
-    assert (found.pairs, found.told) == (6, 6)
+    assert (found.pairs, found.with_line) == (6, 6)
     assert found.greedy_with_without.value == pytest.approx(2 / 6)
     assert found.sampled_with_without.value == pytest.approx(2 / 6)
     assert found.sampled_repeated.value == pytest.approx(3 / 6)
@@ -90,7 +90,7 @@ def test_nothing_retrieved_is_none_not_nan() -> None:
     nothing = Estimate(None, None, None, 0)
     assert (found.repeats_retrieved, found.repeats_anyway, found.sampled_repeats_retrieved) == (nothing, nothing, nothing)
     assert (found.sampled_with_without, found.sampled_repeated, found.greedy_with_without) == (nothing, nothing, nothing)
-    assert found.told == 0
+    assert found.with_line == 0
     assert found.missing == ("not enough data: n = 0 pairs whose RAG prompt has a retrieved line",)
 
 
@@ -104,7 +104,7 @@ def test_repeats_equal_brute_force(retrieved: list[list[int]]) -> None:
     told = [i for i, clusters in enumerate(retrieved) if clusters]
     found = compared(lists([*retrieved]))
 
-    assert found.told == len(told)
+    assert found.with_line == len(told)
     for answers, estimate in ((WITH, found.repeats_retrieved), (WITHOUT, found.repeats_anyway)):
         hits = [int(answers[i]) in retrieved[i] for i in told]
         assert estimate.value == (pytest.approx(np.mean(hits)) if told else None)

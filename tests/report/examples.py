@@ -191,7 +191,7 @@ def answers() -> AnswersCompared:
     return AnswersCompared(
         temperature=1.0,
         pairs=552,
-        told=533,
+        with_line=533,
         sampled_with_without=about(0.1377, 0.029, 533),
         sampled_repeated=about(0.2808, 0.0375, 533),
         greedy_with_without=about(0.2391, 0.0355, 533),
