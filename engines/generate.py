@@ -7,6 +7,7 @@ from driftline.engines import child
 
 if __name__ == "__main__":
     child.arm()
+    child.skip_scikit_learn()
 
 import dataclasses
 import hashlib

@@ -7,6 +7,7 @@ from driftline.engines import child, distributed
 
 if __name__ == "__main__":
     child.arm()
+    child.skip_scikit_learn()
     distributed.launch("driftline.engines.train")
 
 import dataclasses

@@ -4,6 +4,7 @@ from driftline.engines import child
 
 if __name__ == "__main__":
     child.arm()
+    child.skip_scikit_learn()
 
 import pyarrow as pa
 import pyarrow.parquet as pq

@@ -26,7 +26,7 @@ publication = Table(
     Column("action", Text, nullable=False, comment="publish | rollback"),
     Column("actor", Text, nullable=False, comment="Who moved it"),
     Column("reason", Text, nullable=False, comment="Why"),
-    Column("gate_id", Text, ForeignKey("gate.gate_id"), comment="The gate whose approving review permitted it"),
+    Column("gate_id", Text, ForeignKey("gate.gate_id"), comment="The review whose approval permitted it"),
     Column("workflow_id", Text, comment="Workflow that moved it, if one did"),
     Column("run_id", Text, comment="Run of that workflow"),
     Column("at", INSTANT, nullable=False, server_default=func.now(), comment="When"),

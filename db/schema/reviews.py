@@ -28,7 +28,7 @@ review = Table(
     Column("workflow_id", Text, nullable=False, comment="Workflow that waits for the verdict"),
     Column("run_id", Text, nullable=False, comment="Run of that workflow"),
     Column("opened_at", INSTANT, nullable=False, server_default=func.now(), comment="Since when the candidate waits"),
-    Column("expires_at", INSTANT, nullable=False, comment="When an unanswered gate ends; nothing is published"),
+    Column("expires_at", INSTANT, nullable=False, comment="When an unanswered review ends; nothing is published"),
     ForeignKeyConstraint(["evaluation", "table_version"], ["evaluation.id", "evaluation.table_version"]),
     Index(None, "table_version"),
     Column("channel", Text, comment="Where the candidate would be published"),

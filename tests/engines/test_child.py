@@ -64,6 +64,18 @@ def test_a_job_knows_nothing_of_the_job_that_the_worker_is_part_of(tmp_path: Pat
     assert done.stdout == "CUDA_VISIBLE_DEVICES\n"
 
 
+def test_collects_garbage_once_its_modules_are_loaded(tmp_path: Path) -> None:
+    job = "child.main(EmbedJob, lambda job: print(gc.isenabled(), gc.get_freeze_count() > 0))"
+    done = run("import gc\nchild.arm()\nprint(gc.isenabled())\n" + job, JOB, tmp_path)
+    assert done.stdout == "False\nTrue True\n"
+
+
+def test_a_model_is_loaded_without_scikit_learn(tmp_path: Path) -> None:
+    loaded = "import sys\nchild.skip_scikit_learn()\nfrom transformers import AutoModelForCausalLM\n"
+    done = run(loaded + "child.main(EmbedJob, lambda job: print('sklearn.metrics' in sys.modules))", JOB, tmp_path)
+    assert done.stdout == "False\n"
+
+
 def test_a_child_whose_parent_is_gone_does_nothing(tmp_path: Path) -> None:
     done = run("child.main(EmbedJob, print)", JOB, tmp_path, DRIFTLINE_PARENT_PID="1")
     assert (done.returncode, done.stdout) == (1, "")

@@ -24,7 +24,7 @@ from driftline.sources.counting import Counted, count_triples
 from driftline.sources.database import assignment_table
 from driftline.sources.dialects import DIALECTS, read, write
 from driftline.sources.held_out import read_held_out
-from driftline.sources.remote import RAW, RemoteRows, ask_remotely
+from driftline.sources.remote import RAW, RemoteRelation, ask_remotely
 from driftline.sources.sequences import REFERENCE, over_sequences, parameters, sql_file
 from driftline.sources.session import Ask
 from tests.sources.logs import assignment
@@ -143,7 +143,7 @@ def in_clickhouse(request: pytest.FixtureRequest, file: Path) -> Place:
         given = {RAW: source.events, "driftline_assignment": f"SELECT DISTINCT item, cluster FROM {name}"}
         columns = dict.fromkeys(pq.read_schema(file).names, "")
         yield ask_remotely(
-            RemoteRows(lambda sql: session.query(sql, "ArrowTable"), dialect, given, columns, "log"), source, window
+            RemoteRelation(lambda sql: session.query(sql, "ArrowTable"), dialect, given, columns, "log"), source, window
         )
 
     request.getfixturevalue("monkeypatch").setattr(counting_engines, "_remote", lambda name: opened)
@@ -345,7 +345,7 @@ def test_sql_that_is_compiled(name: str, zone: str) -> None:
     given = {RAW: "SELECT * FROM log", "driftline_assignment": "SELECT DISTINCT item, cluster FROM clusters"}
     columns = dict.fromkeys(log().column_names, "")
     ask = ask_remotely(
-        RemoteRows(run, DIALECTS[name], given, columns, "log"), replace(SOURCE, positive='"LIKED"  AND rating > 1')
+        RemoteRelation(run, DIALECTS[name], given, columns, "log"), replace(SOURCE, positive='"LIKED"  AND rating > 1')
     )
     asked.clear()
     wanted = parameters(Sequences(), WINDOW)
