@@ -1,10 +1,10 @@
-"""A real Postgres for every test that asks for one."""
+"""A real Postgres and a real Temporal for every test that asks for one: one of each in a process."""
 
 import gc
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,13 @@ from typing import Any
 import psycopg
 import pytest
 from hypothesis import settings
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
 
 from driftline import embedded
 from driftline.db.connection import migrate
+from driftline.embedded import temporal
+from driftline.operations.stack import add_search_attributes
 
 TEMPLATE = "migrated"
 
@@ -25,11 +29,10 @@ settings.load_profile("driftline")
 def pytest_configure() -> None:
     """No test reads the settings that `make demo` has left in this checkout."""
     os.environ.setdefault("DRIFTLINE_HOME", str(Path(tempfile.gettempdir()) / f"driftline-no-home-{os.getpid()}"))
-    gc.disable()  # while modules are loaded, whose objects all stay
+    gc.disable()  # while modules are loaded: their objects all stay
 
 
 def pytest_collection_finish() -> None:
-    gc.freeze()
     gc.enable()
 
 
@@ -93,6 +96,16 @@ def make_database(postgres_server: str) -> Callable[[], str]:
         return _database(postgres_server, name)
 
     return make
+
+
+@pytest.fixture(scope="session")
+async def dev_server() -> AsyncIterator[WorkflowEnvironment]:
+    """A real dev server, for what the time-skipping server cannot do."""
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=temporal.binary(), data_converter=pydantic_data_converter
+    ) as environment:
+        await add_search_attributes(environment.client)
+        yield environment
 
 
 @pytest.fixture

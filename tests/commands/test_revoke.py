@@ -12,9 +12,6 @@ from typer.testing import CliRunner
 from driftline import cli
 from driftline.db import channels, connection
 from tests.db import world
-from tests.workflows.conftest import dev_server
-
-__all__ = ["dev_server"]
 
 
 async def driftline(*arguments: str, code: int = 0) -> str:

@@ -20,7 +20,7 @@ from driftline.db import connection
 from driftline.embedded import temporal
 from driftline.workflows import policies
 from driftline.workflows.fine_tune import FineTune
-from tests.workflows.conftest import dev_server
+from tests.conftest import dev_server
 
 __all__ = ["dev_server"]
 

@@ -16,9 +16,6 @@ from driftline.settings import Settings, Web
 from driftline.web.app import create_app
 from tests.report import experiment_examples
 from tests.web import world
-from tests.workflows.conftest import dev_server
-
-__all__ = ["dev_server"]
 
 REVIEW = "3f2a9c01d4e7"
 

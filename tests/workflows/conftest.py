@@ -89,7 +89,6 @@ from driftline.contracts import (
     WatchInput,
     WriteReport,
 )
-from driftline.embedded import temporal
 from driftline.operations.stack import add_search_attributes
 from driftline.workflows import policies
 from driftline.workflows.assign_items import AssignItems
@@ -420,16 +419,6 @@ async def start_time_skipping() -> AsyncIterator[WorkflowEnvironment]:
 @pytest.fixture(scope="session")
 async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
     async with start_time_skipping() as environment:
-        yield environment
-
-
-@pytest.fixture(scope="session")
-async def dev_server() -> AsyncIterator[WorkflowEnvironment]:
-    """A real dev server, for what the time-skipping server cannot do."""
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=temporal.binary(), data_converter=pydantic_data_converter
-    ) as environment:
-        await add_search_attributes(environment.client)
         yield environment
 
 
