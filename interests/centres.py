@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from driftline.contracts import BadInput
 from driftline.interests.clusters import weights
+from driftline.interests.grid import FINE, on_grid
 
 Vectors = NDArray[np.float32]
 Ids = NDArray[np.int32]
@@ -37,6 +38,8 @@ def centres(embeddings: Vectors, cluster: Ids, traffic: NDArray[np.int64], n_clu
 def nearest(embeddings: Vectors, clusters: Ids, centres: Vectors) -> tuple[Ids, Vectors]:
     """Cluster of the nearest centre by cosine, int32 [n], and that cosine, float32 [n]; of equally near ones the lowest id.
 
+    The same on every processor (`interests.grid`).
+
     Args:
         embeddings: float32 [n, d], rows of length 1.
         clusters, centres: int32 [k] ascending and float32 [k, d], as `centres` gives them.
@@ -52,8 +55,9 @@ def nearest(embeddings: Vectors, clusters: Ids, centres: Vectors) -> tuple[Ids, 
             "model is another one by now; bring the old one back, or make a new set with `driftline clusters build`"
         )
     found, cosine = np.empty(len(embeddings), np.int32), np.empty(len(embeddings), np.float32)
+    places = on_grid(centres, FINE).T.astype(np.float64)
     for part in _parts(len(embeddings)):
-        near = embeddings[part] @ centres.T
+        near = on_grid(embeddings[part], FINE).astype(np.float64) @ places
         best = near.argmax(axis=1)
         found[part], cosine[part] = clusters[best], np.take_along_axis(near, best[:, None], axis=1)[:, 0]
     return found, cosine

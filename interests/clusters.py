@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from driftline import contracts
 from driftline.contracts import BadInput
+from driftline.interests.grid import on_grid
 from driftline.interests.parallel import Chunks, on_all_cores
 from driftline.interests.partition import partition
 from driftline.interests.rebalancing import Bounds, RowNumbers
@@ -30,8 +31,7 @@ def build(embeddings: NDArray[np.float32], traffic: NDArray[np.int64], knobs: co
     A cluster's traffic lies within `slack` of an equal share as far as single texts, which are never divided, allow. A text
     heavier than a share counts as one share, and the share is that of the rest. Children are numbered by descending traffic
     and clusters along the tree, so a cluster's path is `numpy.unravel_index(id, fan_out)` and with one level 0 is the largest.
-    The answer does not depend on the order of the rows, nor on the number of cores; another kind of processor may round
-    otherwise.
+    The answer does not depend on the order of the rows, the number of cores, nor the kind of processor.
 
     Raises:
         BadInput: |C| < 4, fewer texts than clusters, or an embedding that is no number.
@@ -90,7 +90,9 @@ class _Tree:
         # Groups of clusters get half the slack, so that their own splits have room.
         room = self.slack if below == 1 else self.slack / 2
         bounds = Bounds((1 - room) * below, (1 + room) * below, below)
-        part = partition(lambda some: self.embeddings[rows[some]], self.weight[rows], children, bounds, self.seed, self.chunks)
+        part = partition(
+            lambda some: on_grid(self.embeddings[rows[some]]), self.weight[rows], children, bounds, self.seed, self.chunks
+        )
         members = [np.flatnonzero(part == number) for number in range(children)]
         members.sort(key=lambda part: (-int(self.traffic[rows[part]].sum()), int(part[0])))
         return [rows[part] for part in members]

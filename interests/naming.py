@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from driftline.interests.grid import on_grid
+
 Vectors = NDArray[np.float32]
 """[n, d], rows of length 1."""
 Ints = NDArray[np.int64]
@@ -65,7 +67,8 @@ def choose(
     """The words that name every cluster, best first: `count`, or fewer where no more fit.
 
     Each word of each description in turn is exchanged for the candidate that brings most items home, less those that it takes
-    from other clusters. The embedding of a description is taken to be the mean of its words' embeddings.
+    from other clusters. The embedding of a description is taken to be the mean of its words' embeddings. The same embeddings give
+    the same names on every processor (`interests.grid`).
 
     Args:
         embeddings, cluster, items: [texts]: of every distinct text its embedding, its cluster, and how many items have it.
@@ -88,7 +91,7 @@ class _Search:
     def __init__(
         self, candidates: Sequence[Candidates], embeddings: Vectors, cluster: Ints, items: NDArray[np.float64], count: int
     ) -> None:
-        self.candidates, self.embeddings, self.cluster, self.items = candidates, embeddings, cluster, items
+        self.candidates, self.embeddings, self.cluster, self.items = candidates, on_grid(embeddings), cluster, items
         self.count = count
         self.picked = [list(range(min(found.start, len(found.words)))) for found in candidates]
         self.budget = [int(found.pieces[: found.start].sum()) for found in candidates]
@@ -117,7 +120,7 @@ class _Search:
             options = np.flatnonzero(fits)
             if not len(options):
                 break
-            vectors = _unit(found.vectors[others].sum(axis=0) + found.vectors[options])
+            vectors = on_grid(_unit(found.vectors[others].sum(axis=0) + found.vectors[options]))
             near_mine, near_home = self.embeddings[mine] @ vectors.T, self.embeddings[home] @ vectors.T
             won = self.items[mine] @ (near_mine > rival[mine, None])
             lost = self.items[home] @ (near_home > rival[home, None])
@@ -133,7 +136,7 @@ class _Search:
 
     def _enter(self, number: int) -> None:
         if self.picked[number]:
-            vector = _unit(self.candidates[number].vectors[self.picked[number]].sum(axis=0))
+            vector = on_grid(_unit(self.candidates[number].vectors[self.picked[number]].sum(axis=0)))
             self.near[:, number] = self.embeddings @ vector
 
 
