@@ -15,13 +15,14 @@ from temporalio.testing import WorkflowEnvironment
 
 from driftline import worker
 from driftline.dashboards import workers
-from driftline.operations import metrics
+from driftline.operations import metrics, polls
 from tests.dashboards.test_boards import filled
 from tests.operations.test_reviews import Shop, shop
 from tests.workflows.conftest import Steps, running
 
 __all__ = ["shop"]
 ROOT = Path(__file__).parents[2]
+OURS = {*metrics.ABOUT, polls.POLLS}
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -85,7 +86,7 @@ def test_a_worker_serves_its_own_metrics_beside_the_sdks(port: int) -> None:
     assert value("last_table_pairs", kind="rag", how="reused") == 2
     assert value("starts_left_out", schedule="driftline-rag-refresh", how="skipped") == 1
     assert any(name.startswith("temporal_") for name, _ in found), "the SDK's are there, too"
-    assert {name for name, _ in found if name.startswith("driftline_")} <= set(metrics.ABOUT)
+    assert {name for name, _ in found if name.startswith("driftline_")} <= OURS
 
 
 async def test_how_the_last_run_ended(shop: Shop) -> None:
@@ -116,4 +117,4 @@ def test_the_board_of_the_workers_asks_for_metrics_that_are_there() -> None:
         for name in re.findall(r"driftline_\w+", target.expr)  # type: ignore[union-attr]
     }
     assert asked
-    assert asked <= set(metrics.ABOUT)
+    assert asked <= OURS
