@@ -25,7 +25,7 @@ PROXY = {"login": "proxy", "proxies": ("127.0.0.1", "10.1.0.0/16")}
 
 
 def filled_in(route: Route) -> str:
-    known = {"review": REVIEW, "channel": "default", "version": "3"}
+    known = {"review": REVIEW, "channel": "default", "version": "3", "name": "wider"}
     return re.sub(r"{(\w+)[^}]*}", lambda found: known[found[1]], route.path)
 
 
