@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from sqlalchemy import Engine, text
 
 from driftline import embedded
 from driftline.db.connection import connect, migrate
+from driftline.serving.__main__ import HUNG_SECONDS
 from tests.serving import versions
-from tests.serving.server import Client, Server, eventually, serving
+from tests.serving.server import PATIENCE, Client, Server, eventually, serving
 from tests.serving.versions import ITEMS, SIZE, Version
 
 NEVER = "PT3600S"
@@ -181,7 +181,11 @@ def test_a_process_that_dies_is_replaced(engine: Engine, tmp_path: Path) -> None
         assert eventually(lambda: len(children(server.process.pid)) >= 2)
         before = children(server.process.pid)
         os.kill(max(before), signal.SIGKILL)
-        assert eventually(lambda: len(children(server.process.pid)) == len(before) and children(server.process.pid) != before)
+        # One that is killed while it still starts is asked for a sign of life first, and waited for.
+        assert eventually(
+            lambda: len(children(server.process.pid)) == len(before) and children(server.process.pid) != before,
+            within=HUNG_SECONDS + PATIENCE,
+        )
         assert eventually(lambda: server.once("/readyz").status == 200)
 
 
@@ -194,8 +198,7 @@ def test_processes_end_with_their_parent(engine: Engine, tmp_path: Path) -> None
 
 
 def children(pid: int) -> set[int]:
-    """Processes of the server, without the tracker of resources that multiprocessing starts beside them."""
-    return {child.pid for child in psutil.Process(pid).children() if "spawn_main" in " ".join(child.cmdline())}
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
 @pytest.fixture
