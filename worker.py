@@ -10,9 +10,11 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
 from typing import Any
@@ -23,7 +25,7 @@ from temporalio import activity, workflow
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
-from temporalio.worker import Worker, WorkerDeploymentConfig
+from temporalio.worker import Interceptor, Worker, WorkerDeploymentConfig
 
 from driftline import embedded, temporal_client
 from driftline.activities.assignments import AssignmentActivities
@@ -77,10 +79,10 @@ log = structlog.get_logger("worker")
 BUILD = metadata.version("driftline")
 """What `temporal worker deployment set-current-version --build-id` names."""
 ROLES = ("workflows", "cpu", "db", "notify", "train", "generate")
-GRACE = timedelta(seconds=30)
-"""Beside the drain, for what a worker that polls nothing may still do before its process is ended."""
 COMPUTING = ("train", "generate")
 """Roles that do nothing without torch. `cpu` needs it only to embed a catalogue."""
+GRACE = timedelta(seconds=30)
+"""Beside the drain, for what a worker that polls nothing may still do before its process is ended."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,11 @@ def roles(resources: Resources) -> dict[str, Role]:
 
 
 def workers(
-    client: Client, resources: Resources, names: list[str], drain: timedelta, versioning: bool = False, busy: Busy | None = None
+    client: Client,
+    served: Iterable[Role],
+    drain: timedelta,
+    versioning: bool = False,
+    interceptors: Sequence[Interceptor] = (),
 ) -> list[Worker]:
     """One Temporal worker for each role's task queue."""
     deployment = WorkerDeploymentConfig(
@@ -178,14 +184,14 @@ def workers(
             max_concurrent_activities=role.slots,
             graceful_shutdown_timeout=drain,
             deployment_config=deployment if versioning else None,
-            interceptors=[busy] if busy else [],
+            interceptors=interceptors,
             # Bad input fails the run. Any other exception in a workflow is a bug, and waits for a corrected worker.
             workflow_failure_exception_types=[ValueError, OverflowError],
             # The default lets a heartbeat out only every 30 s: too coarse for progress, and for noticing a cancellation.
             max_heartbeat_throttle_interval=timedelta(seconds=5),
             default_heartbeat_throttle_interval=timedelta(seconds=5),
         )
-        for role in map(roles(resources).__getitem__, names)
+        for role in served
     ]
 
 
@@ -203,8 +209,8 @@ async def serve(settings: Settings, names: list[str], principals: bool = False) 
     client = await temporal_client.connect(settings, runtime)
     found = (settings.gates, settings.notify, settings.web.url, settings.children, principals, settings.artifacts)
     resources = Resources(engine, settings.home.absolute(), *found)
-    busy = Busy()
-    made = workers(client, resources, names, settings.drain, settings.temporal_versioning, busy)
+    busy, served = Busy(), list(map(roles(resources).__getitem__, names))
+    made = workers(client, served, settings.drain, settings.temporal_versioning, [busy])
     running = [asyncio.create_task(worker.run()) for worker in made]
 
     def polls_nothing(queue: str) -> None:
@@ -212,13 +218,16 @@ async def serve(settings: Settings, names: list[str], principals: bool = False) 
         loop.call_soon_threadsafe(stop.set)
 
     polls.watch(
-        lambda: temporal_client.connect(settings, runtime),
+        partial(temporal_client.connect, settings, runtime),
+        partial(
+            polls.silence,
+            slots={role.queue: role.slots for role in served if role.activities},
+            busy=busy,
+            meter=runtime.metric_meter,
+            identity=client.identity,
+        ),
         polls_nothing,
         settings.drain + GRACE,
-        slots={role.queue: role.slots for name, role in roles(resources).items() if name in names and role.activities},
-        busy=busy,
-        meter=runtime.metric_meter,
-        identity=client.identity,
     )
     asked = asyncio.create_task(stop.wait())
     figures = asyncio.create_task(own_metrics.serve(runtime.metric_meter, engine, client)) if "notify" in names else None

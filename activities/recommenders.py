@@ -103,13 +103,13 @@ class RecommenderActivities:
         start, end = request.validation.start, request.validation.end
         prior = choose_prior(index, encoder, vectors, before, taken.between(start, end), start)
         known, later = taken.between(None, request.test.start), taken.between(request.test.start, request.test.end)
-        vectors[:, -1] += prior.of(known, len(index.items), request.test.start)
+        popular = popularity(known, len(index.items))
         recent = lately(known, len(index.items), request.test.start, prior.half_life)
+        vectors[:, -1] += prior.of(recent)
         judged = {
-            name: judge(index, encoder, vectors, known, later, recent, restricted)
+            name: judge(index, encoder, vectors, popular, recent, known, later, restricted)
             for name, restricted in (("within the interest", True), ("all items", False))
         }
-        popular = popularity(known, len(index.items))
         with self.resources.artifacts.folder() as folder:
             weights = {**encoder.weights, "heads": np.array(encoder.heads)}
             trained.write(folder, weights, vectors, index.items.to_pylist(), index.starts, popular)

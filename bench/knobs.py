@@ -15,7 +15,7 @@ from bench.inference import CASES, Case, write_prompts
 from bench.machine import auto
 from bench.precision import INFERENCE, STEPS, TRAINING
 from bench.rows import ResultRow, row, show
-from bench.spent import Spent, least, spend
+from bench.spent import Spent, first_of, spend
 from bench.training import CLUSTERS, write_samples
 
 NAME = "knobs"
@@ -71,8 +71,7 @@ class Run:
 def _in_turn(rounds: int, ours: Run, peer: Run) -> tuple[Spent, Spent]:
     """The least of both."""
     spent = [(ours.spend(), peer.spend()) for _ in range(rounds)]
-    # Threads add up in no fixed order: the last digits of a loss may change from round to round.
-    first, second = (replace(least(list(of)), answer=of[0].answer) for of in zip(*spent, strict=True))
+    first, second = (first_of(list(of)) for of in zip(*spent, strict=True))
     return first, second
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from bench.inference import CASES, Case, write_prompts
 from bench.machine import auto
 from bench.rows import ResultRow, row, show
-from bench.spent import Spent, least, report, spend
+from bench.spent import Spent, first_of, report, spend
 from bench.training import CLUSTERS, OURS, Asked, Setup, write_samples
 
 NAME = "precision"
@@ -72,8 +72,7 @@ def _spend(run: str, data: str, steps: int, rounds: int) -> tuple[Spent, Spent]:
     for _ in range(rounds):
         for precision, of in spent.items():
             of.append(spend("bench.precision", "--run", run, "--precision", precision, "--data", data, "--steps", str(steps)))
-    # Threads add up in no fixed order: the last digits of a loss may change from round to round.
-    low, whole = (replace(least(of), answer=of[0].answer) for of in spent.values())
+    low, whole = map(first_of, spent.values())
     return low, whole
 
 

@@ -22,7 +22,7 @@ from bench.spent import report, spend
 from driftline.contracts import Recommender, Sequences, Source, TrainEncoderJob, Window
 from driftline.interests.metrics.ranking import Cases, compare, find
 from driftline.interests.recommender import histories, trained
-from driftline.interests.recommender.baselines import lately
+from driftline.interests.recommender.baselines import lately, popularity
 from driftline.interests.recommender.index import by_cluster
 from driftline.interests.recommender.judging import AT, choose_prior, judge
 from driftline.sources.sequences import read_sequences
@@ -108,14 +108,14 @@ def _compare(log: Log, data: Path, folder: Path, small: bool) -> list[ResultRow]
     encoder = trained.read_encoder(folder / "out" / "encoder.npz")
     vectors, known = np.load(folder / "out" / "vectors.npy"), before.between(None, validation)
     prior = choose_prior(index, encoder, vectors, known, before.between(validation, None), validation)
-    vectors[:, -1] += prior.of(before, len(index.items), test)
-    recent = lately(before, len(index.items), test, prior.half_life)
+    popular, recent = popularity(before, len(index.items)), lately(before, len(index.items), test, prior.half_life)
+    vectors[:, -1] += prior.of(recent)
     made = [row(NAME, f"{log.name}: training, CPU-s", ours.cpu, peer.cpu, "rectools SASRec", "≤ 1")]
     for where, cases, theirs, restricted in (
         ("within the interest", asked[0], lists[:cut], True),
         ("among all items", asked[1], lists[cut:], False),
     ):
-        judged = judge(index, encoder, vectors, before, later, recent, restricted)
+        judged = judge(index, encoder, vectors, popular, recent, before, later, restricted)
         sequence, *baselines = judged.arms
         interval = f"[{sequence.ndcg.low:.3f}, {sequence.ndcg.high:.3f}]"
         about = f"{log.name}: NDCG@{AT} {where}, {judged.users} users, ours {interval}"

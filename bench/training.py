@@ -13,7 +13,7 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from bench.rows import ResultRow, row, show
-from bench.spent import Spent, least, report, spend
+from bench.spent import Spent, first_of, report, spend
 from driftline.contracts import Retrieval, Training
 from driftline.interests.descriptions import describe
 from driftline.interests.prompts import samples_table
@@ -103,8 +103,7 @@ def compare(clusters: int, steps: int, rounds: int, base_model: str = "smollm2")
                 if number == 0 or one.steps == steps:
                     spent.setdefault(one, []).append(_spend(one))
         stages, matmul = (json.loads(_spend(asked(run, steps=steps)).answer) for run in (STAGES, MATMUL))
-        # The last digits of a loss may change from round to round: threads add up in no fixed order.
-        found = {one: replace(least(of), answer=of[0].answer) for one, of in spent.items()}
+        found = {one: first_of(of) for one, of in spent.items()}
     compared = [line for ours, peer in pairs for line in _rows(found[ours], peer.run, found[peer])]
     ours, loop = next(pair for pair in pairs if pair[1].run == LOOP)
     apart = row(NAME, "largest difference of a loss", _apart(found[ours], found[loop]), TOLERANCE, "what may be", "≤ 1")

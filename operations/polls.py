@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from threading import Thread
 from typing import Any
@@ -22,7 +22,6 @@ from temporalio.common import MetricMeter
 from temporalio.service import RPCError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-WORKFLOWS, ACTIVITIES = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
 EVERY = timedelta(seconds=10)
 SILENT = timedelta(seconds=100)
 """Temporal ends a poll that gets nothing after a minute, and the next one begins."""
@@ -30,9 +29,13 @@ POLLS = "driftline_worker_polls"
 log = logging.getLogger("driftline.polls")
 
 
-async def last_polls(client: Client, queue: str, kind: "TaskQueueType.ValueType" = ACTIVITIES) -> dict[str, float]:
-    """Identity of each worker that polls the queue → seconds since its last poll began."""
-    request = DescribeTaskQueueRequest(namespace=client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind)
+async def last_polls(client: Client, queue: str) -> dict[str, float]:
+    """Identity of each worker that polls the queue for activities → seconds since its last poll began."""
+    request = DescribeTaskQueueRequest(
+        namespace=client.namespace,
+        task_queue=TaskQueue(name=queue),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+    )
     found = await client.workflow_service.describe_task_queue(request, timeout=EVERY)
     return {poller.identity: time.time() - poller.last_access_time.ToMilliseconds() / 1e3 for poller in found.pollers}
 
@@ -92,18 +95,23 @@ async def silence(client: Client, slots: Mapping[str, int], busy: Busy, meter: M
         await asyncio.sleep(EVERY.total_seconds())
 
 
-def watch(connect: Callable[[], Any], found: Callable[[str], None], grace: timedelta, **of: Any) -> None:
-    """Waits for `silence` in a thread with a client of its own, so that a loop that hangs is noticed, too.
+def watch(
+    connect: Callable[[], Awaitable[Client]],
+    silent: Callable[[Client], Awaitable[str]],
+    found: Callable[[str], None],
+    grace: timedelta,
+) -> None:
+    """Waits in a thread with a client of its own, so that a loop that hangs is noticed, too.
 
     Args:
         connect: makes that client.
+        silent: `silence` of this worker.
         found: is called with the queue's name, and should end the worker.
         grace: after that the process is ended with 1.
-        of: what `silence` takes beside the client.
     """
 
     async def wait() -> None:
-        queue = await silence(await connect(), **of)
+        queue = await silent(await connect())
         log.error("this worker has not polled %s for %d s and ends", queue, SILENT.total_seconds())
         found(queue)
         await asyncio.sleep(grace.total_seconds())

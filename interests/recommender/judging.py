@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftline.interests.metrics.ranking import Cases, Ranking, compare, find, gains
-from driftline.interests.recommender.baselines import covisited, covisits, lately, popularity
+from driftline.interests.recommender.baselines import covisited, covisits, lately
 from driftline.interests.recommender.encoder import Encoder
 from driftline.interests.recommender.histories import Histories
 from driftline.interests.recommender.index import Index
@@ -27,33 +27,33 @@ HALF_LIVES = (36_500.0, 730.0, 180.0, 60.0, 20.0, 7.0)
 
 @dataclass(frozen=True)
 class Prior:
-    """What is popular lately, as a term of the score: `weight` times its logarithm."""
+    """What is popular `lately`, as a term of the score: `weight` times its logarithm."""
 
     half_life: float
     """In days."""
     weight: float
 
-    def of(self, before: Histories, n_items: int, end: datetime) -> Floats:
-        """The term of each item, by the histories until `end`."""
-        return np.float32(self.weight) * _log(lately(before, n_items, end, self.half_life))
+    def of(self, recent: NDArray[np.float64]) -> Floats:
+        """The term of each item, by what is popular lately with this half-life."""
+        return np.float32(self.weight) * _log(recent)
 
 
 def judge(
     index: Index,
     encoder: Encoder,
     vectors: Floats,
+    popular: NDArray[np.int64],
+    recent: NDArray[np.float64],
     before: Histories,
     held_out: Histories,
-    recent: NDArray[np.float64],
     restricted: bool = True,
 ) -> Ranking:
     """NDCG@10 and hit@10 on the held-out days, within the interest that was turned to, or among all items.
 
     Args:
-        recent: what is popular `lately`.
+        popular, recent: users of each item by the histories `before`: `popularity`, and what is popular `lately`.
     """
     cases = find(before, held_out, index, restricted, MOST)
-    popular = popularity(before, len(index.items))
     newest, visits = before.last(cases.user, 1)[:, 0], covisits(before, len(index.items))
     users = _encoded(encoder, vectors, before, cases)
     offered = np.isfinite(vectors[:, -1])
@@ -75,16 +75,16 @@ def choose_prior(
     if not len(cases.user):
         return Prior(HALF_LIVES[0], 0.0)
     users, offered = _encoded(encoder, vectors, before, cases), np.isfinite(vectors[:, -1])
+    recent = {half_life: lately(before, len(index.items), start, half_life) for half_life in HALF_LIVES}
 
     def ndcg(score: Score) -> float:
         return float(gains(cases, best(index.starts, cases.cluster, cases.seen, score, AT).rows)[0].mean())
 
     def alone(half_life: float) -> float:
-        recent = lately(before, len(index.items), start, half_life)
-        return ndcg(lambda n, rows: _alike(n, _only(recent[rows], offered[rows])))
+        return ndcg(lambda n, rows: _alike(n, _only(recent[half_life][rows], offered[rows])))
 
     def beside(weight: float) -> float:
-        term = Prior(half_life, weight).of(before, len(index.items), start)
+        term = Prior(half_life, weight).of(recent[half_life])
         return ndcg(lambda n, rows: users[n] @ vectors[rows].T + term[rows])
 
     half_life = max(HALF_LIVES, key=alone)

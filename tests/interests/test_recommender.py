@@ -100,9 +100,10 @@ def test_the_validation_days_choose_how_fast_popularity_fades_and_how_much_it_sa
     before, validation = all_days.between(None, start), all_days.between(start, None)
     prior = choose_prior(INDEX, encoder, vectors, before, validation, start)
     assert prior == Prior(half_life, 0.25)
-    best_first = np.argsort(-(vectors[:3, -1] + prior.of(before, 5, start)[:3]))
+    recent = baselines.lately(before, 5, start, half_life)
+    best_first = np.argsort(-(vectors[:3, -1] + prior.of(recent)[:3]))
     assert INDEX.items[int(best_first[0])].as_py() == later
-    judged = judge(INDEX, encoder, vectors, before, validation, baselines.lately(before, 5, start, half_life))
+    judged = judge(INDEX, encoder, vectors, baselines.popularity(before, 5), recent, before, validation)
     by_name = {arm.name: arm.ndcg.value for arm in judged.arms}
     assert (by_name["popular lately"], by_name["most popular"] == 1.0) == (1.0, later == "a")
 

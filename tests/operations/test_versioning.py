@@ -44,8 +44,7 @@ def engine(postgres_url: str) -> Any:
 async def test_a_run_that_waits_goes_on_with_the_version_that_is_made_current(
     dev_server: WorkflowEnvironment, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    resources = Resources(engine, tmp_path)
-    client = dev_server.client
+    roles, client = worker.roles(Resources(engine, tmp_path)), dev_server.client
     request = FineTuneInput(Source(), Windows(70, 20))
     handle = await client.start_workflow(FineTune.run, request, id="versioned", task_queue=policies.WORKFLOWS)
 
@@ -70,7 +69,7 @@ async def test_a_run_that_waits_goes_on_with_the_version_that_is_made_current(
 
     async with AsyncExitStack() as old:
         monkeypatch.setattr(worker, "BUILD", "1.0")
-        for one in worker.workers(client, resources, ["workflows"], timedelta(0), versioning=True):
+        for one in worker.workers(client, [roles["workflows"]], timedelta(0), versioning=True):
             await old.enter_async_context(one)
         assert (await version())[1] == ""  # registered, not current: it gets nothing
         await current("1.0")
@@ -78,7 +77,7 @@ async def test_a_run_that_waits_goes_on_with_the_version_that_is_made_current(
         assert (await version())[2] == int(VersioningBehavior.AUTO_UPGRADE)
     async with AsyncExitStack() as new:
         monkeypatch.setattr(worker, "BUILD", "2.0")
-        for one in worker.workers(client, resources, ["workflows", "db"], timedelta(0), versioning=True):
+        for one in worker.workers(client, [roles["workflows"], roles["db"]], timedelta(0), versioning=True):
             await new.enter_async_context(one)
         await current("2.0")
         with pytest.raises(WorkflowFailureError) as failed:
