@@ -123,7 +123,7 @@ def _places(review: str) -> list[str]:
         *("/", f"/reviews/{review}", f"/reviews/{review}?interest=12", f"/reviews/{review}?pairs=500"),
         *("/channels", "/channels/default/rollback", "/tables", "/tables/3"),
         *("/changes?before=1&after=3", "/changes?before=1&after=3&pairs=500", "/runs"),
-        *("/explore", "/explore?first=3&second=5", "/experiments", "/experiments/rag-2026-03"),
+        *("/explore", "/explore?first=3&second=5", "/experiments", "/experiments/rag-2026-03", "/updates"),
         *("/tables/2/revoke", "/login", "/nothing"),
     ]
 
@@ -209,6 +209,7 @@ def _fill(conn: Connection, n_clusters: int, triples: int, older: int) -> str:
         until = datetime.now(UTC) + timedelta(days=6)
         reviews.open(conn, OpenReview(f"review-{table}", table, said, run, until, "default"))
     experiment_examples.add(conn, experiment_examples.START)
+    world.fill_days(conn, 90)
     for number in range(older):
         evaluations.add(conn, _small_table(conn, shop, number), shop.test_counts, world.judged(recall=0.13 + number / 1e5))
     return asked

@@ -46,6 +46,12 @@ class DecidedDay:
     run_id: str
     created_at: datetime
 
+    @property
+    def rule(self) -> Rule:
+        """That it was decided by. Days of before there was a second one name none."""
+        rule: Rule = self.settings.get("rule", 1)
+        return rule
+
 
 @dataclass(frozen=True)
 class Served:

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from itertools import groupby
 from math import sqrt
 
-from driftline.contracts import Cadence, Entry, MeasuredDay, Standing, Update
+from driftline.contracts import Cadence, Entry, MeasuredDay, Rule, Standing, Update
 
 MONTH = 30
 """Days that the budget is for."""
@@ -23,17 +23,18 @@ PLANNED = 60
 
 def left(standing: Standing, cadence: Cadence) -> float | None:
     """Seconds that may be spent on the day."""
-    return bank(standing.entries, cadence.budget, standing.day, MONTH if standing.rule == 1 else PLANNED)
+    return bank(standing.entries, cadence.budget, standing.day, standing.rule)
 
 
-def bank(entries: Sequence[Entry], budget: float, today: date, saved: int = PLANNED) -> float | None:
+def bank(entries: Sequence[Entry], budget: float, today: date, rule: Rule) -> float | None:
     """Seconds that may be spent today, after what the record says was spent; below 0 where an interval went before the budget.
 
-    It begins with a month's on the first day of the record, and holds what `saved` days bring. None: there is no limit.
+    It begins with a month's on the first day of the record, and holds what 60 days bring; by rule 1, what 30 do. None: there is
+    no limit.
     """
     if not budget:
         return None
-    most = budget * saved / MONTH
+    most = budget * (MONTH if rule == 1 else PLANNED) / MONTH
     there, last = budget, entries[0].day if entries else today
     for entry in entries:
         there = min(most, there + budget * (entry.day - last).days / MONTH) - entry.cost

@@ -63,7 +63,8 @@ def status(context: Context, limit: int) -> CadenceStatus:
         overrides = db_cadence.overrides(connection, settings.channel, today)
     cadence = settings.cadence
     # A record of past days that were made up for ends before today.
-    left = bank(record, cadence.budget, max(today, days[0].day) if days else today)
+    until, rule = (max(today, days[0].day), days[0].rule) if days else (today, NEWEST_RULE)
+    left = bank(record, cadence.budget, until, rule)
     return CadenceStatus(settings.channel, cadence.policy, cadence.budget, cadence.unit, left, days, overrides)
 
 

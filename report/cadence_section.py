@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from driftline.report.cadences import LLM, Compared
+from driftline.report.cadences import HOW, LLM, Compared
 from driftline.report.layout import Cell, Grid, Plot, Section, cell, plot
 from driftline.report.plot_style import CHARACTER, MARKERS, PAPER, SERIES, Label, figure, label_ends, margins
 from driftline.report.plots import AS_PERCENT, STEPS, WHOLE, limits
@@ -14,10 +14,6 @@ TERMS = (
     ("replayed", "share of the occurrences of a pair whose answer comes true in the rest of the user's sequence (hit rate)."),
     ("kept", "share of each day's triples that counts predict that are as old as the cadence had them; no LLM is asked daily."),
     ("unbeaten", "none that answers alike hits as much or more with as many updates or fewer, and is better in one of both."),
-)
-HOW = (
-    "Not replayed: run `driftline evaluate refresh`, and again with `--every 1d` or `--every 7d` over the same days.",
-    "No days kept: set `cadence.policy` to `adaptive` and run `driftline schedule apply`.",
 )
 
 

@@ -30,6 +30,11 @@ REPLAYED = {
 SUBJECT = ("model", "source", "period", "retrieval", "dedup", "predicate")
 """Replays that have these in common differ in nothing but how often they renew."""
 NEVER = "never"
+HOW = (
+    "Not replayed: run `driftline evaluate refresh`, and again with `--every 1d` or `--every 7d` over the same days.",
+    "No days kept: set `cadence.policy` to `adaptive` and run `driftline schedule apply`.",
+)
+"""Where there is no replay, and where no day was kept."""
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,21 @@ class Dimensions:
             found.setdefault(run.update, []).append(run)
         return found
 
+    @property
+    def refresh_seconds(self) -> float | None:
+        """CPU of a typical RAG refresh of the LLM."""
+        return typical([run.cpu_seconds for run in self.kinds.get("RAG refresh", [])])
+
+    @property
+    def lost(self) -> list[int]:
+        """Triples lost since the last update, on each of the days."""
+        found, so_far = [], 0
+        for decided in self.days:
+            so_far += decided.measured.fresh - decided.measured.stale if decided.measured else 0
+            found.append(so_far)
+            so_far = so_far if decided.action == "none" else 0
+        return found
+
 
 def typical(values: Sequence[float | None]) -> float | None:
     """The median of those that are on record."""

@@ -1,6 +1,6 @@
 """The page of cost, agility and knowledge: sentences first, then each dimension by kind of update, then the cadence's days."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from matplotlib.dates import date2num, num2date
 from matplotlib.figure import Figure
@@ -31,9 +31,8 @@ CADENCE = (
 def render(found: Dimensions) -> str:
     """The page, one self-contained HTML file. The same content gives the same bytes, with the same release of matplotlib."""
     compared, lived = replayed(found.replays), kept(found.days)
-    refreshes = typical([run.cpu_seconds for run in found.kinds.get("RAG refresh", [])])
     with drawing():
-        frontier = cadence_section.section(compared, lived, refreshes)
+        frontier = cadence_section.section(compared, lived, found.refresh_seconds)
         sections = (_cost(found), _agility(found), _knowledge(found), frontier, _days(found))
     facts = [("channel", found.channel), ("tables", count(len(found.runs))), ("days on record", count(len(found.days)))]
     return document(
@@ -100,7 +99,7 @@ def _days(found: Dimensions) -> Section:
     plots: tuple[Plot, ...] = ()
     if measured:
         caption = "Lines: days on which an update started."
-        plots = (plot(_lost(found.days), "lost", "Triples lost since the last update", caption, wide=True),)
+        plots = (plot(_lost(found), "lost", "Triples lost since the last update", caption, wide=True),)
     missing = () if found.days else ("Not recorded: set `cadence.policy` to `adaptive` and run `driftline schedule apply`.",)
     lead = "Which days an update started by itself, and why."
     return Section("cadence", "What did the cadence decide?", "Cadence", lead, CADENCE, plots, (grid,) if rows else (), missing)
@@ -118,19 +117,15 @@ def _row(decided: Decided) -> tuple[Cell, ...]:
     )
 
 
-def _lost(days: Sequence[Decided]) -> Figure:
+def _lost(found: Dimensions) -> Figure:
     drawn = figure(WHOLE, 260)
     axes = drawn.subplots()
     margins(drawn, 58, 24, 22, 40)
     axes.set_title("triples lost since the last update")
-    lost, line = 0, []
-    for decided in days:
-        lost += decided.measured.fresh - decided.measured.stale if decided.measured else 0
-        line.append(lost)
+    for decided in found.days:
         if decided.action != "none":
             axes.axvline(date2num(decided.day), color=MUTED, lw=1.2, ls=":")
-            lost = 0
-    axes.plot([date2num(decided.day) for decided in days], line, color=SERIES[0], marker="o", ms=4)
+    axes.plot([date2num(decided.day) for decided in found.days], found.lost, color=SERIES[0], marker="o", ms=4)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.xaxis.set_major_formatter(lambda value, _: f"{num2date(value):%Y-%m-%d}")
     return drawn

@@ -23,7 +23,7 @@ from driftline.operations.context import Context, Unreachable
 from driftline.web import login, page
 from driftline.web.doors import Headed, OwnerOnly, host_names
 from driftline.web.guard import guarded
-from driftline.web.pages import channels, experiments, explore, review, runs, tables, waiting
+from driftline.web.pages import channels, experiments, explore, review, runs, tables, updates, waiting
 
 WARM_SECONDS = 60.0
 
@@ -88,6 +88,7 @@ GUARDED: list[BaseRoute] = [
     Route("/changes.csv", guarded(tables.changes_csv)),
     Route("/experiments", guarded(experiments.index)),
     Route("/experiments/{name}", guarded(experiments.show)),
+    Route("/updates", guarded(updates.index)),
     Route("/runs", guarded(runs.index)),
     Route("/runs/events", guarded(runs.events)),
     Route("/explore", guarded(explore.index)),

@@ -21,6 +21,7 @@ NAVIGATION = {
     "/channels": "Channels",
     "/tables": "Tables",
     "/experiments": "Experiments",
+    "/updates": "Updates",
     "/runs": "Runs",
     "/explore": "Explore",
 }

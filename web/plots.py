@@ -27,6 +27,27 @@ class Bar:
     """A lower bound, drawn as a tick."""
 
 
+@dataclass(frozen=True)
+class Point:
+    """`low`, `high`: an interval, drawn through it. `filled`: nothing beats it."""
+
+    name: str
+    x: float
+    y: float
+    low: float | None
+    high: float | None
+    filled: bool
+
+
+@dataclass(frozen=True)
+class Trail:
+    """Points in their order, joined."""
+
+    name: str
+    points: Sequence[Point]
+    style: str
+
+
 def lines(title: str, ticks: Sequence[str], curves: Sequence[Line], shown: str = "percent", marked: int | None = None) -> Markup:
     """Curves over the same places from left to right.
 
@@ -66,6 +87,40 @@ def lines(title: str, ticks: Sequence[str], curves: Sequence[Line], shown: str =
         if len(places) <= 60:
             dot = '<circle class="dot {}" cx="{:.1f}" cy="{:.1f}" r="2.6"><title>{} {}: {}</title></circle>'
             parts += [Markup(dot).format(curve.style, px, py, curve.name, ticks[i], write(v, shown)) for px, py, i, v in places]
+    return _drawing(title, WIDTH, HEIGHT, parts)
+
+
+def trails(title: str, of: str, found: Sequence[Trail]) -> Markup:
+    """Shares against a number, which is `of` something."""
+    points = [point for trail in found for point in trail.points]
+    known = [value for point in points for value in (point.low, point.y, point.high) if value is not None]
+    low, high, most = min(known), max(known), max(point.x for point in points)
+    span = (high - low) or 1.0
+
+    def x(value: float) -> float:
+        return LEFT + 4 + (WIDTH - LEFT - RIGHT - 8) * value / (most or 1.0)
+
+    def y(value: float) -> float:
+        return TOP + (HEIGHT - TOP - BOTTOM - 6) * (1 - (value - low) / span)
+
+    base = HEIGHT - BOTTOM
+    parts = [
+        Markup('<line class="axis" x1="{}" x2="{}" y1="{y}" y2="{y}"/>').format(LEFT, WIDTH - RIGHT, y=base),
+        Markup('<text class="tick" x="{}" y="{}">0</text>').format(LEFT, HEIGHT - 5),
+        Markup('<text class="tick end" x="{}" y="{}">{} {}</text>').format(WIDTH - RIGHT, HEIGHT - 5, write(most, "number"), of),
+        Markup('<text class="tick" x="{}" y="9">{} to {}</text>').format(LEFT, write(low, "percent"), write(high, "percent")),
+    ]
+    for trail in found:
+        path = " ".join(f"{x(point.x):.1f},{y(point.y):.1f}" for point in trail.points)
+        parts.append(Markup('<polyline class="line {}" points="{}"/>').format(trail.style, path))
+        for point in trail.points:
+            if point.low is not None and point.high is not None:
+                bar = '<line class="line {}" x1="{x:.1f}" x2="{x:.1f}" y1="{:.1f}" y2="{:.1f}"/>'
+                parts.append(Markup(bar).format(trail.style, y(point.low), y(point.high), x=x(point.x)))
+            hollow = "" if point.filled else " hollow"
+            dot = '<circle class="dot {}{}" cx="{:.1f}" cy="{:.1f}" r="3.6"><title>{}, {}: {}</title></circle>'
+            said = (trail.name, point.name, write(point.y, "percent"))
+            parts.append(Markup(dot).format(trail.style, hollow, x(point.x), y(point.y), *said))
     return _drawing(title, WIDTH, HEIGHT, parts)
 
 

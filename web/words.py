@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from driftline.contracts import KNOWN_BY
+from driftline.interests.metrics.estimates import Estimate
 from driftline.report import weights
-from driftline.report.words import computed, count, duration, kind, percent
+from driftline.report.words import computed, count, duration, interval, kind, percent
 
 DASH = "–"
 
@@ -104,6 +105,15 @@ def known_by(how: str | None) -> str:
     return words.get(how or "claimed", how or "").replace("'", "’")
 
 
+def action(of: str) -> str:
+    """What the cadence decided for a day."""
+    return {"none": "nothing", "counts": "refresh of counts", "rag_refresh": "RAG refresh", "fine_tune": "fine-tune"}.get(of, of)
+
+
+def bounds(estimate: Estimate) -> str:
+    return interval(estimate, percent)
+
+
 def signed(value: int) -> str:
     return f"{value:+,}".replace("-", "−")
 
@@ -118,7 +128,7 @@ def _or_dash(shown: Callable[[Any], str]) -> Callable[[Any], str]:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     **{"when": when, "day": day, "ago": ago, "left": left, "gate": gate, "decided": decided, "known_by": known_by},
-    **{"probability": probability, "made_of": made_of, "decoding": decoding},
+    **{"probability": probability, "made_of": made_of, "decoding": decoding, "action": action, "bounds": bounds},
     **{"signed": signed, "points": points, "kind": kind, "titled": titled, "computed": computed, "weights": weights.rows},
     **{"percent": _or_dash(percent), "count": _or_dash(count), "duration": _or_dash(duration)},
 }

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from driftline import cli
-from driftline.contracts import Cadence, CadenceDecision
+from driftline.contracts import Cadence, CadenceDecision, Rule
 from driftline.db import cadence, connection
 from tests.db import world
 
@@ -56,3 +56,18 @@ def test_a_word_is_on_record_and_shown_and_one_about_a_decided_day_is_refused(
 
     assert "The cadence acted on 0 of 1 days." in asked("report")
     assert "nothing moved" in (tmp_path / "updates.html").read_text()
+
+
+@pytest.mark.parametrize(("rule", "left"), [(1, 90), (2, 180)])
+def test_what_is_left_is_what_the_rule_of_the_newest_day_has_saved(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rule: Rule, left: float
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DRIFTLINE_POSTGRES_URL", postgres_url)
+    monkeypatch.setenv("DRIFTLINE_TEMPORAL_ADDRESS", "127.0.0.1:1")
+    engine = connection.connect(postgres_url)
+    with engine.begin() as conn:
+        long_ago = CadenceDecision(TODAY - timedelta(days=100), "none", ("nothing moved",))
+        cadence.add(conn, "default", long_ago, None, Cadence(), world.RUN, rule)
+    engine.dispose()
+    assert asked("status", "--json", "--set", "cadence.budget=90")["left"] == left

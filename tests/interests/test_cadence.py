@@ -127,4 +127,4 @@ def test_no_month_costs_more_than_three_budgets_whatever_is_measured(hits: list[
         assert found.left is not None
         assert found.left >= -1e-9
         assert sum(e.cost for e in entries if (today - e.day).days < 30) <= 3 * budget + 1e-9
-    assert bank(entries, budget, today) == pytest.approx(found.left)
+    assert bank(entries, budget, today, 2) == pytest.approx(found.left)

@@ -68,7 +68,7 @@ def test_where_drift_comes_and_goes_less_is_lost_than_by_the_first_rule_and_by_e
 def test_the_first_rule_refreshes_as_soon_as_it_can_pay_and_saves_for_one_month() -> None:
     assert lived(lambda _: 40, 40, rule=1) == [1, 2, 17, 32]
     entries, later = [Entry(DAY, "none")], DAY + timedelta(days=90)
-    assert (bank(entries, 2.0, later, 30), bank(entries, 2.0, later)) == (2.0, 2.0 * PLANNED / 30)
+    assert (bank(entries, 2.0, later, 1), bank(entries, 2.0, later, 2)) == (2.0, 2.0 * PLANNED / 30)
 
 
 def test_a_loss_that_grows_calls_for_more_than_one_that_stays() -> None:

@@ -22,12 +22,14 @@ REVIEW = "3f2a9c01d4e7"
 
 @pytest.fixture(scope="module")
 def filled(make_database: Callable[[], str]) -> str:
-    """A database with two published tables, a candidate that waits and an experiment; for tests that only look."""
+    """For tests that only look: two published tables, a candidate that waits, an experiment, and what a cadence did."""
     url = make_database()
     context = Context(Settings(postgres_url=url, temporal_address="127.0.0.1:1"))
     with context.engine.begin() as connection:
         world.fill(connection, RunIds("rag-refresh-2026-10-03", "run-9"), review=REVIEW)
         experiment_examples.add(connection, experiment_examples.START)
+        world.fill_replays(connection)
+        world.fill_days(connection, 20)
     context.engine.dispose()
     return url
 

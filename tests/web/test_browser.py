@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is install
 PLACES = (
     *("/", f"/reviews/{REVIEW}", f"/reviews/{REVIEW}?interest=meat", "/channels", "/channels/default/rollback", "/tables"),
     *("/tables/3", "/tables/2/revoke", "/changes?before=1&after=3", "/runs", "/explore?first=meat&second=3", "/nothing"),
-    *("/experiments", "/experiments/rag-2026-03"),
+    *("/experiments", "/experiments/rag-2026-03", "/updates"),
 )
 LOOKS = {"light": ("light", 1280), "dark": ("dark", 1280), "phone": ("light", 390), "dark phone": ("dark", 390)}
 

@@ -29,6 +29,7 @@ PAGES = (
         "/changes?before=1&after=3",
         "/experiments",
         "/experiments/rag-2026-03",
+        "/updates",
         "/runs",
         "/explore",
         "/explore?first=meat&second=3",

@@ -12,6 +12,8 @@ from sqlalchemy import Connection
 from driftline.contracts import (
     AnsweredRef,
     AnswerPairs,
+    Cadence,
+    CadenceDecision,
     Cost,
     Evaluation,
     Fitted,
@@ -19,15 +21,18 @@ from driftline.contracts import (
     Generation,
     Kind,
     MappingRef,
+    MeasuredDay,
     OpenReview,
+    Override,
     PromptsRef,
     RunIds,
     StoreTable,
     Window,
 )
-from driftline.db import channels, clusters, counts, evaluations, models, reports, reviews, tables
+from driftline.db import cadence, channels, clusters, counts, evaluations, measurements, models, reports, reviews, tables
 from driftline.interests.gates import judge
-from tests.db.world import COMPUTED
+from tests.db.world import COMPUTED, RUN
+from tests.report.test_cadences import replay
 
 NAMES = (
     *("meat, beef, chicken", "sauces, salad, dry", "candy, seasonal", "fruit, vegetables, bulk", "snacks, cereal"),
@@ -148,6 +153,31 @@ def fill(conn: Connection, run: RunIds, names: tuple[str, ...] = NAMES, review: 
     until = datetime.now(UTC) + timedelta(days=6, hours=3)
     reviews.open(conn, OpenReview(review, candidate, stopped, run, until, "default"))
     return candidate
+
+
+def fill_replays(conn: Connection) -> None:
+    """Two cadences over the same days."""
+    model = models.newest_trained_before(conn, datetime.now(UTC))
+    assert model
+    for every, hit in ((2.0, 0.31), (1.0, 0.33)):
+        found = replay(0, every, int(10 / every), hit, model=model.version)
+        about: dict[str, Any] = {"cluster_set": model.cluster_set, "model": model.version, "inputs": found.inputs}
+        measurements.add(conn, kind="refresh", result=found.result, run=RUN, **about)
+
+
+def fill_days(conn: Connection, days: int) -> None:
+    """The cadence's record, and a word about a day to come."""
+    today = datetime.now(UTC).date()
+    for day in range(days):
+        acts = day % 7 == 6
+        measured = MeasuredDay(today - timedelta(days=days + 1 - day), 500, 120 + day % 7, 115, 30, 110)
+        reasons = (f"Because of {day} <b>.", "The rest of the budget asks for 10 triples.")
+        made = CadenceDecision(
+            today - timedelta(days=days - day), "rag_refresh" if acts else "none", reasons, 23.0 if acts else 0.0
+        )
+        cadence.add(conn, "default", made, measured, Cadence(policy="adaptive"), RUN)
+    later = today + timedelta(days=30)
+    cadence.say(conn, "default", Override("none", later, later, "ana", "<b>a sale"))
 
 
 def fill_with_counts(conn: Connection, run: RunIds, review: str) -> int:
