@@ -34,7 +34,7 @@ from driftline.report.messages import Message
 from driftline.settings import Settings
 from tests.activities.hooks import hook
 from tests.db import world
-from tests.report.examples import drift
+from tests.report.measured import drift
 
 SECRET = "token-s3cret"
 OLD = datetime(2000, 1, 1, tzinfo=UTC)

@@ -22,7 +22,7 @@ from driftline.db import reviews as db_reviews
 from driftline.db import tables as db_tables
 from driftline.db.connection import connect
 from tests.db import world
-from tests.report import examples, experiment_examples
+from tests.report import experiment_examples, measured
 
 FROM, TO = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 ALERTS = alerts.alerts(timedelta(days=7), 0.0005)
@@ -63,10 +63,10 @@ def filled(url: str) -> None:
         conn.execute(text("ALTER TABLE gate ENABLE TRIGGER USER"))
         db_reviews.record_verdict(conn, Verdict(f"review-{made[2]}", "approve", "ada", "looked at it"))
         about: dict[str, Any] = {"cluster_set": cluster_set, "run": world.RUN, "inputs": {}}
-        db_measurements.add(conn, kind="drift", result=examples.drift(), **about)
-        db_measurements.add(conn, kind="staleness", result=examples.staleness(), **about)
+        db_measurements.add(conn, kind="drift", result=measured.drift(), **about)
+        db_measurements.add(conn, kind="staleness", result=measured.staleness(), **about)
         for table in made:
-            db_measurements.add(conn, kind="quality", result=examples.quality(table), table=table, **about)
+            db_measurements.add(conn, kind="quality", result=measured.quality(table), table=table, **about)
         db_counts.add(
             conn,
             cluster_set=cluster_set,

@@ -11,7 +11,7 @@ from driftline.contracts import MeasurementKind, Retrieval
 from driftline.db import measurements, results, tables
 from driftline.interests.metrics import arms
 from tests.db import world
-from tests.report import examples
+from tests.report import measured
 
 STORED = sorted((Path(__file__).parent / "results").glob("format_*/*.json"))
 
@@ -103,7 +103,7 @@ class TestViews:
     def test_a_row_per_arm_of_a_frontier_and_per_support(self, conn: Connection) -> None:
         """Of results that have one; those of before are read, and are in neither view."""
         cluster_set = conn.execute(text("SELECT max(version) FROM cluster_set")).scalar_one()
-        hits = examples.hits({arms.RAG_RENEWED: 0.3, arms.POPULAR: 0.33, arms.sweep_arm("blend", 0.5): 0.35}, {})
+        hits = measured.hits({arms.RAG_RENEWED: 0.3, arms.POPULAR: 0.33, arms.sweep_arm("blend", 0.5): 0.35}, {})
         made = measurements.add(conn, kind="refresh", cluster_set=cluster_set, inputs={}, result=hits, run=world.RUN)
         assert measurements.get(conn, made.version).result == hits
 

@@ -21,7 +21,8 @@ from driftline.operations import channels, experiments, reviews, runs
 from driftline.operations.context import Context
 from driftline.settings import Serving, Settings
 from tests.db import world
-from tests.workflows.conftest import Steps, running
+from tests.workflows.conftest import running
+from tests.workflows.steps import Steps
 from tests.workflows.test_review import waiting
 
 WEIGHTS = {"control": 0.5, "treatment": 0.5}

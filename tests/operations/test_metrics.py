@@ -18,7 +18,8 @@ from driftline.dashboards import workers
 from driftline.operations import metrics, polls
 from tests.dashboards.test_boards import filled
 from tests.operations.test_reviews import Shop, shop
-from tests.workflows.conftest import Steps, running
+from tests.workflows.conftest import running
+from tests.workflows.steps import Steps
 
 __all__ = ["shop"]
 ROOT = Path(__file__).parents[2]

@@ -25,7 +25,8 @@ from driftline.operations.context import Unreachable
 from driftline.workflows import policies
 from tests.activities.hooks import Hook, hook
 from tests.operations.test_reviews import STOPPED, Shop, shop
-from tests.workflows.conftest import NOTIFYING, Steps, running
+from tests.workflows.conftest import NOTIFYING, running
+from tests.workflows.steps import Steps
 
 __all__ = ["shop"]
 SECRET = "token-s3cret"

@@ -25,8 +25,9 @@ from driftline.operations.context import Context
 from driftline.settings import Settings
 from tests.db import world
 from tests.db.logins import logged_in
-from tests.workflows.conftest import Steps, running
+from tests.workflows.conftest import running
 from tests.workflows.resetting import reset
+from tests.workflows.steps import Steps
 from tests.workflows.test_review import by_update, verdict, waiting
 from tests.workflows.test_runs import Handle, start
 
@@ -250,7 +251,7 @@ def replace_gates(settings: Settings, gates: Gates) -> Settings:
 
 def test_another_request_is_another_measurement(shop: Shop) -> None:
     """Whoever asks with other settings is not given the numbers of a run that is under way."""
-    from tests.replay.record import EVALUATE
+    from tests.replay.requests import EVALUATE
 
     other = replace(EVALUATE, measures=replace(EVALUATE.measures, window_days=7))
     names = {measurements.workflow_id("drift", asked) for asked in (EVALUATE, EVALUATE, other)}

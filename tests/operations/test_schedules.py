@@ -13,7 +13,7 @@ from driftline.operations import measurements, runs, schedules
 from driftline.operations.context import Context
 from driftline.settings import Schedule, Settings
 from driftline.workflows import policies
-from tests.replay.record import EVALUATE
+from tests.replay.requests import EVALUATE
 
 SKIP, BESIDE = ScheduleOverlapPolicy.SKIP, ScheduleOverlapPolicy.ALLOW_ALL
 

@@ -1,22 +1,18 @@
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from driftline.interests.metrics.arms import FREQUENT, FREQUENT_RENEWED, NO_RAG, POPULAR, RAG_FIXED, RAG_RENEWED, TABLE
-from driftline.interests.metrics.drift import Curve, Drift
 from driftline.interests.metrics.estimates import Difference, Estimate
 from driftline.interests.metrics.hits import HitRates
-from driftline.interests.naming import Named
 from driftline.report.comparisons import difference, verdict
-from driftline.report.content import Content, Finding
+from driftline.report.content import Finding
 from driftline.report.exploring import exploring
 from driftline.report.findings import conclusion, findings
-from driftline.report.sentences import exact, moving, naming, spread, stale, stands_still
-from tests.report import examples
-from tests.report.examples import NOTHING, about
+from tests.report import measured
+from tests.report.measured import NOTHING, about
 
 WORSE, SAME, BETTER = about(-0.0177, 0.0084), about(0.0021, 0.0049), about(0.0183, 0.0081)
 
@@ -26,7 +22,7 @@ def text_of(found: tuple[Finding, ...] | list[Finding]) -> str:
 
 
 def test_first_line_says_that_the_llm_does_not_beat_the_frequency_table() -> None:
-    first, second, third, *_ = findings(refresh=examples.refresh(WORSE, SAME, SAME))
+    first, second, third, *_ = findings(refresh=measured.refresh(WORSE, SAME, SAME))
 
     assert first == Finding(
         "bad",
@@ -42,7 +38,7 @@ def test_first_line_says_that_the_llm_does_not_beat_the_frequency_table() -> Non
 
 
 def test_an_interval_that_holds_0_cannot_be_told_apart() -> None:
-    first = findings(refresh=examples.refresh(SAME, SAME, SAME))[0]
+    first = findings(refresh=measured.refresh(SAME, SAME, SAME))[0]
 
     assert first.level == "neutral"
     assert first.text.startswith("The LLM with RAG renewed cannot be told apart from the plain frequency table")
@@ -50,7 +46,7 @@ def test_an_interval_that_holds_0_cannot_be_told_apart() -> None:
 
 
 def test_an_interval_above_0_beats() -> None:
-    first = findings(refresh=examples.refresh(BETTER, BETTER, BETTER))[0]
+    first = findings(refresh=measured.refresh(BETTER, BETTER, BETTER))[0]
 
     assert first.level == "good"
     assert first.text.startswith("The LLM with RAG renewed beats the plain frequency table renewed as often")
@@ -68,7 +64,7 @@ def test_an_interval_above_0_beats() -> None:
     ],
 )
 def test_conclusion(over_counting: Estimate, over_fixed: Estimate, over_none: Estimate, level: str, said: str) -> None:
-    found = conclusion(examples.refresh(over_counting, over_fixed, over_none), None)
+    found = conclusion(measured.refresh(over_counting, over_fixed, over_none), None)
 
     assert found.level == level
     assert said in found.text
@@ -86,21 +82,21 @@ def test_several_differences_are_looked_at_together() -> None:
 
 def test_a_difference_that_is_sure_and_small_says_both() -> None:
     small = about(0.0083, 0.0031)
-    found = findings(refresh=examples.refresh(small, small, small))
+    found = findings(refresh=measured.refresh(small, small, small))
 
     assert found[0].level == "neutral"
     assert "beats the plain frequency table renewed as often, but by less than 5 % of its hit rate: hit rate" in found[0].text
-    said = conclusion(examples.refresh(small, small, small), None)
+    said = conclusion(measured.refresh(small, small, small), None)
     assert said.level == "neutral"
     assert said.text.endswith("but each by less than 5 % of its hit rate: that may not pay for an LLM.")
-    worse = findings(refresh=examples.refresh(about(-0.0083, 0.0031), SAME, SAME))[0]
+    worse = findings(refresh=measured.refresh(about(-0.0083, 0.0031), SAME, SAME))[0]
     assert worse.level == "bad"
     assert "it is worse by less than 5 % of its hit rate" in worse.text
 
 
 def test_recalls_of_one_table_are_compared_user_by_user() -> None:
     """Their intervals overlap by far; the paired difference does not hold 0."""
-    quality = examples.quality(step=0)
+    quality = measured.quality(step=0)
     hits = replace(quality.hits, recall_differences=(Difference(TABLE, FREQUENT, about(-0.0194, 0.0021)),))
     wide = tuple(replace(r, recall=about(r.recall.value or 0, 0.03)) for r in quality.recalls)
     (found, *_) = findings(quality=replace(quality, recalls=wide, hits=hits))
@@ -114,7 +110,7 @@ def test_recalls_of_one_table_are_compared_user_by_user() -> None:
 
 
 def test_what_exploring_costs() -> None:
-    frontier, uptake, support = exploring(examples.quality(), None)
+    frontier, uptake, support = exploring(measured.quality(), None)
 
     assert frontier.level == "neutral"
     assert frontier.text.startswith(
@@ -132,7 +128,7 @@ def test_what_exploring_costs() -> None:
 
 
 def test_a_table_that_others_beat_on_both_is_bad() -> None:
-    quality = examples.quality()
+    quality = measured.quality()
     beaten = tuple(replace(line, arms=(POPULAR,)) for line in quality.hits.frontiers)
     found = exploring(replace(quality, hits=replace(quality.hits, frontiers=beaten)), None)[0]
 
@@ -141,35 +137,22 @@ def test_a_table_that_others_beat_on_both_is_bad() -> None:
 
 
 def test_of_a_table_of_an_earlier_release_exploring_is_not_said() -> None:
-    quality = examples.quality()
+    quality = measured.quality()
     before = replace(quality, hits=replace(quality.hits, frontiers=(), levels=()))
     assert exploring(before, None) == []
-    assert exploring(before, replace(examples.quality().hits, levels=()))[0].text.endswith("Values as measured, noise and all.")
-
-
-def test_poor_names_are_named() -> None:
-    (good,) = naming(Named(0.757, 0.866, 1 / 12))
-    (poor,) = naming(Named(0.19, 0.88, 1 / 40))
-
-    assert good == Finding(
-        "neutral",
-        "Of the items, 75.70 % are nearest, by embedding, to the description of their own interest, which is all that the LLM "
-        "reads of it; 86.60 % to its mean embedding, 8.33 % by chance.",
-    )
-    assert poor.level == "bad"
-    assert poor.text.endswith("The names say little: `driftline clusters describe` writes others.")
+    assert exploring(before, replace(measured.quality().hits, levels=()))[0].text.endswith("Values as measured, noise and all.")
 
 
 def test_conclusion_adds_that_nothing_moves() -> None:
-    refresh = examples.refresh(SAME, SAME, SAME)
+    refresh = measured.refresh(SAME, SAME, SAME)
 
     for little in (0.001, 0.006):
-        assert "Interests hardly move here, so" in conclusion(refresh, examples.drift(little)).text
-    assert "Interests" not in conclusion(refresh, examples.drift(0.012)).text
+        assert "Interests hardly move here, so" in conclusion(refresh, measured.drift(little)).text
+    assert "Interests" not in conclusion(refresh, measured.drift(0.012)).text
 
 
 def test_without_a_refresh_the_recall_of_the_table_comes_first() -> None:
-    first, second, third, fourth, *_ = findings(quality=examples.quality(step=0))
+    first, second, third, fourth, *_ = findings(quality=measured.quality(step=0))
 
     assert first == Finding(
         "bad",
@@ -183,14 +166,14 @@ def test_without_a_refresh_the_recall_of_the_table_comes_first() -> None:
 
 
 def test_recalls_whose_intervals_overlap_cannot_be_told_apart() -> None:
-    quality = examples.quality(step=0)
+    quality = measured.quality(step=0)
     wide = tuple(replace(r, recall=about(r.recall.value or 0, 0.012)) for r in quality.recalls)
 
     assert findings(quality=replace(quality, recalls=wide))[0].text.startswith("Table 6 cannot be told apart from")
 
 
 def test_a_test_window_without_a_triple() -> None:
-    quality = examples.quality()
+    quality = measured.quality()
     nothing = replace(quality, recalls=tuple(replace(r, recall=NOTHING) for r in quality.recalls), test_triples=0)
 
     assert findings(quality=nothing)[0].text == "Test-set recall of table 6: not enough data: n = 0 triples in its test window."
@@ -207,7 +190,7 @@ def test_nothing_measured_says_what_to_run() -> None:
 
 
 def test_a_period_without_occurrences() -> None:
-    said = text_of(findings(refresh=replace(examples.refresh(NOTHING, NOTHING, NOTHING), users=0)))
+    said = text_of(findings(refresh=replace(measured.refresh(NOTHING, NOTHING, NOTHING), users=0)))
 
     assert "The LLM with RAG renewed against the plain frequency table renewed as often: not enough data: n = 0 users." in said
     assert "Whether the refresh pays cannot be said: not enough data: n = 0 users." in said
@@ -215,7 +198,7 @@ def test_a_period_without_occurrences() -> None:
 
 def test_one_user_gives_no_interval_and_no_verdict() -> None:
     one = Estimate(0.5, None, None, 1)
-    found = findings(refresh=replace(examples.refresh(one, one, one), users=1))
+    found = findings(refresh=replace(measured.refresh(one, one, one), users=1))
 
     assert "cannot be told apart" in found[0].text
     assert found[0].text.endswith("+50.00 points (no interval: n = 1).")
@@ -223,86 +206,17 @@ def test_one_user_gives_no_interval_and_no_verdict() -> None:
 
 
 def test_difference_the_other_way_round() -> None:
-    hits: HitRates = examples.refresh(WORSE, SAME, BETTER)
+    hits: HitRates = measured.refresh(WORSE, SAME, BETTER)
 
     assert difference(hits, NO_RAG, RAG_RENEWED) == Estimate(-0.0183, -0.0183 - 0.0081, -0.0183 + 0.0081, 812)
     assert difference(hits, POPULAR, RAG_FIXED) is None
     assert difference(None, RAG_RENEWED, FREQUENT_RENEWED) is None
 
 
-def test_popularity_moves_and_affinity_does_not() -> None:
-    by_frequency, by_lift = moving(examples.drift(0.012, 0.0004))
-
-    assert by_frequency.level == "good"
-    assert by_frequency.text.startswith(
-        "Interests move: at lag 3 and 6 of 1, 2, 3, 6 and 12 beyond noise and by 5 % of the ceiling or more; the top-5"
-    )
-    assert "6 windows apart" in by_frequency.text
-    assert by_frequency.text.endswith("drift +0.0120 (95 % interval +0.0090 to +0.0150), 6.70 % of that ceiling, n = 537 pairs.")
-    assert by_lift.text.endswith("what moves is the popularity of clusters, not the affinity of pairs.")
-
-
-def test_affinity_moves_too() -> None:
-    assert moving(examples.drift(0.012, 0.008))[1].text == (
-        "Normalised by popularity (lift), they move at lag 6: the affinity of pairs changes."
-    )
-
-
-def test_detected_is_not_large_enough_to_matter() -> None:
-    found, by_lift = moving(examples.drift(0.006, 0.005))
-
-    assert found.level == "bad"
-    assert found.text.startswith(
-        "Interests hardly move: at lag 3 and 6 of 1, 2, 3, 6 and 12 beyond noise, but by less than 5 % of the ceiling; largest:"
-    )
-    assert by_lift.text == "Normalised by popularity (lift), nothing moves by as much."
-
-
-def test_one_interval_of_several_that_leaves_out_0_is_chance() -> None:
-    """The largest of five drifts has an interval above 0 (p = 0.04) that five looks do not support."""
-    drift = examples.drift(0.0032)
-
-    assert drift.curves[0].lags[3].drift.differs
-    assert moving(drift)[0].text.startswith("Interests do not move beyond noise at any lag measured")
-
-
-def test_nothing_moves() -> None:
-    found = moving(examples.drift(0.001))[0]
-
-    assert found.level == "bad"
-    assert found.text.startswith("Interests do not move beyond noise at any lag measured (1, 2, 3, 6 and 12); largest:")
-
-
-@pytest.mark.parametrize("made", [examples.no_windows, examples.few_clusters])
-def test_drift_without_lags_is_no_finding_that_nothing_moves(made: Callable[[], Content]) -> None:
-    drift = made().drift
-    assert drift is not None
-
-    (found,) = moving(drift)
-    assert found == Finding("neutral", f"How fast interests move: {drift.missing[0]}.")
-    assert not stands_still(drift)
-
-
-def test_drift_of_few_pairs_says_neither() -> None:
-    """Of nine pairs an interval decides nothing, wherever it lies; of ten it does."""
-
-    def of(n: int, size: float) -> Drift:
-        drift = examples.drift(size)
-        lags = (replace(p, drift=replace(p.drift, n=n)) for p in drift.curves[0].lags)
-        return replace(drift, curves=(Curve("frequency", tuple(lags)),))
-
-    for size in (0.001, 0.012):
-        assert text_of(moving(of(9, size))) == "How fast interests move: not enough data: n = 9 pairs."
-        assert not stands_still(of(9, size))
-    assert text_of(moving(of(10, 0.001))).startswith("Interests do not move")
-    assert stands_still(of(10, 0.001))
-    assert text_of(moving(of(10, 0.012))).startswith("Interests move: at lag")
-
-
 @pytest.mark.parametrize("users", [2, 9])
 def test_few_users_decide_nothing(users: int) -> None:
     few = replace(BETTER, n=users)
-    refresh = replace(examples.refresh(few, few, few), users=users)
+    refresh = replace(measured.refresh(few, few, few), users=users)
 
     assert verdict([Difference("a", "b", few)], "a", "b") == "cannot be told apart from"
     assert verdict([Difference("a", "b", replace(BETTER, n=10))], "a", "b") == "beats"
@@ -312,7 +226,7 @@ def test_few_users_decide_nothing(users: int) -> None:
 
 
 def test_few_pairs_told_say_nothing_about_rag() -> None:
-    answers = examples.answers()
+    answers = measured.answers()
     few = replace(
         answers,
         sampled_with_without=replace(answers.sampled_with_without, n=9),
@@ -325,48 +239,8 @@ def test_few_pairs_told_say_nothing_about_rag() -> None:
     )
 
 
-def test_drift_without_data_says_so() -> None:
-    drift = replace(examples.drift(), curves=(), missing=("lag 1: not enough data: n = 1 windows",))
-
-    assert text_of(moving(drift)) == "How fast interests move: lag 1: not enough data: n = 1 windows."
-
-
-def test_staleness_after_2_and_14_days() -> None:
-    (found,) = stale(examples.staleness())
-
-    assert (
-        "93.24 % (95 % interval 91.84 to 94.64 %) after 2 days and 61.26 % (95 % interval 58.90 to 63.62 %) after 14"
-        in found.text
-    )
-
-
-def test_staleness_takes_the_days_that_there_are() -> None:
-    first = examples.staleness()
-    (found,) = stale(replace(first, points=tuple(p for p in first.points if p.days == 1)))
-
-    assert "after 1 day still have" in found.text
-
-
-def test_collapsed_answers_look_bad() -> None:
-    quality = examples.quality(step=0)
-
-    assert spread(quality).level == "bad"
-    assert "effectively 8.1 of 24 (entropy 3.02 of 4.58 bits), 23 ever answered; 31.16 % of the pairs" in spread(quality).text
-    assert spread(replace(quality, effective_clusters=12.0)).level == "good"
-
-
-def test_exact_match_against_its_gate() -> None:
-    quality = examples.quality()
-
-    assert exact(replace(quality, exact_match_rate=0.9), 0.9).level == "good"
-    assert exact(replace(quality, exact_match_rate=0.8986), 0.9) == Finding(
-        "bad", "Exact-match rate of table 6: 89.86 %, below the gate of 90.00 %."
-    )
-    assert "not enough data" in exact(replace(quality, exact_match_rate=None), 0.9).text
-
-
 def test_cost_and_how_quickly_it_came() -> None:
-    trained, *_, refreshed = examples.costs()
+    trained, *_, refreshed = measured.costs()
 
     said = text_of(findings(cost=trained))
     assert "Table 1 cost 96,512 tokens trained (25.0 min of CPU) and 21,318 tokens forwarded for 552 pairs (88 s of CPU)" in said
@@ -375,14 +249,14 @@ def test_cost_and_how_quickly_it_came() -> None:
 
 
 def test_a_run_of_a_past_date_says_nothing_about_agility() -> None:
-    trained = examples.costs()[0]
+    trained = measured.costs()[0]
     late = replace(trained, published_at=trained.nominal.replace(year=2026))
 
     assert "published" not in text_of(findings(cost=late))
 
 
 def test_better_retrievals_are_named() -> None:
-    hits = examples.retrieval()
+    hits = measured.retrieval()
     better = replace(hits, differences=(replace(hits.differences[1], estimate=BETTER), *hits.differences[2:]))
 
     said = text_of(findings(retrieval=better))
@@ -391,7 +265,7 @@ def test_better_retrievals_are_named() -> None:
 
 
 def test_how_much_rag_changes_beside_the_noise() -> None:
-    answers = examples.answers()
+    answers = measured.answers()
     same = replace(answers, sampled_with_without=answers.sampled_repeated)
 
     assert "RAG changes the answers more than sampling again does: at temperature 1, 13.77 %" in text_of(
@@ -401,6 +275,6 @@ def test_how_much_rag_changes_beside_the_noise() -> None:
 
 
 def test_findings_need_nothing_that_draws() -> None:
-    code = "import sys, report.findings; print([m for m in ('matplotlib', 'jinja2', 'torch') if m in sys.modules])"
+    code = "import sys, driftline.report.findings; print([m for m in ('matplotlib', 'jinja2', 'torch') if m in sys.modules])"
 
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

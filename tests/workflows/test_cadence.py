@@ -10,8 +10,9 @@ from temporalio.testing import WorkflowEnvironment
 
 from driftline.contracts import NEWEST_RULE, Action, CadenceDecision, CadenceInput, RunOutcome
 from driftline.workflows import policies
-from tests.replay.record import CADENCE, NOMINAL
-from tests.workflows.conftest import Steps, running, start_time_skipping
+from tests.replay.requests import CADENCE, NOMINAL
+from tests.workflows.conftest import running, start_time_skipping
+from tests.workflows.steps import Steps
 
 
 @pytest.fixture(scope="module")

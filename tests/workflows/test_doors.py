@@ -11,7 +11,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
 from driftline.contracts import ClosedReview, RunStatus
-from tests.workflows.conftest import BAD, Steps, running
+from tests.workflows.conftest import running
+from tests.workflows.steps import BAD, Steps
 from tests.workflows.test_review import by_update, until, verdict, waiting
 from tests.workflows.test_runs import FINE_TUNE, Handle, start
 

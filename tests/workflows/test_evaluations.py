@@ -9,7 +9,8 @@ from temporalio.testing import WorkflowEnvironment
 from driftline.contracts import EvaluateInput, EvaluateOutcome, Measures, Source, Window, Windows
 from driftline.interests.metrics.arms import FREQUENT_RENEWED, NO_RAG, RAG_FIXED, RAG_RENEWED
 from driftline.workflows import policies
-from tests.workflows.conftest import Steps, running
+from tests.workflows.conftest import running
+from tests.workflows.steps import Steps
 
 
 def day(text: str) -> datetime:

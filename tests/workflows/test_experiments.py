@@ -19,7 +19,8 @@ from driftline.contracts import (
     ShipInput,
 )
 from driftline.workflows import policies
-from tests.workflows.conftest import Steps, running
+from tests.workflows.conftest import running
+from tests.workflows.steps import Steps
 from tests.workflows.test_review import verdict, waiting
 
 DELAY = timedelta(hours=6)

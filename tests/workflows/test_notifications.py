@@ -25,7 +25,8 @@ from driftline.contracts import (
     Windows,
 )
 from driftline.workflows import policies
-from tests.workflows.conftest import BAD, Steps, running
+from tests.workflows.conftest import running
+from tests.workflows.steps import BAD, Steps
 from tests.workflows.test_review import by_update, verdict, waiting
 from tests.workflows.test_runs import FINE_TUNE, NOMINAL, start
 

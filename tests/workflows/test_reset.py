@@ -4,8 +4,9 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 
 from driftline.contracts import ClosedReview
-from tests.workflows.conftest import BAD, Steps, running
+from tests.workflows.conftest import running
 from tests.workflows.resetting import reset
+from tests.workflows.steps import BAD, Steps
 from tests.workflows.test_review import by_update, verdict, waiting
 from tests.workflows.test_runs import FINE_TUNE, start
 

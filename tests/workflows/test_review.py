@@ -10,7 +10,8 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.testing import WorkflowEnvironment
 
 from driftline.contracts import RunStatus, VerdictReply
-from tests.workflows.conftest import BAD, GOOD, Steps, running
+from tests.workflows.conftest import running
+from tests.workflows.steps import BAD, GOOD, Steps
 from tests.workflows.test_runs import FINE_TUNE, Handle, start
 
 

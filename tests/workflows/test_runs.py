@@ -24,7 +24,8 @@ from driftline.contracts import (
     Windows,
 )
 from driftline.workflows import policies
-from tests.workflows.conftest import BAD, Steps, running
+from tests.workflows.conftest import running
+from tests.workflows.steps import BAD, Steps
 
 NOMINAL = datetime(2017, 11, 27, 3, tzinfo=UTC)
 FINE_TUNE = FineTuneInput(Source(), Windows(90, 28), nominal=NOMINAL)
