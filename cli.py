@@ -1,6 +1,7 @@
 """The `driftline` command. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 waiting for review."""
 
 import errno
+import gc
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -83,6 +84,7 @@ def _every_command() -> None:
 
 def main() -> None:
     """Entry point: a problem is one clear line, and a traceback only where `DRIFTLINE_TRACEBACK` is set."""
+    gc.set_threshold(100_000)  # what modules are made of stays: nothing is gained by looking through it while they load
     if os.environ.get("DRIFTLINE_TRACEBACK"):
         app()
     try:

@@ -1,10 +1,13 @@
 """`driftline review`: decide on a candidate that a gate has stopped."""
 
-from typing import Annotated, Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import TypeAdapter
 
+from driftline import contracts
 from driftline.commands.context import load, wait_for, warn_without_worker
 from driftline.commands.output import (
     DONE,
@@ -19,11 +22,13 @@ from driftline.commands.output import (
     print_json,
 )
 from driftline.commands.tables import Actor, login, warn_of_channels
-from driftline.contracts import KNOWN_BY, Decision, KnownBy, VerdictReply
 from driftline.db.reviews import Review
 from driftline.operations import reviews
 from driftline.operations.context import Context
 from driftline.operations.reviews import Evidence
+
+if TYPE_CHECKING:
+    from driftline.contracts import Decision, KnownBy, VerdictReply
 
 app = typer.Typer(help="Candidates that a gate has stopped: look at the evidence, then decide.", no_args_is_help=True)
 
@@ -118,7 +123,7 @@ def draw(evidence: Evidence) -> None:
         console.print(f"[bold]report {report.version}[/]; the page: `driftline report {opened.candidate}`", highlight=False)
         draw_findings(TypeAdapter(tuple[Finding, ...]).validate_python(report.findings))
     if opened.decision:
-        who = f"[bold]{opened.decision}[/] by {cell(opened.reviewer)} ({cell(KNOWN_BY[opened.known_by or 'claimed'])})"
+        who = f"[bold]{opened.decision}[/] by {cell(opened.reviewer)} ({cell(contracts.KNOWN_BY[opened.known_by or 'claimed'])})"
         console.print(f"decided: {who}, {cell(opened.decided_at)} UTC: {cell(opened.reason)}")
     else:
         console.print(

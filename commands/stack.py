@@ -8,9 +8,8 @@ import typer
 from driftline import embedded
 from driftline.commands.context import load, load_settings, wait_for
 from driftline.commands.output import FAILED, Json, cell, console, grid, print_json
-from driftline.commands.web import link_to
 from driftline.db import connection as db_connection
-from driftline.operations import stack
+from driftline.operations import status as operations_status
 from driftline.operations.context import Context
 
 
@@ -23,6 +22,9 @@ def up(
 
     With `postgres_url` or `temporal_address` set, that server is used and none is started.
     """
+    from driftline.commands.web import link_to
+    from driftline.operations import stack  # with Temporal's client
+
     context = load()
     with nullcontext() if json else console.status("starting"):
         wait_for(stack.start(context, worker, web))
@@ -33,6 +35,8 @@ def up(
 
 def down() -> None:
     """Stop the page, the worker (it drains and checkpoints), Temporal and Postgres. Data stays; `up` goes on where it was."""
+    from driftline.operations import stack
+
     settings = load_settings()
     with console.status("stopping"):
         stack.stop(settings)
@@ -45,7 +49,7 @@ def status(json: Json = False) -> None:
 
 
 def _show(context: Context, json: bool) -> None:
-    state = wait_for(stack.status(context))
+    state = wait_for(operations_status.status(context))
     facts: dict[str, Any] = {name: value for name, value in vars(state).items() if name != "serving"}
     facts |= vars(state.serving) if state.serving else {}
     if json:

@@ -1,19 +1,25 @@
 """Channels: what serving reads, and every move of them (design §5)."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import Enum
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sqlalchemy import Connection, func, insert, select, text, update
 
-from driftline.contracts import BadInput, Published, RunIds
+from driftline import contracts
+from driftline.contracts import BadInput
 from driftline.db import reviews, tables
 from driftline.db.follow import NOTIFICATION
 from driftline.db.keys import lock
 from driftline.db.schema import channel as channels
 from driftline.db.schema import publication, review, verdict
+
+if TYPE_CHECKING:  # who only asks starts without what runs tell each other
+    from driftline.contracts import Published, RunIds
 
 
 class NotPublishable(ValueError):
@@ -133,12 +139,12 @@ def publish(
     lock(conn, f"channel:{channel}")
     at = current(conn, channel)
     if at == table or _published_by(conn, table, channel, run):
-        return Published("published", channel, table)
+        return contracts.Published("published", channel, table)
     _require_expected(channel, at, expected)
     if at is not None and not force and tables.get(conn, at).nominal > tables.get(conn, table).nominal:
-        return Published("superseded", channel, table)
+        return contracts.Published("superseded", channel, table)
     _move(conn, channel, at, table, "publish", actor=actor, reason=reason, review_id=review_id, run=run)
-    return Published("published", channel, table)
+    return contracts.Published("published", channel, table)
 
 
 def rollback(
@@ -173,7 +179,7 @@ def rollback(
     if to_version != at:
         _require_publishable(conn, to_version, None)
         _move(conn, channel, at, to_version, "rollback", actor=actor, reason=reason, review_id=None, run=None)
-    return Published("published", channel, to_version)
+    return contracts.Published("published", channel, to_version)
 
 
 def history(conn: Connection, channel: str | None = None) -> list[Publication]:

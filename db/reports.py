@@ -1,5 +1,7 @@
 """What the measurements say about a table. A table's newest report counts."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, insert, select, text
 
-from driftline.contracts import BadInput, ReportRef
+from driftline import contracts
+from driftline.contracts import BadInput
 from driftline.db.keys import content_key, lock
 from driftline.db.schema import report as reports
 
@@ -23,19 +26,19 @@ class Report:
     created_at: datetime
 
 
-def add(conn: Connection, table: int, measurements: Sequence[int], findings: Sequence[dict[str, str]]) -> ReportRef:
+def add(conn: Connection, table: int, measurements: Sequence[int], findings: Sequence[dict[str, str]]) -> contracts.ReportRef:
     """Store a report unless the table's newest one says the same of the same measurements."""
     lock(conn, f"report:{table}")
     newest = newest_of(conn, table)
     if newest is not None and newest.measurements == list(measurements) and newest.findings == list(findings):
-        return ReportRef(newest.version, table)
+        return contracts.ReportRef(newest.version, table)
     row = {
         "key": content_key(table, list(measurements), list(findings), newest.version if newest else None),
         "table_version": table,
         "measurements": list(measurements),
         "findings": list(findings),
     }
-    return ReportRef(conn.execute(insert(reports).values(row).returning(reports.c.version)).scalar_one(), table)
+    return contracts.ReportRef(conn.execute(insert(reports).values(row).returning(reports.c.version)).scalar_one(), table)
 
 
 def get(conn: Connection, version: int) -> Report:

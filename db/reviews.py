@@ -1,18 +1,24 @@
 """Reviews: candidates that wait for a person, and how each was decided."""
 
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psycopg.errors import InsufficientPrivilege, InvalidParameterValue
 from sqlalchemy import Connection, Select, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
-from driftline.contracts import BadInput, ClosedReview, Closing, Decision, KnownBy, OpenReview, Verdict
+from driftline import contracts
+from driftline.contracts import BadInput
 from driftline.db import tables
 from driftline.db.keys import lock
 from driftline.db.schema import evaluation, review, verdict
+
+if TYPE_CHECKING:  # who only asks starts without what runs tell each other
+    from driftline.contracts import ClosedReview, Closing, Decision, KnownBy, OpenReview, Verdict
 
 
 @dataclass(frozen=True)
@@ -180,7 +186,7 @@ def closed(conn: Connection, review_id: str) -> ClosedReview | None:
         BadInput: there is no such review.
     """
     found = get(conn, review_id)
-    return ClosedReview(found.decision, found.reviewer) if found.decision and found.reviewer else None  # type: ignore[arg-type]
+    return contracts.ClosedReview(found.decision, found.reviewer) if found.decision and found.reviewer else None  # type: ignore[arg-type]
 
 
 def _close(conn: Connection, review_id: str, decision: str, reviewer: str, reason: str, known_by: KnownBy) -> bool:

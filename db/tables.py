@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, func, insert, select, text
 
-from driftline.contracts import AnswersFrom, BadInput, Kind, StoreTable, TableRef
+from driftline import contracts
+from driftline.contracts import BadInput
 from driftline.db.keys import content_key, lock
 from driftline.db.retention import has_rows, note_asked_again, require_rows
 from driftline.db.schema import cluster_set, counts, model, transition, transition_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from driftline.contracts import AnswersFrom, Kind, StoreTable, TableRef
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def add(conn: Connection, request: StoreTable, mapping: pa.Table) -> TableRef:
             if found.mapping_hash != mapping_hash:
                 raise BadInput(f"the rows of table {found.version} were pruned, and its mapping cannot be made again as it was")
             _fill(conn, found.version, checked(mapping, clusters))
-        return TableRef(found.version, found.rows)
+        return contracts.TableRef(found.version, found.rows)
     mapping = checked(mapping, clusters)
     row = {
         "key": key,
@@ -156,7 +159,7 @@ def add(conn: Connection, request: StoreTable, mapping: pa.Table) -> TableRef:
         "likeliest": request.mapping.likeliest if request.mapping else None,
     }
     version = conn.execute(insert(transition_table).values(row).returning(transition_table.c.version)).scalar_one()
-    return TableRef(version, _fill(conn, version, mapping))
+    return contracts.TableRef(version, _fill(conn, version, mapping))
 
 
 def list_tables(conn: Connection) -> list[TransitionTable]:

@@ -1,10 +1,16 @@
 """Channels: which table each one serves; publish, roll back, and every move so far."""
 
-from driftline.contracts import Published
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from driftline.db import channels as db_channels
 from driftline.db.channels import ANYTHING, Expect, Publication, ServedTable
 from driftline.operations.context import Context
 from driftline.operations.text import NAME, REASON, checked
+
+if TYPE_CHECKING:
+    from driftline.contracts import Published
 
 _who, _why = "name of whoever moves a channel", "reason of whoever moves a channel"
 

@@ -7,7 +7,6 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from driftline import embedded
-from driftline.activities.allowed import Allowed
 from driftline.db import connection as db_connection
 from driftline.db.connection import Engine
 from driftline.settings import Settings
@@ -62,6 +61,8 @@ class Context:
 
     def allow(self) -> None:
         """Let the workers that share this home read what these settings name. Whatever starts a run calls it first."""
+        from driftline.activities.allowed import Allowed
+
         Allowed(self.settings.home).add(self.settings)
 
     @property

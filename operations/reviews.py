@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from driftline.contracts import BadInput, Decision, KnownBy, Verdict, VerdictReply, barred, parse_verdict
+from driftline import contracts
+from driftline.contracts import BadInput
 from driftline.db import reports as db_reports
 from driftline.db import reviews as db_reviews
 from driftline.db import tables as db_tables
@@ -23,6 +24,8 @@ from driftline.operations.context import Context, Unreachable
 
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
+
+    from driftline.contracts import Decision, KnownBy, Verdict, VerdictReply
 
 ANSWER_SECONDS = 60.0
 EXAMPLES = 8
@@ -128,17 +131,17 @@ async def submit(
     if decision == "revoke":
         return revoke(context, review.candidate, reviewer, reason, known_by)
     verdict = {"gate_id": review.review_id, "decision": decision, "reviewer": reviewer, "reason": reason}
-    if isinstance(checked := parse_verdict(verdict), str):
-        return VerdictReply(False, checked)
+    if isinstance(checked := contracts.parse_verdict(verdict), str):
+        return contracts.VerdictReply(False, checked)
     if known_by != "claimed":
         return await record(context, review, replace(checked, known_by=known_by))
     if not await is_running(context, review):
         return _ended(context, review)
     try:
-        sent = (await _opener(context, review)).execute_update("verdict", verdict, result_type=VerdictReply)
+        sent = (await _opener(context, review)).execute_update("verdict", verdict, result_type=contracts.VerdictReply)
         reply: VerdictReply = await asyncio.wait_for(sent, ANSWER_SECONDS)
     except WorkflowUpdateFailedError as error:
-        return VerdictReply(False, failure(error)) if await is_running(context, review) else _ended(context, review)
+        return contracts.VerdictReply(False, failure(error)) if await is_running(context, review) else _ended(context, review)
     except RPCError as error:
         if error.status != RPCStatusCode.NOT_FOUND:
             raise
@@ -157,8 +160,8 @@ async def record(context: Context, review: Review, verdict: Verdict) -> VerdictR
 
     if verdict.decision == "revoke":
         return revoke(context, review.candidate, verdict.reviewer, verdict.reason, verdict.known_by)
-    if reason := barred(verdict.reviewer, verdict.known_by, context.settings.gates):
-        return VerdictReply(False, reason)
+    if reason := contracts.barred(verdict.reviewer, verdict.known_by, context.settings.gates):
+        return contracts.VerdictReply(False, reason)
     if not await is_running(context, review):
         return _ended(context, review)
     try:
@@ -166,15 +169,15 @@ async def record(context: Context, review: Review, verdict: Verdict) -> VerdictR
             stored = db_reviews.record_verdict(connection, verdict)
             stands = db_reviews.get(connection, review.review_id)
     except BadInput as refused:
-        return VerdictReply(False, str(refused))
+        return contracts.VerdictReply(False, str(refused))
     if not stored:
-        return VerdictReply(False, f"duplicate: {stands.reviewer} already decided {stands.decision!r}")
+        return contracts.VerdictReply(False, f"duplicate: {stands.reviewer} already decided {stands.decision!r}")
     said = f"{verdict.decision} by {verdict.reviewer}"
     try:
         await (await _opener(context, review)).signal("decided")
     except RPCError as error:
         said += f"; it is on record, but the run was not told and obeys it when its review expires ({error.message})"
-    return VerdictReply(True, said)
+    return contracts.VerdictReply(True, said)
 
 
 async def taken_up(context: Context, review: Review) -> bool:
@@ -201,18 +204,18 @@ def revoke(context: Context, table: int, reviewer: str, reason: str, known_by: K
     Raises:
         BadInput: there is no such table.
     """
-    checked = parse_verdict({"review_id": "none", "decision": "revoke", "reviewer": reviewer, "reason": reason})
+    checked = contracts.parse_verdict({"review_id": "none", "decision": "revoke", "reviewer": reviewer, "reason": reason})
     if isinstance(checked, str):
-        return VerdictReply(False, checked)
-    if bar := barred(checked.reviewer, known_by, context.settings.gates):
-        return VerdictReply(False, bar)
+        return contracts.VerdictReply(False, checked)
+    if bar := contracts.barred(checked.reviewer, known_by, context.settings.gates):
+        return contracts.VerdictReply(False, bar)
     with context.engine.begin() as connection:
         db_tables.get(connection, table)
         try:
             db_reviews.revoke(connection, table, checked.reviewer, checked.reason, known_by)
         except BadInput as error:
-            return VerdictReply(False, str(error))
-    return VerdictReply(True, f"table {table} is revoked by {checked.reviewer}")
+            return contracts.VerdictReply(False, str(error))
+    return contracts.VerdictReply(True, f"table {table} is revoked by {checked.reviewer}")
 
 
 def _ended(context: Context, review: Review) -> VerdictReply:
@@ -222,8 +225,8 @@ def _ended(context: Context, review: Review) -> VerdictReply:
             db_reviews.expire(connection, review.review_id, "its run ended without a verdict")
         ended = db_reviews.get(connection, review.review_id)
     if ended.decision is None:
-        return VerdictReply(False, f"the run of review {review.review_id} has ended: it takes no verdict any more")
-    return VerdictReply(False, f"the run of review {review.review_id} has ended: {ended.decision} by {ended.reviewer}")
+        return contracts.VerdictReply(False, f"the run of review {review.review_id} has ended: it takes no verdict any more")
+    return contracts.VerdictReply(False, f"the run of review {review.review_id} has ended: {ended.decision} by {ended.reviewer}")
 
 
 async def _opener(context: Context, review: Review) -> WorkflowHandle[Any, Any]:

@@ -1,20 +1,25 @@
 """Runs: the two updates and everything else that is long; what one is asked, its start, its progress and its end."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.service import RPCError
 
-from driftline.contracts import FineTuneInput, Progress, RagRefreshInput, RunOutcome, RunStatus
+from driftline import contracts
 from driftline.operations.context import Context
 from driftline.settings import Settings
 from driftline.workflows import attributes, policies
 
-RunHandle = WorkflowHandle[Any, RunOutcome]
+if TYPE_CHECKING:  # who only lists runs starts without what they are asked
+    from driftline.contracts import FineTuneInput, Progress, RagRefreshInput, RunStatus
+
+RunHandle = WorkflowHandle[Any, "contracts.RunOutcome"]
 Result = TypeVar("Result")
 
 STARTING = "starting"
@@ -35,7 +40,7 @@ class RunFailed(RuntimeError):
 
 def fine_tune_input(settings: Settings) -> FineTuneInput:
     """Maps settings to a fine-tune's input; its nominal time is the schedule's unless one is set."""
-    return FineTuneInput(
+    return contracts.FineTuneInput(
         source=settings.source,
         windows=settings.fine_tune.windows,
         answers=settings.fine_tune.answers,
@@ -53,7 +58,7 @@ def fine_tune_input(settings: Settings) -> FineTuneInput:
 
 def rag_refresh_input(settings: Settings) -> RagRefreshInput:
     """Maps settings to a RAG refresh's input."""
-    return RagRefreshInput(
+    return contracts.RagRefreshInput(
         source=settings.source,
         windows=settings.rag_refresh.windows,
         answers=settings.rag_refresh.answers,
@@ -85,15 +90,17 @@ async def start(context: Context, request: FineTuneInput | RagRefreshInput, work
     Raises:
         WorkflowAlreadyStartedError: one of this id is still under way.
     """
-    workflow = "FineTune" if isinstance(request, FineTuneInput) else "RagRefresh"
+    workflow = "FineTune" if isinstance(request, contracts.FineTuneInput) else "RagRefresh"
     context.allow()
     client = await context.temporal()
-    return await client.start_workflow(workflow, request, id=workflow_id, task_queue=policies.WORKFLOWS, result_type=RunOutcome)
+    return await client.start_workflow(
+        workflow, request, id=workflow_id, task_queue=policies.WORKFLOWS, result_type=contracts.RunOutcome
+    )
 
 
 async def find(context: Context, workflow_id: str) -> RunHandle:
     """The newest update of this id."""
-    return (await context.temporal()).get_workflow_handle(workflow_id, result_type=RunOutcome)
+    return (await context.temporal()).get_workflow_handle(workflow_id, result_type=contracts.RunOutcome)
 
 
 async def completed(context: Context, workflow_id: str, result: type[Result]) -> Result | None:
@@ -146,7 +153,9 @@ async def _pending(description: Any) -> tuple[Progress | None, str]:
     progress, trouble = None, ""
     for pending in description.raw_description.pending_activities:
         if pending.HasField("heartbeat_details") and pending.heartbeat_details.payloads:
-            (progress,) = await description.data_converter.decode(list(pending.heartbeat_details.payloads)[:1], [Progress])
+            (progress,) = await description.data_converter.decode(
+                list(pending.heartbeat_details.payloads)[:1], [contracts.Progress]
+            )
         if pending.attempt > 1 and pending.HasField("last_failure"):
             why = pending.last_failure.message.partition("\n")[0]
             trouble = f"attempt {pending.attempt}, after: {why[:120]}"
@@ -155,7 +164,7 @@ async def _pending(description: Any) -> tuple[Progress | None, str]:
 
 async def status(handle: RunHandle) -> RunStatus:
     """The run's own answer: stage, candidate, evidence, and the review that waits. A worker has to run."""
-    answer: RunStatus = await handle.query("status", result_type=RunStatus)
+    answer: RunStatus = await handle.query("status", result_type=contracts.RunStatus)
     return answer
 
 

@@ -1,11 +1,9 @@
-"""The servers, the schema and a worker: bring them up, and say what runs."""
+"""The servers, the schema and a worker: bring them up, and end them."""
 
 import asyncio
 import importlib.util
 import time
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
 
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
@@ -18,15 +16,9 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from driftline import embedded
-from driftline.db import channels as db_channels
 from driftline.db import connection as db_connection
-from driftline.db import reviews as db_reviews
-from driftline.db.channels import ServedTable
-from driftline.db.reviews import Review
-from driftline.operations import runs
 from driftline.operations.context import Context, Unreachable
 from driftline.operations.polls import last_polls
-from driftline.operations.runs import RunSummary
 from driftline.settings import Settings
 from driftline.workflows import attributes, policies
 
@@ -37,8 +29,6 @@ _types = {
     attributes.STAGE.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
     attributes.TABLE.name: IndexedValueType.INDEXED_VALUE_TYPE_INT,
 }
-
-Part = Literal["external", "running", "stopped"]
 
 
 async def start(context: Context, worker: bool = True, web: bool = True) -> None:
@@ -118,66 +108,3 @@ async def _await_worker(context: Context) -> None:
             return
         await asyncio.sleep(0.5)
     raise Unreachable(f"the worker did not start: see {home.absolute() / 'logs' / 'worker.log'}")
-
-
-@dataclass(frozen=True)
-class Serving:
-    """Where the servers are, what runs, what waits, and which table each channel serves."""
-
-    postgres_url: str
-    temporal_address: str
-    temporal_ui: str
-    open_doors: str
-    """Why every user of this machine reaches the embedded Temporal; empty if only its owner does."""
-    runs: list[RunSummary]
-    reviews: list[Review]
-    channels: dict[str, int]
-    not_approved: list[ServedTable]
-    """Channels that serve a table which may no longer be served."""
-
-
-@dataclass(frozen=True)
-class Status:
-    """`serving` is None while a server is stopped."""
-
-    home: str
-    postgres: Part
-    temporal: Part
-    worker: Part
-    web: Part
-    web_address: str
-    """Of the page that runs here."""
-    serving: Serving | None = None
-
-
-async def status(context: Context) -> Status:
-    """What runs here. Starts nothing."""
-    settings, state = context.settings, embedded.status(context.settings.home)
-    postgres: Part = "external" if settings.postgres_url else _running(state.postgres)
-    temporal: Part = "external" if settings.temporal_address else _running(state.temporal)
-    open_doors = state.open_doors if temporal == "running" else ""
-    serving = await _serving(context, open_doors) if "stopped" not in (postgres, temporal) else None
-    web_address = state.web_address if state.web else ""
-    parts = (postgres, temporal, _running(state.worker), _running(state.web))
-    return Status(str(settings.home.absolute()), *parts, web_address, serving)
-
-
-async def _serving(context: Context, open_doors: str) -> Serving:
-    addressed = context.addressed
-    newest = await runs.newest(context)
-    with context.engine.connect() as connection:
-        waiting, served = db_reviews.waiting(connection), db_channels.served(connection)
-    return Serving(
-        db_connection.without_password(embedded.reader_url(context.settings)),
-        addressed.temporal_address,
-        addressed.temporal_ui,
-        open_doors,
-        newest,
-        waiting,
-        {table.channel: table.version for table in served},
-        [table for table in served if not table.approved],
-    )
-
-
-def _running(process: object | None) -> Part:
-    return "running" if process else "stopped"

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from driftline import contracts
 from driftline.db import channels
 from driftline.db.connection import connect
 from tests.db import world
@@ -61,8 +62,9 @@ UNNEEDED = (
     "psutil",
     "matplotlib",
     "starlette",
+    "driftline.contracts.versions",
 )
-"""Libraries that are large, and that a look-up in Postgres does without."""
+"""What is large, and what a look-up in Postgres does without: of our own, what runs tell each other begins with versions."""
 RUN = """
 import contextlib, io, os, sys
 sys.argv = ["driftline", *{arguments}]
@@ -104,6 +106,22 @@ def test_a_command_that_asks_postgres_starts_without_what_others_need(
 
 def test_status_asks_temporal_and_starts_without_the_rest(published: dict[str, str], tmp_path: Path) -> None:
     assert loaded_by(published, tmp_path, "status") == "[1, 'temporalio', 'google.protobuf']"  # 1: it does not answer
+
+
+def test_status_of_a_home_where_nothing_runs_starts_without_temporal(tmp_path: Path) -> None:
+    assert loaded_by(os.environ | {"DRIFTLINE_HOME": str(tmp_path)}, tmp_path, "status") == "[1]"
+
+
+def test_contracts_are_found_from_the_bottom_up() -> None:
+    """Whoever asks for a name loads the modules before its own: those of knobs before those of messages."""
+    folder, names = ROOT / "contracts", [name.replace(".", "/") for name in contracts.MODULES]
+    files = {str(file.relative_to(folder).with_suffix("")).removesuffix("/__init__") for file in folder.rglob("*.py")}
+    assert files - {"__init__", "children"} == set(names)
+    for before, name in enumerate(names):
+        file = folder / f"{name}.py"
+        text = (file if file.exists() else folder / name / "__init__.py").read_text()
+        needed = re.findall(r"^from driftline\.contracts\.(\S+) import", text, re.MULTILINE)
+        assert {module.replace(".", "/") for module in needed} <= {*names[:before]}, name
 
 
 def test_every_module_above_the_engines_leaves_the_heavy_libraries_out() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from driftline.contracts.experiments import Metric
+from driftline.contracts import Metric
 from driftline.interests.experiments.days import Observed
 from driftline.interests.experiments.difference import Difference, before, relative_difference
 from driftline.interests.experiments.intervals import ALPHA, always_valid, fixed, intervals
