@@ -31,10 +31,12 @@ from driftline.sources.session import arrow, connect
 NAME = "sequence"
 PEERS = ("rectools[torch]==0.19.0",)
 PACKAGES = ("torch", "numpy")
+ALONE = {"OMP_NUM_THREADS": "1"}
+"""Threads that wait for each other on a busy machine would be counted as work."""
 NOTE = """
 The sequence recommender (`recommender.*` as by default, but for the days of log) beside rectools' SASRec with its own defaults.
-CPU-seconds are of the training. NDCG@10 of lists without what users have had, on the held-out days; beside it our interval over
-users, and what the most popular items of the interest get.
+CPU-seconds are of the training, by one thread. NDCG@10 of lists without what users have had, on the held-out days; beside it our
+interval over users, and what the most popular items of the interest get.
 """
 
 
@@ -100,8 +102,8 @@ def _compare(log: Log, data: Path, folder: Path, small: bool) -> list[ResultRow]
         case_user=np.concatenate([cases.user for cases in asked]),
         case_cluster=np.concatenate([cases.cluster for cases in asked]),
     )
-    peer = spend("bench.sequence_rectools", str(folder), python=python("sequence", *PEERS))
-    ours = spend("bench.sequence", str(folder))
+    peer = spend("bench.sequence_rectools", str(folder), python=python("sequence", *PEERS), **ALONE)
+    ours = spend("bench.sequence", str(folder), **ALONE)
     lists = np.load(folder / "rectools.npy")
     cut = len(asked[0].user)
 
