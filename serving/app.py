@@ -9,7 +9,6 @@ from time import monotonic, perf_counter
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -56,9 +55,9 @@ class Api:
             from driftline.operations import artifacts  # half a second that a start without items spares
 
             files = artifacts.reader(self._settings)
-        self._channels = await run_in_threadpool(Channels, home, self._postgres_url, changed, poll_seconds=poll, files=files)
+        self._channels = await asyncio.to_thread(Channels, home, self._postgres_url, changed, poll_seconds=poll, files=files)
         yield
-        await run_in_threadpool(self._channels.close)
+        await asyncio.to_thread(self._channels.close)
 
     async def next(self, request: Request) -> Response:
         served, stale_since = self._channels.served, self._channels.stale_since
@@ -97,7 +96,7 @@ class Api:
             etag = f'"{one.etag}.{format_}"'
             headers = {"etag": etag, "cache-control": "no-cache", "driftline-version": str(one.pointer.version)}
             if etag not in had and had != "*":
-                data = await run_in_threadpool(tables.FORMATS[format_], one)
+                data = await asyncio.to_thread(tables.FORMATS[format_], one)
                 return Response(data, headers=headers, media_type=tables.MEDIA_TYPES[format_])
             try:
                 await asyncio.wait_for(moved.wait(), end - monotonic())
@@ -119,7 +118,7 @@ class Api:
         return Response(f"ok{age}\n", media_type="text/plain")
 
     async def metrics(self, _request: Request) -> Response:
-        return Response(await run_in_threadpool(metrics.exposed), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(await asyncio.to_thread(metrics.exposed), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def openapi(self, _request: Request) -> Response:
         return Response(openapi.document(), media_type="application/json")

@@ -30,7 +30,12 @@ def exposed() -> bytes:
     for file in Path(folder).glob("gauge_live*.db"):
         pid = file.stem.rpartition("_")[2]
         if not Path("/proc", pid).exists():  # it says nothing any more
-            mark_process_dead(pid)  # type: ignore[no-untyped-call]
+            forget(int(pid))
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry)
+
+
+def forget(process: int) -> None:
+    """Leave a process out of the gauges."""
+    mark_process_dead(process)  # type: ignore[no-untyped-call]

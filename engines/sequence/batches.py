@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftline.contracts import Recommender
-from driftline.interests.recommender.histories import NOTHING, Histories, last
-from driftline.interests.recommender.index import Index, Rows
+from driftline.interests.recommender.histories import Histories, last
+from driftline.interests.recommender.index import Index
+from driftline.interests.recommender.rows import NOTHING, Rows
 
 CHUNKS, NEGATIVES, DROPOUT = range(3)
 """What random numbers are for."""

@@ -28,9 +28,10 @@ from driftline.engines.sequence.batches import DROPOUT, Batches, Draws
 from driftline.engines.sequence.model import Encoder, sampled_loss
 from driftline.interests.metrics.ranking import find, gains
 from driftline.interests.recommender.encoder import Encoder as Forward
-from driftline.interests.recommender.histories import NOTHING, read
+from driftline.interests.recommender.histories import read
 from driftline.interests.recommender.index import by_cluster
 from driftline.interests.recommender.ranking import best
+from driftline.interests.recommender.rows import NOTHING
 from driftline.system.files import atomic_folder, sha256
 
 STAGE = "training the recommender"

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from driftline.interests.metrics.estimates import Difference, Estimate, mean
 from driftline.interests.metrics.spread import entropy
-from driftline.interests.recommender.index import Rows
+from driftline.interests.recommender.rows import Rows
 
 Flags = NDArray[np.bool_]
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from driftline.interests.metrics.estimates import Difference, Estimate, ratio
 from driftline.interests.recommender.histories import Histories
-from driftline.interests.recommender.index import Index, Rows
+from driftline.interests.recommender.index import Index
+from driftline.interests.recommender.rows import Rows
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from driftline.interests.recommender.histories import NOTHING, Histories
-from driftline.interests.recommender.index import Rows
+from driftline.interests.recommender.histories import Histories
+from driftline.interests.recommender.rows import NOTHING, Rows
 
 Floats = NDArray[np.float32]
 STEPS = 3

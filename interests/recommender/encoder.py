@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftline.interests.recommender.histories import NOTHING
-from driftline.interests.recommender.index import Rows
+from driftline.interests.recommender.rows import NOTHING, Rows
 
 Floats = NDArray[np.float32]
 Weights = dict[str, NDArray[Any]]

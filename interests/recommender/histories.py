@@ -8,10 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from driftline.interests.recommender.index import Rows
-
-NOTHING = -1
-"""Where a history is shorter than its place."""
+from driftline.interests.recommender.rows import NOTHING, Rows
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-Rows = NDArray[np.int32]
+from driftline.interests.recommender.rows import Rows
 
 
 @dataclass(frozen=True)

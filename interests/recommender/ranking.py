@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from driftline.interests.recommender.histories import NOTHING
-from driftline.interests.recommender.index import Rows
+from driftline.interests.recommender.rows import NOTHING, Rows
 
 Floats = NDArray[np.float32]
 Score = Callable[[NDArray[np.int64], slice], Floats]

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from driftline.interests.recommender.histories import NOTHING
-from driftline.interests.recommender.index import Rows
 from driftline.interests.recommender.ranking import Ranked, best
+from driftline.interests.recommender.rows import NOTHING, Rows
 from driftline.interests.recommender.trained import Trained
 
 

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from driftline.interests import triples
 from driftline.interests.back_off import next_interests, rank, sequence
 from driftline.interests.pairs import Ints
-from driftline.interests.recommender.index import Index, Rows
+from driftline.interests.recommender.index import Index
 from driftline.interests.recommender.ranking import best
 from driftline.interests.recommender.recommend import recommend
+from driftline.interests.recommender.rows import Rows
 from driftline.interests.recommender.trained import Trained
 
 POLICY = "policy"

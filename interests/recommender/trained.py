@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from driftline.interests.hashes import Hashes, hashed
 from driftline.interests.recommender.encoder import Encoder, Weights
-from driftline.interests.recommender.histories import NOTHING
-from driftline.interests.recommender.index import Rows
+from driftline.interests.recommender.rows import NOTHING, Rows
 
 Floats = NDArray[np.float32]
 

@@ -106,6 +106,10 @@ def eventually(true: Callable[[], bool], within: float = PATIENCE) -> bool:
     return true()
 
 
+def children(pid: int) -> set[int]:
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
 def _answers(server: Server) -> bool:
     with suppress(ConnectionError):
         return server.once("/healthz").status == 200
