@@ -54,7 +54,7 @@ from driftline.activities.training import TrainingActivities
 from driftline.db import connection as db_connection
 from driftline.operations import metrics as own_metrics
 from driftline.operations import polls
-from driftline.operations.polls import Busy
+from driftline.operations.polls import Busy, Queue
 from driftline.settings import Settings, problems
 from driftline.system.logs import log_as_json
 from driftline.workflows import policies
@@ -197,7 +197,8 @@ def workers(
 
 async def serve(settings: Settings, names: list[str], principals: bool = False) -> int:
     """Poll until a signal asks to stop, then drain. `principals`: see `Resources`. Returns the exit code."""
-    stop, silent = asyncio.Event(), []
+    stop = asyncio.Event()
+    silent: list[Queue] = []
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
@@ -213,7 +214,7 @@ async def serve(settings: Settings, names: list[str], principals: bool = False) 
     made = workers(client, served, settings.drain, settings.temporal_versioning, [busy])
     running = [asyncio.create_task(worker.run()) for worker in made]
 
-    def polls_nothing(queue: str) -> None:
+    def polls_nothing(queue: Queue) -> None:
         silent.append(queue)
         loop.call_soon_threadsafe(stop.set)
 
@@ -221,10 +222,14 @@ async def serve(settings: Settings, names: list[str], principals: bool = False) 
         partial(temporal_client.connect, settings, runtime),
         partial(
             polls.silence,
-            slots={role.queue: role.slots for role in served if role.activities},
+            queues=[
+                *(Queue(role.queue) for role in served if role.workflows),
+                *(Queue(role.queue, role.slots) for role in served if role.activities),
+            ],
             busy=busy,
             meter=runtime.metric_meter,
             identity=client.identity,
+            draining=stop.is_set,
         ),
         polls_nothing,
         settings.drain + GRACE,

@@ -8,7 +8,8 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from threading import Thread
 from typing import Any
@@ -29,12 +30,31 @@ POLLS = "driftline_worker_polls"
 log = logging.getLogger("driftline.polls")
 
 
-async def last_polls(client: Client, queue: str) -> dict[str, float]:
-    """Identity of each worker that polls the queue for activities → seconds since its last poll began."""
+@dataclass(frozen=True)
+class Queue:
+    """What a worker polls.
+
+    Of workflows, it is the queue that all workers share: one poll at least is always there, however many wait at the worker's own
+    (sticky) queue, and a task of a workflow holds its slot for seconds at most. Nothing excuses that it is not polled.
+
+    Attributes:
+        slots: activities that are taken at once; None for workflows.
+    """
+
+    name: str
+    slots: int | None = None
+
+    @property
+    def kind(self) -> str:
+        return "workflow" if self.slots is None else "activity"
+
+
+async def last_polls(client: Client, queue: Queue) -> dict[str, float]:
+    """Identity of each worker that polls the queue → seconds since its last poll began."""
     request = DescribeTaskQueueRequest(
         namespace=client.namespace,
-        task_queue=TaskQueue(name=queue),
-        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+        task_queue=TaskQueue(name=queue.name),
+        task_queue_type=TaskQueueType.Value(f"TASK_QUEUE_TYPE_{queue.kind.upper()}"),
     )
     found = await client.workflow_service.describe_task_queue(request, timeout=EVERY)
     return {poller.identity: time.time() - poller.last_access_time.ToMilliseconds() / 1e3 for poller in found.pollers}
@@ -64,41 +84,55 @@ class _Counted(ActivityInboundInterceptor):
             self.running[queue] -= 1
 
 
-async def silence(client: Client, slots: Mapping[str, int], busy: Busy, meter: MetricMeter, identity: str) -> str:
-    """Returns the name of a task queue of activities that this worker has not polled for SILENT though it had a free slot.
+async def silence(
+    client: Client,
+    queues: Sequence[Queue],
+    busy: Busy,
+    meter: MetricMeter,
+    identity: str,
+    draining: Callable[[], bool] = lambda: False,
+) -> Queue:
+    """Returns a task queue that this worker has not polled for SILENT though it had a free slot and was not asked to stop.
 
-    While the server does not answer, the gauge `driftline_worker_polls` goes to 0 and the worker stays.
+    While the server does not answer, the gauge `driftline_worker_polls` goes to 0 and the worker stays. All queues are asked at
+    once: so it goes to 0 within SILENT and two times EVERY, whatever hangs.
 
     Args:
-        slots: of each queue; more activities at once are not taken.
         identity: of the worker's own client.
+        draining: whether the worker was asked to stop: it polls nothing then, for as long as its activities take.
     """
     gauge = meter.create_gauge(POLLS, "1 if Temporal has seen this worker poll lately, or its slots are taken; else 0")
-    heard = dict.fromkeys(slots, time.monotonic())
+    heard = dict.fromkeys(queues, time.monotonic())
+
+    async def ask(queue: Queue) -> bool:
+        """Whether Temporal has answered."""
+        asked = time.monotonic()
+        try:
+            since, answered = (await last_polls(client, queue)).get(identity), True
+        except RPCError as error:
+            since, answered = None, False
+            log.warning("Temporal does not say who polls %s: %s", queue.name, error.status.name)
+        if draining() or (queue.slots is not None and busy.running[queue.name] >= queue.slots):
+            heard[queue] = asked
+        elif since is not None:
+            heard[queue] = max(heard[queue], asked - since)
+        return answered
+
     while True:
-        for queue, free in slots.items():
-            asked = time.monotonic()
-            try:
-                since = (await last_polls(client, queue)).get(identity)
-                answered = True
-            except RPCError as error:
-                since, answered = None, False
-                log.warning("Temporal does not say who polls %s: %s", queue, error.status.name)
-            if busy.running[queue] >= free:
-                heard[queue] = asked
-            elif since is not None:
-                heard[queue] = max(heard[queue], asked - since)
-            silent = time.monotonic() - heard[queue] > SILENT.total_seconds()
-            gauge.set(int(not silent), {"task_queue": queue})
-            if silent and answered:
+        answered = await asyncio.gather(*map(ask, queues))
+        silent = {queue: time.monotonic() - heard[queue] > SILENT.total_seconds() for queue in queues}
+        for queue, found in silent.items():
+            gauge.set(int(not found), {"task_queue": queue.name, "task_type": queue.kind})
+        for queue, heard_of in zip(queues, answered, strict=True):
+            if silent[queue] and heard_of:
                 return queue
         await asyncio.sleep(EVERY.total_seconds())
 
 
 def watch(
     connect: Callable[[], Awaitable[Client]],
-    silent: Callable[[Client], Awaitable[str]],
-    found: Callable[[str], None],
+    silent: Callable[[Client], Awaitable[Queue]],
+    found: Callable[[Queue], None],
     grace: timedelta,
 ) -> None:
     """Waits in a thread with a client of its own, so that a loop that hangs is noticed, too.
@@ -106,13 +140,13 @@ def watch(
     Args:
         connect: makes that client.
         silent: `silence` of this worker.
-        found: is called with the queue's name, and should end the worker.
+        found: is called with the queue, and should end the worker.
         grace: after that the process is ended with 1.
     """
 
     async def wait() -> None:
         queue = await silent(await connect())
-        log.error("this worker has not polled %s for %d s and ends", queue, SILENT.total_seconds())
+        log.error("this worker has not polled %s for %d s and ends", queue.name, SILENT.total_seconds())
         found(queue)
         await asyncio.sleep(grace.total_seconds())
         os._exit(1)

@@ -18,7 +18,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from driftline import embedded
 from driftline.db import connection as db_connection
 from driftline.operations.context import Context, Unreachable
-from driftline.operations.polls import last_polls
+from driftline.operations.polls import Queue, last_polls
 from driftline.settings import Settings
 from driftline.workflows import attributes, policies
 
@@ -101,10 +101,10 @@ async def _first_connection(context: Context) -> Client:
 
 async def _await_worker(context: Context) -> None:
     """The last task queue that a worker polls is the sign that it serves; its process id is in the poller's name."""
-    client, home = await context.temporal(), context.settings.home
+    client, home, last = await context.temporal(), context.settings.home, Queue(policies.GENERATE, slots=1)
     deadline = time.monotonic() + WORKER_SECONDS
     while (process := embedded.status(home).worker) is not None and time.monotonic() < deadline:
-        if any(identity.startswith(f"{process.pid}@") for identity in await last_polls(client, policies.GENERATE)):
+        if any(identity.startswith(f"{process.pid}@") for identity in await last_polls(client, last)):
             return
         await asyncio.sleep(0.5)
     raise Unreachable(f"the worker did not start: see {home.absolute() / 'logs' / 'worker.log'}")
