@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from driftline.interests import triples
-from driftline.interests.counting_model import counting_model, fit_strengths
+from driftline.interests.counting_model import counting_model, fit_strengths, likeliest
 from driftline.interests.pairs import Ints
 
 
@@ -51,7 +51,7 @@ def day_hits(day: pa.Table, fresh: pa.Table, stale: pa.Table, learned: pa.Table 
     def right(counts: pa.Table) -> tuple[Ints, Ints]:
         """The answer to each triple's pair, and how many are right, row by row."""
         model = counting_model(counts, n_clusters, fit_strengths(counts, None, n_clusters))
-        answer = model.log_p(pairs).argmax(axis=1)[place] if len(pairs) else np.zeros(0, np.int64)
+        answer = likeliest(model.log_p, pairs, n_clusters)[0][place]
         return answer, np.where(answer == asked.c_next, asked.n, 0)
 
     total = int(asked.n.sum())

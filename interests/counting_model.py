@@ -10,7 +10,7 @@ is likeliest, so that counts of a large log speak for themselves and those of a 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -93,8 +93,8 @@ def counting_model(counts: pa.Table, n_clusters: int, strengths: Strengths) -> C
     order = np.lexsort((found.c_next, pair))
     start = np.concatenate([[0], np.cumsum(np.bincount(pair, minlength=pair_count(n_clusters)))])
     ordered = Triples(found.c1[order], found.c2[order], found.c_next[order], found.n[order])
-    first, second = (_given(cluster, found, popularity, strengths.single) for cluster in (found.c1, found.c2))
-    return CountingModel(n_clusters, strengths, np.log(popularity), np.log(first), np.log(second), ordered, start)
+    first, second = (np.log(_given(n, popularity, strengths.single)) for n in _singles(found, n_clusters))
+    return CountingModel(n_clusters, strengths, np.log(popularity), first, second, ordered, start)
 
 
 def fit_strengths(counts: pa.Table, validation: pa.Table | None, n_clusters: int) -> Strengths:
@@ -110,15 +110,30 @@ def fit_strengths(counts: pa.Table, validation: pa.Table | None, n_clusters: int
     later = triples.read(counts if validation is None else validation, n_clusters)
     if not len(later.n):
         raise BadInput("no triple in the validation window, so nothing can be fitted: lengthen it")
-    pair = later.pair(n_clusters)
+    # Only the singles' probabilities are of s: the rest is made once.
+    counted = counting_model(counts, n_clusters, Strengths(1.0, 1.0))
+    popularity, singles = np.exp(counted.log_popularity), _singles(counted.counts, n_clusters)
+    n, total = _seen(counted, later)
+    if validation is None:
+        n, total = n - 1, total - 1
+    totals, place = np.unique(total, return_inverse=True)
+    weights = np.bincount(place, later.n)
 
     def fitted(log_single: float) -> tuple[float, float]:
         """The loss at the best m, and its logarithm."""
-        model = counting_model(counts, n_clusters, Strengths(float(np.exp(log_single)), 1.0))
-        n, total, log_b = _at(model, later, pair)
+        strengths = Strengths(float(np.exp(log_single)), 1.0)
+        first, second = (np.log(_given(n, popularity, strengths.single)) for n in singles)
+        model = replace(counted, strengths=strengths, log_first=first, log_second=second)
+        log_b = _backoff_of(model, later)
         if validation is None:
-            n, total, log_b = n - 1, total - 1, log_b + _left_out(model, later)
-        found = minimize_scalar(lambda log_m: _loss(n, total, log_b, later.n, np.exp(log_m)), bounds=_RANGE, method="bounded")
+            log_b += _left_out(model, later, singles)
+        b = np.exp(log_b)
+
+        def loss(log_m: float) -> float:
+            m = np.exp(log_m)
+            return float((weights * np.log(totals + m)).sum() - (later.n * np.log(n + m * b)).sum())
+
+        found = minimize_scalar(loss, bounds=_RANGE, method="bounded")
         return float(found.fun), float(found.x)
 
     single = float(minimize_scalar(lambda log_s: fitted(log_s)[0], bounds=_RANGE, method="bounded", options={"xatol": 0.05}).x)
@@ -150,15 +165,20 @@ def answers(log_p: Callable[[Ints], Floats], n_clusters: int) -> pa.Table:
     Returns:
         c1, c2, c_next: int32, score: float64 (log p of the answer); complete, ordered by pair.
     """
-    c_next, score = [], []
-    for numbers in blocks(n_clusters):
-        found = log_p(numbers)
-        c_next.append(found.argmax(axis=1))
-        score.append(found.max(axis=1))
+    c_next, score = likeliest(log_p, np.arange(pair_count(n_clusters)), n_clusters)
     c1, c2 = pairs(n_clusters)
-    ids = {"c1": c1, "c2": c2, "c_next": np.concatenate(c_next)}
+    ids = {"c1": c1, "c2": c2, "c_next": c_next}
     columns = {name: pa.array(column.astype(np.int32)) for name, column in ids.items()}
-    return pa.table(columns | {"score": pa.array(np.concatenate(score))})
+    return pa.table(columns | {"score": pa.array(score)})
+
+
+def likeliest(log_p: Callable[[Ints], Floats], asked: Ints, n_clusters: int) -> tuple[Ints, Floats]:
+    """The likeliest novel cluster of each pair asked, by number, and its log p; `CELLS` pairs times clusters at a time."""
+    c_next, score = np.zeros(len(asked), np.int64), np.zeros(len(asked))
+    for begin in range(0, len(asked), step := max(1, CELLS // n_clusters)):
+        found = log_p(asked[begin : begin + step])
+        c_next[begin : begin + step], score[begin : begin + step] = found.argmax(axis=1), found.max(axis=1)
+    return c_next, score
 
 
 def counted(counts: pa.Table, n_clusters: int, validation: pa.Table | None = None) -> pa.Table:
@@ -183,22 +203,32 @@ def blocks(n_clusters: int) -> list[Ints]:
     return [np.arange(begin, min(begin + step, n_pairs)) for begin in range(0, n_pairs, step)]
 
 
-def _given(cluster: Ints, found: Triples, popularity: Floats, strength: float) -> Floats:
+def _singles(found: Triples, n_clusters: int) -> tuple[Floats, Floats]:
+    """n(c1, ·, c) and n(·, c2, c), [|C|, |C|] each."""
+    size = n_clusters**2
+    n = (np.bincount(cluster * n_clusters + found.c_next, found.n, size) for cluster in (found.c1, found.c2))
+    first, second = (each.reshape(n_clusters, n_clusters).astype(np.float64) for each in n)
+    return first, second
+
+
+def _given(n: Floats, popularity: Floats, strength: float) -> Floats:
     """p(c | cluster), [|C|, |C|]."""
-    n_clusters = len(popularity)
-    n = np.bincount(cluster * n_clusters + found.c_next, found.n, n_clusters**2).reshape(n_clusters, n_clusters)
     given: Floats = (n + strength * popularity) / (n.sum(axis=1, keepdims=True) + strength)
     return given
 
 
-def _at(model: CountingModel, later: Triples, pair: Ints) -> tuple[Floats, Floats, Floats]:
-    """Of each later triple: n(c1, c2, c) and n(c1, c2, ·) of the model's window, and log b. No pair's whole row is made."""
+def _seen(model: CountingModel, later: Triples) -> tuple[Floats, Floats]:
+    """Of each later triple: n(c1, c2, c) and n(c1, c2, ·) of the model's window."""
     size = model.n_clusters
-    key = model.counts.pair(size) * size + model.counts.c_next
-    asked = pair * size + later.c_next
+    pair, counted = later.pair(size), model.counts.pair(size)
+    key, asked = counted * size + model.counts.c_next, pair * size + later.c_next
     place = np.minimum(np.searchsorted(key, asked), len(key) - 1)
     n = np.where(key[place] == asked, model.counts.n[place], 0).astype(np.float64)
-    total = np.bincount(model.counts.pair(size), model.counts.n, size * (size - 1))[pair].astype(np.float64)
+    return n, np.bincount(counted, model.counts.n, size * (size - 1))[pair].astype(np.float64)
+
+
+def _backoff_of(model: CountingModel, later: Triples) -> Floats:
+    """Of each later triple: log b. No pair's whole row is made."""
     first = np.exp(model.log_first - model.log_popularity)
     second = np.exp(model.log_second)
     # Σ over all c, less the terms of c1 and c2.
@@ -207,19 +237,15 @@ def _at(model: CountingModel, later: Triples, pair: Ints) -> tuple[Floats, Float
     norm = np.log(np.maximum(whole - lost, np.finfo(np.float64).tiny))
     log_b: Floats = model.log_first[later.c1, later.c_next] + model.log_second[later.c2, later.c_next]
     log_b -= model.log_popularity[later.c_next] + norm[later.c1, later.c2]
-    return n, total, log_b
+    return log_b
 
 
-def _left_out(model: CountingModel, found: Triples) -> Floats:
+def _left_out(model: CountingModel, found: Triples, singles: tuple[Floats, Floats]) -> Floats:
     """What the log back-off of each triple loses, but for its norm, when one of its occurrences is not counted."""
-    size, s, popularity = model.n_clusters, model.strengths.single, np.exp(model.log_popularity)[found.c_next]
+    s, popularity = model.strengths.single, np.exp(model.log_popularity)
     lost = np.zeros(len(found.n))
-    for cluster, log_given in ((found.c1, model.log_first), (found.c2, model.log_second)):
-        n = np.bincount(cluster * size + found.c_next, found.n, size**2)[cluster * size + found.c_next]
-        total = np.bincount(cluster, found.n, size)[cluster]
-        lost += np.log((n - 1 + s * popularity) / (total - 1 + s)) - log_given[cluster, found.c_next]
+    for cluster, log_given, n in zip((found.c1, found.c2), (model.log_first, model.log_second), singles, strict=True):
+        # A cell that nothing was counted in is asked by no triple.
+        less = np.log(np.maximum(n - 1, 0) + s * popularity) - np.log(np.maximum(n.sum(axis=1, keepdims=True) - 1, 0) + s)
+        lost += (less - log_given)[cluster, found.c_next]
     return lost
-
-
-def _loss(n: Floats, total: Floats, log_b: Floats, weight: Ints, m: float) -> float:
-    return -float((weight * (np.log(n + m * np.exp(log_b)) - np.log(total + m))).sum())

@@ -1,6 +1,6 @@
 """Small plots as inline SVG. Colours are classes of the style sheet: a page may hold no style of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -48,13 +48,15 @@ class Trail:
     style: str
 
 
-def lines(title: str, ticks: Sequence[str], curves: Sequence[Line], shown: str = "percent", marked: int | None = None) -> Markup:
+def lines(
+    title: str, ticks: Sequence[str], curves: Sequence[Line], shown: str = "percent", marks: Mapping[int, str] | None = None
+) -> Markup:
     """Curves over the same places from left to right.
 
     Args:
         ticks: the name of each place.
         shown: `percent` | `number`: how values are written.
-        marked: index of the place that the page is about.
+        marks: what happened at a place, drawn as a line through it.
     """
     known = [value for curve in curves for value in curve.values if value is not None]
     if not known:
@@ -76,10 +78,9 @@ def lines(title: str, ticks: Sequence[str], curves: Sequence[Line], shown: str =
     parts.append(Markup('<text class="tick" x="{}" y="{}">{}</text>').format(LEFT, 9, write(max(known), shown)))
     if len(ticks) > 1:
         parts.append(Markup('<text class="tick end" x="{}" y="{}">{}</text>').format(WIDTH - RIGHT, HEIGHT - 5, ticks[-1]))
-    if marked is not None:
-        parts.append(
-            Markup('<line class="marked" x1="{x:.1f}" x2="{x:.1f}" y1="4" y2="{}"/>').format(HEIGHT - BOTTOM, x=x(marked))
-        )
+    for place, said in (marks or {}).items():
+        line = '<line class="marked" x1="{x:.1f}" x2="{x:.1f}" y1="4" y2="{}"><title>{} {}</title></line>'
+        parts.append(Markup(line).format(HEIGHT - BOTTOM, ticks[place], said, x=x(place)))
     for curve in curves:
         places = [(x(i), y(value), i, value) for i, value in enumerate(curve.values) if value is not None]
         path = " ".join(f"{px:.1f},{py:.1f}" for px, py, _, _ in places)

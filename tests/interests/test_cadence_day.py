@@ -1,6 +1,7 @@
 """What one day says about counts of different age, by hand."""
 
 import pyarrow as pa
+import pytest
 
 from driftline.interests.cadence_day import day_hits, of_day
 from tests.interests.tables import table
@@ -18,6 +19,13 @@ def test_fresh_counts_hit_what_stale_ones_miss() -> None:
     assert (found.learned, found.learned_apart, found.changed) == (7, 9, 9 / 15)
     same = day_hits(day, AFTER, AFTER, None, 4)
     assert (same.fresh, same.stale, same.apart, same.learned, same.changed) == (12, 12, 0, None, 0)
+
+
+def test_a_day_of_many_pairs_is_asked_a_few_pairs_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    day = table({(0, 1, 3): 7, (0, 1, 2): 2, (2, 3, 0): 5, (2, 3, 1): 1, (3, 2, 0): 4})
+    whole = day_hits(day, AFTER, BEFORE, BEFORE, 4)
+    monkeypatch.setattr("driftline.interests.counting_model.CELLS", 4)
+    assert day_hits(day, AFTER, BEFORE, BEFORE, 4) == whole
 
 
 def test_a_day_without_a_triple_says_nothing() -> None:

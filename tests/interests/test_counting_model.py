@@ -1,3 +1,5 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -69,6 +71,34 @@ def test_nothing_to_count_is_refused() -> None:
         counting_model(none, 3, Strengths(1, 1))
     with pytest.raises(ValueError, match="validation window"):
         fit_strengths(some, none, 3)
+
+
+def test_leaving_out_one_triple_in_turn_is_what_the_long_way_comes_to() -> None:
+    """Every occurrence is asked of the counts of all others, with popularity and the back-off's norm as they are of all."""
+    size, n = 12, Counter[tuple[int | None, ...]]()
+    drawn = World(size, seed=1).draw(2000)
+    for row in drawn.to_pylist():
+        c1, c2, c = row["c1"], row["c2"], row["c_next"]
+        for key in ((c1, c2, c), (c1, None, c), (None, c2, c), (c1, c2, None), (c1, None, None), (None, c2, None)):
+            n[key] += row["n"]
+
+    def likelihood(strengths: Strengths) -> float:
+        whole, found = counting_model(drawn, size, strengths), 0.0
+        popularity = np.exp(whole.log_popularity)
+        for row in drawn.to_pylist():
+            c1, c2, c = row["c1"], row["c2"], row["c_next"]
+            s, m = strengths.single, strengths.pair
+            first = (n[c1, None, c] - 1 + s * popularity[c]) / (n[c1, None, None] - 1 + s)
+            second = (n[None, c2, c] - 1 + s * popularity[c]) / (n[None, c2, None] - 1 + s)
+            novel = ~np.isin(np.arange(size), (c1, c2))
+            norm = np.exp(whole.log_first[c1] + whole.log_second[c2] - whole.log_popularity)[novel].sum()
+            b = first * second / popularity[c] / norm
+            found += row["n"] * np.log((n[c1, c2, c] - 1 + m * b) / (n[c1, c2, None] - 1 + m))
+        return float(found)
+
+    best = fit_strengths(drawn, None, size)
+    around = [Strengths(best.single * s, best.pair * m) for s in (0.8, 1.0, 1.25) for m in (0.8, 1.0, 1.25)]
+    assert max(around, key=likelihood) == best
 
 
 @pytest.mark.parametrize("n", [400, 4000, 40_000])

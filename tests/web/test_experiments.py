@@ -49,6 +49,7 @@ def test_it_says_what_the_experiment_says(page: Callable[..., str], postgres_url
         "nothing measured yet",
     ):
         assert words in shown
+    assert "<title>2026-03-03 treatment: table 12</title>" in page(tags=True)
     with engine.begin() as conn:
         experiments.end(conn, "rag-2026-03", "stopped", "ana", "<b>enough</b>")
     assert "stopped by ana" in (shown := page())

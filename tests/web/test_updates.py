@@ -35,6 +35,7 @@ def test_what_is_on_record_is_said_first_then_shown(owner: TestClient) -> None:
     places = [shown.find(words) for words in order]
     assert -1 not in places, order[places.index(-1)]
     assert places == sorted(places)
+    assert page.count('class="marked"') == page.count("RAG refresh</title>") == 2
     listed, folded = page.split("<details>")
     assert listed.count("Because of") == LISTED
     assert folded.count("Because of") == 20 - LISTED

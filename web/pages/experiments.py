@@ -1,5 +1,6 @@
 """Live experiments: what each says so far, metric by metric."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -34,6 +35,8 @@ class Shown:
     state: State
     findings: tuple[Finding, ...]
     ticks: tuple[str, ...]
+    marks: Mapping[int, str]
+    """Days on which a channel moved to another table."""
     rows: tuple[Row, ...]
 
 
@@ -56,10 +59,12 @@ def show(request: Request) -> Response:
 
 def _shown(state: State) -> Shown:
     if state.measured is None:
-        return Shown(state, (), (), ())
+        return Shown(state, (), (), {}, ())
     result = state.measured.result
     ticks = tuple(f"{result.start + timedelta(days=day):%Y-%m-%d}" for day in range(result.days))
-    return Shown(state, findings(result), ticks, tuple(_row(result, metric) for metric in result.metrics))
+    moves = {(move.at - result.start).days: f"{move.channel}: table {move.table}" for move in result.updates}
+    marks = {day: said for day, said in moves.items() if 0 <= day < result.days}
+    return Shown(state, findings(result), ticks, marks, tuple(_row(result, metric) for metric in result.metrics))
 
 
 def _row(result: Result, metric: MetricResult) -> Row:

@@ -12,6 +12,7 @@ from driftline.web.guard import context
 from driftline.web.page import render
 from driftline.web.plots import Line as Curve
 from driftline.web.plots import Point, Trail
+from driftline.web.words import action
 
 RUNS = 10
 """Newest tables of each kind."""
@@ -67,6 +68,7 @@ def index(request: Request) -> Response:
         listed=LISTED,
         ticks=[f"{day.day:%Y-%m-%d}" for day in found.days],
         lost=lost,
+        marks={place: action(day.action) for place, day in enumerate(found.days) if day.action != "none"},
     )
 
 
