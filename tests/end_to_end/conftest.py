@@ -29,9 +29,9 @@ SETTINGS = {
 NOMINAL = "2024-04-01"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack() -> Iterator[Stack]:
-    """Not in pytest's folders: those are closed to Postgres' user."""
+    """Until the last of them: servers that idle take CPU time. Not in pytest's folders: those are closed to Postgres' user."""
     folder = Path(tempfile.mkdtemp(prefix="driftline-e2e-"))
     stack = Stack(folder, commands := Commands())
     try:
@@ -46,13 +46,13 @@ def stack() -> Iterator[Stack]:
         shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster_set(stack: Stack) -> Any:
     """What `clusters build --json` says: real embeddings of the catalogue's texts, split into 8."""
     return stack.json("clusters", "build")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def fine_tuned(stack: Stack, cluster_set: Any) -> Any:
     """What `run fine-tune --wait --json` says of a candidate that passes its gates honestly."""
     return stack.json("run", "fine-tune", "--wait", "--at", NOMINAL)

@@ -15,38 +15,15 @@ KINDS = (
     {"OMP_NUM_THREADS": "2"},
 )
 """What numpy and its BLAS would do on other processors; where this one lacks an instruction set they take what it has."""
-BUILT = """
-import hashlib, sys
-import numpy as np
-from driftline.contracts import Clusters
-from driftline.interests.centres import centres, nearest
-from driftline.interests.clusters import build
-from tests.interests.test_grid import drawn
-
-rows, traffic = drawn()
-cluster = build(rows, traffic, Clusters(fan_out=(60,)))
-known, middles = centres(rows, cluster, traffic, 60)
-told = (rows, cluster, known, middles, *nearest(rows[::2] + rows[1::2], known, middles))
-print(*(hashlib.sha256(np.ascontiguousarray(part).tobytes()).hexdigest() for part in told))
-"""
-
-
-def drawn() -> tuple[np.ndarray, np.ndarray]:
-    """Texts of overlapping topics: many lie nearly as near to one centre as to another. Drawn without BLAS."""
-    random = np.random.default_rng(5)
-    topics = random.standard_normal((100, 384), dtype=np.float32)
-    rows = topics[random.integers(0, 100, 6_000)] + 2 * random.standard_normal((6_000, 384), dtype=np.float32)
-    rows /= np.sqrt((rows.astype(np.float64) ** 2).sum(axis=1, keepdims=True)).astype(np.float32)
-    return rows, random.integers(0, 100, 6_000)
 
 
 def test_the_same_embeddings_make_the_same_clusters_and_centres_on_any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     found = set()
     for kind in KINDS:
         with monkeypatch.context() as other:
-            for name, value in kind.items():
+            for name, value in ({"OMP_NUM_THREADS": "1"} | kind).items():
                 other.setenv(name, value)
-            found.add(subprocess.run([sys.executable, "-W", "ignore", "-c", BUILT], check=True, capture_output=True).stdout)
+            found.add(subprocess.run([sys.executable, "-m", "tests.interests.built"], check=True, capture_output=True).stdout)
     assert len(found) == 1
 
 
