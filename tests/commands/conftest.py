@@ -1,9 +1,7 @@
 """Two ways to run a command in an empty folder where nothing was started."""
 
 import os
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from driftline import cli
+from tests.end_to_end.commands import Commands, Done
 
 ROOT = Path(__file__).parents[2]
-Process = Callable[..., "subprocess.CompletedProcess[str]"]
+Process = Callable[..., Done]
 Call = Callable[..., Any]
 
 
@@ -25,15 +24,17 @@ def _no_settings_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture(scope="package")
+def commands() -> Iterator[Commands]:
+    commands = Commands()
+    yield commands
+    commands.close()
+
+
 @pytest.fixture
-def driftline() -> Process:
-    """The real command, exit code and all. Takes two seconds, most of them imports."""
-
-    def run(*arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, str(ROOT / "cli.py"), *arguments]
-        return subprocess.run(command, env=os.environ | env, capture_output=True, text=True, timeout=60)
-
-    return run
+def driftline(commands: Commands, tmp_path: Path) -> Process:
+    """The real command in a process of its own, exit code and all."""
+    return lambda *arguments, **env: commands.run(arguments, tmp_path, os.environ | env)
 
 
 @pytest.fixture

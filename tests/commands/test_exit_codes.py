@@ -11,8 +11,8 @@ from tests.commands.conftest import Call, Process
 def test_the_codes_are_those_of_the_help(driftline: Process) -> None:
     assert (DONE, FAILED, USAGE, WAITING) == (0, 1, 2, 3)
     asked = driftline("--help")
-    assert asked.returncode == 0
-    assert "0 done, 1 failed, 2 wrong usage, 3 waiting for review" in asked.stdout
+    assert asked.code == 0
+    assert "0 done, 1 failed, 2 wrong usage, 3 waiting for review" in asked.out
 
 
 @pytest.mark.parametrize(
@@ -52,28 +52,28 @@ def test_a_half_json_environment_variable_is_wrong_usage(call: Call, monkeypatch
 
 def test_wrong_usage_survives_the_way_out_of_the_process(driftline: Process) -> None:
     done = driftline("ingest", "--set", "training.steps=0")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "setting training.steps: Input should be greater than or equal to 1\n"
+    assert (done.code, done.out) == (2, "")
+    assert done.errors == "setting training.steps: Input should be greater than or equal to 1\n"
 
 
 @pytest.mark.parametrize("arguments", ["lookup 0 1", "review list --json"])
 def test_a_command_without_a_stack_fails_with_one_line_that_says_what_to_do(driftline: Process, arguments: str) -> None:
     done = driftline(*arguments.split())
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.count("\n") == 1
-    assert "`driftline up`" in done.stderr
+    assert (done.code, done.out) == (1, "")
+    assert done.errors.count("\n") == 1
+    assert "`driftline up`" in done.errors
 
 
 def test_what_looks_like_markup_in_a_message_is_printed_as_it_is(driftline: Process) -> None:
     done = driftline("ingest", "--set", "source.events=no[such]file.csv")
-    assert done.returncode == 1
-    assert "no[such]file.csv" in done.stderr
+    assert done.code == 1
+    assert "no[such]file.csv" in done.errors
 
 
 def test_status_of_nothing_is_an_answer_and_a_failure(driftline: Process, tmp_path: Path) -> None:
     done = driftline("status", "--json")
-    assert done.returncode == 1
-    assert '"worker": "stopped"' in done.stdout
+    assert done.code == 1
+    assert '"worker": "stopped"' in done.out
     assert not list(tmp_path.iterdir())  # asking starts and makes nothing
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.commands.conftest import ROOT, Call, Process
+from tests.end_to_end.commands import Done
 
 
-def lines(done: "subprocess.CompletedProcess[str]", code: int) -> str:
-    assert done.returncode == code, done.stderr
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stderr
+def lines(done: Done, code: int) -> str:
+    assert done.code == code, done.errors
+    assert done.errors.count("\n") == 1, done.errors
+    assert "Traceback" not in done.errors
+    return done.errors
 
 
 def test_a_settings_file_that_is_none(driftline: Process) -> None:

@@ -6,8 +6,10 @@ A start takes milliseconds in place of a second, and is what a user gets: argume
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 from dataclasses import dataclass, field
@@ -31,11 +33,14 @@ class Done:
 
 @dataclass
 class Commands:
-    """Keep one per stack: a command at a time."""
+    """A command at a time."""
 
     process: "subprocess.Popen[str]" = field(init=False)
+    streams: Path = field(init=False)
+    """Folder of what a command writes to its streams; its own folder may have no room for it."""
 
     def __post_init__(self) -> None:
+        self.streams = Path(tempfile.mkdtemp(prefix="driftline-commands-"))
         self.start()
 
     def start(self) -> None:
@@ -45,7 +50,7 @@ class Commands:
 
     def run(self, arguments: tuple[str, ...], folder: Path, env: dict[str, str]) -> Done:
         """Raises TimeoutError: it has not ended after `SECONDS`."""
-        out, errors = folder / ".out", folder / ".errors"
+        out, errors = self.streams / "out", self.streams / "errors"
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         request = {"arguments": arguments, "folder": str(folder), "env": env, "out": str(out), "errors": str(errors)}
@@ -66,6 +71,7 @@ class Commands:
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
+        shutil.rmtree(self.streams)
 
 
 def serve() -> None:
