@@ -15,12 +15,13 @@ AUDIT_VENV := .venv-audit
 # Another interpreter, without torch: made anew each time, because PYTHON may be another one.
 LIGHT_VENV := .venv-light
 
-.PHONY: demo test test-vllm test-gpu test-python lint format bench bench-recipe audit chaos clean
+.PHONY: demo test test-long test-vllm test-gpu test-python lint format bench bench-recipe audit chaos clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    the main job on real data with a real LLM (DEMO_ARGS=--yes never asks)"
-	@echo "make test    the whole test suite"
+	@echo "make test    the test suite, but for what takes longest"
+	@echo "make test-long  the rest of it: a browser, Spark, a storm, a real model, drawn worlds"
 	@echo "make lint    ruff, mypy, import-linter"
 	@echo "make bench   measure what has to be fast against its peers (make bench-counting: one of them)"
 	@echo "make audit   known vulnerabilities of the pinned packages (3: the advisory databases cannot be reached)"
@@ -41,9 +42,12 @@ $(BIN)/.installed: pyproject.toml constraints.txt
 demo: $(BIN)/.installed
 	$(BIN)/driftline demo $(DEMO_ARGS)
 
-# Two files at a time: many tests wait more than they compute.
+# More files at a time than cores: many tests wait more than they compute.
 test: $(BIN)/.installed
-	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder $(TEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 3 --no-loadscope-reorder -m 'not long' $(TEST_ARGS)
+
+test-long: $(BIN)/.installed
+	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder -m long $(TEST_ARGS)
 
 # Fifty pipelines, each made twice: undisturbed, and in a storm. On failure chaos/SEED has the storm, histories and logs.
 chaos: $(BIN)/.installed

@@ -22,6 +22,8 @@ from driftline.sources.demo import write_demo
 from driftline.sources.halves import sampled_successors
 from driftline.sources.profile import catalogue
 
+pytestmark = pytest.mark.long
+
 TOP_K, MIN_SUPPORT, LAGS = 5, 5, (1, 2, 3, 6, 12)
 FOLDER = "DRIFTLINE_ONLINE_RETAIL"
 

@@ -9,6 +9,7 @@ import pytest
 from tests.chaos.run import chaos
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_pipelines_in_a_storm_end_as_they_do_undisturbed(tmp_path: Path) -> None:
     seed = int(os.environ.get("DRIFTLINE_CHAOS_SEED", random.randrange(10**6)))

@@ -16,7 +16,7 @@ from tests.end_to_end.stack import ROOT, Stack
 
 ALWAYS = ("--wait", "--json", "--set", "gates.review=always", "--set", "channel=kill")
 TRAIN = ("run", "fine-tune", *ALWAYS, "--at", "2024-03-28")
-LONG = ("steps=2000", "batch_size=1", "checkpoint_every=20", "validate_every=100", "patience=99")
+LONG = ("steps=2000", "batch_size=1", "checkpoint_every=20", "validate_every=1000", "patience=99")
 TRAIN_LONG = tuple(word for knob in LONG for word in ("--set", f"training.{knob}"))
 MAP = ("run", "rag-refresh", *ALWAYS, "--at", "2024-04-03", "--set", "generation.batch_size=1")
 

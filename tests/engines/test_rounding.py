@@ -15,6 +15,8 @@ from driftline.engines.tokens import Segments
 from driftline.engines.train import train
 from tests.engines.conftest import DESCRIPTIONS, SHARED, first, rest, write_samples
 
+pytestmark = pytest.mark.long
+
 NOISE = 1.25
 """Two roundings of one model, its two attentions, differ by up to that factor in their mean square error."""
 

@@ -26,6 +26,8 @@ from driftline.report.sentences import mattering
 from driftline.sources.halves import sampled_successors
 from tests.interests.drawn import all_scores
 
+pytestmark = pytest.mark.long
+
 PEOPLE = People(users=2500)
 
 

@@ -164,7 +164,7 @@ def times(name: str) -> pa.Table:
     return rows
 
 
-@pytest.mark.parametrize("put", [in_spark, in_postgres, in_clickhouse])
+@pytest.mark.parametrize("put", [pytest.param(in_spark, marks=pytest.mark.long), in_postgres, in_clickhouse])
 @pytest.mark.parametrize(
     ("kind", "dedup", "basket"), [("plain", "adjacent", "basket"), ("zoned", "first", "basket"), ("texts", "first", None)]
 )
@@ -191,6 +191,7 @@ def test_counts_are_those_of_the_reference(
     assert theirs.shown.sort_by(by_cluster).equals(ours.shown.sort_by(by_cluster))
 
 
+@pytest.mark.long
 def test_spark_reads_csv_with_ids_as_they_are_written(spark: str, tmp_path: Path) -> None:
     """`007` and `7` are two users. Nothing else is text that need not be."""
     (tmp_path / "a.csv").write_text("user,item,ts,rating\n" + "".join(f"007,{n},2024-01-01 00:00:0{n},{n}\n" for n in range(4)))
@@ -201,6 +202,7 @@ def test_spark_reads_csv_with_ids_as_they_are_written(spark: str, tmp_path: Path
     assert (counted.events, counted.users, counted.sequences) == (4, 2, 1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("header", "row", "rows"),
     [
@@ -224,6 +226,7 @@ def test_spark_reads_csv_as_duckdb_has_settled_it(spark: str, tmp_path: Path, he
     assert count_triples(*asked, engine=spark) == expected
 
 
+@pytest.mark.long
 def test_spark_mixes_up_no_columns(spark: str, tmp_path: Path) -> None:
     """Of files whose columns are in another order DuckDB goes by the names, and Spark by the place."""
     (tmp_path / "a.csv").write_text("user,item,ts\nu,0,2024-01-01\n")

@@ -21,7 +21,7 @@ __all__ = ["shop"]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
 
 PLACES = (
     *("/", f"/reviews/{REVIEW}", f"/reviews/{REVIEW}?interest=meat", "/channels", "/channels/default/rollback", "/tables"),
