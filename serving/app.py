@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from driftline import embedded
+from driftline.operations import artifacts
 from driftline.serving import metrics, openapi, tables
 from driftline.serving.answers import Refused, Router, answer, describe, find
 from driftline.serving.channels import Channels
@@ -50,11 +51,7 @@ class Api:
                 loop.call_soon_threadsafe(self._wake)
 
         home, poll = self._settings.home, self._settings.serving.poll.total_seconds()
-        files = None
-        if self._settings.serving.items:
-            from driftline.operations import artifacts  # half a second that a start without items spares
-
-            files = artifacts.reader(self._settings)
+        files = artifacts.reader(self._settings) if self._settings.serving.items else None
         self._channels = await asyncio.to_thread(Channels, home, self._postgres_url, changed, poll_seconds=poll, files=files)
         yield
         await asyncio.to_thread(self._channels.close)
@@ -220,7 +217,8 @@ def _malformed(_request: Request, error: Exception) -> Response:
 
 def _http(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _problem(error.status_code, {404: "there is no such address: see /openapi.json"}.get(error.status_code, error.detail))
+    said = {404: "there is no such address: see /openapi.json", 405: "this address takes another method: see /openapi.json"}
+    return _problem(error.status_code, said.get(error.status_code, error.detail))
 
 
 def _fault(_request: Request, error: Exception) -> Response:

@@ -151,7 +151,7 @@ def test_users_get_their_channel_by_the_weights(client: Client) -> None:
         ("/v1/next", [{}, {"interests": [7]}], 422, "request 1: interest 7"),
         ("/v1/next", [{}] * 201 + [{"channel": "nowhere"}], 404, "nowhere"),
         ("/v1/next", [{}] * (MAX_REQUESTS + 1), 422, "<= 10000"),
-        ("/v1/channels", {}, 405, ""),
+        ("/v1/channels", {}, 405, "another method"),
         ("/nowhere", {}, 404, "no such address"),
     ],
 )
