@@ -45,7 +45,7 @@ class ClusterActivities:
 
     @activity.defn
     def resolve_cluster_set(self, version: int | None) -> ClusterSetRef:
-        """The asked cluster set, else the newest.
+        """Resolves the requested cluster set; without a request, the newest.
 
         Raises:
             BadInput: there is none.

@@ -8,7 +8,7 @@ import typer
 from driftline.commands.context import load, load_settings
 from driftline.commands.output import Json, console, grid, print_json
 from driftline.operations import dashboards
-from driftline.operations.dashboards import Change
+from driftline.operations.dashboards import BoardChange
 
 app = typer.Typer(help="Boards, alert rules and data sources of a Grafana.", no_args_is_help=True)
 
@@ -49,7 +49,7 @@ def export(
         console.print(str(file), highlight=False, soft_wrap=True)
 
 
-def _show(changes: list[Change], json: bool) -> None:
+def _show(changes: list[BoardChange], json: bool) -> None:
     if json:
         print_json(changes)
         return

@@ -1,4 +1,4 @@
-"""Jobs: what a child process in `engines/` is asked to do. Paths are local to the worker."""
+"""Jobs: the input of a child process in `engines/`. Paths are local to the worker."""
 
 from pydantic.dataclasses import dataclass
 

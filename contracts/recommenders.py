@@ -1,4 +1,4 @@
-"""The sequence recommender: what each of its steps is asked, and what it is called as a version."""
+"""The sequence recommender: the requests of its steps, and the references that they return."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""What was found in the event log, each time somebody looked."""
+"""Profiles of the event log, one for each time it was profiled."""
 
 from typing import Any
 

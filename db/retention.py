@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from driftline.contracts import BadInput
 from driftline.db.schema import asked_again
 
-Rows = Literal["table", "counts"]
+RowsOf = Literal["table", "counts"]
 
 KEPT_ADAPTERS = """
     SELECT m.adapter_hash FROM model m WHERE m.created_at >= :before OR EXISTS (
@@ -35,7 +35,7 @@ KEPT_RECOMMENDERS = """
 class PrunableRows:
     """Rows of one version that nothing needs."""
 
-    kind: Rows
+    kind: RowsOf
     version: int
     bytes: int
 
@@ -51,17 +51,17 @@ class KeptFiles:
     """And their encoders."""
 
 
-def note_asked_again(conn: Connection, kind: Rows, version: int) -> None:
-    """A run found a version that an earlier one made: its age counts from now."""
+def note_asked_again(conn: Connection, kind: RowsOf, version: int) -> None:
+    """Records that a run has requested a version that is there: its age counts from now."""
     conn.execute(insert(asked_again).values(kind=kind, version=version))
 
 
-def has_rows(conn: Connection, kind: Rows, version: int) -> bool:
+def has_rows(conn: Connection, kind: RowsOf, version: int) -> bool:
     """Whether the rows of a version are there; else they were dropped."""
     return bool(conn.execute(text("SELECT has_rows(:kind, :version)"), {"kind": kind, "version": version}).scalar_one())
 
 
-def require_rows(conn: Connection, kind: Rows, version: int) -> None:
+def require_rows(conn: Connection, kind: RowsOf, version: int) -> None:
     """
     Raises:
         BadInput: they were dropped.

@@ -29,7 +29,7 @@ def exchanged(model: PreTrainedModel, name: str) -> Iterator[None]:
 
 
 def handed(rows: Batch | None) -> Batch:
-    """What the model was asked with. Raises BadInput: it does not hand it on to its attention."""
+    """Unpacks the batch that the model hands on to its attention. Raises BadInput: it hands on none."""
     if rows is None:
         raise BadInput("it does not hand on to its attention which rows its tokens belong to")
     return rows

@@ -24,7 +24,7 @@ def device() -> str:
 
 
 def computed(engine: str, asked: Precision) -> Computed:
-    """What an engine computes with here, where `asked` is its knob of precision."""
+    """Describes what an engine computes with here; `asked` is its knob of precision."""
     return Computed(
         engine=engine,
         precision=precision(asked),

@@ -10,7 +10,7 @@ from driftline.engines.quantized import is_quantized
 
 
 def precision(asked: Precision) -> Literal["float32", "bfloat16"]:
-    """`float32` or `bfloat16`: what was asked for, and for `auto` bfloat16 where this hardware multiplies in it."""
+    """Resolves a precision: `auto` is bfloat16 where this hardware multiplies in it, else float32."""
     if asked != "auto":
         return asked
     if torch.cuda.is_available():

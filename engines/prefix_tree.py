@@ -26,7 +26,7 @@ class PrefixTree:
     rows: torch.Tensor
     """[sequences, longest]: the nodes along each sequence, the last one repeated."""
     places: torch.Tensor
-    """[nodes]: where in the flattened `rows` each node is found first."""
+    """[nodes]: index of each node's first occurrence in the flattened `rows`."""
     paths: list[list[int]]
     """The nodes along each sequence."""
 

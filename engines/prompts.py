@@ -43,7 +43,7 @@ class Prompts:
         return slice(c1 * (self.clusters - 1), (c1 + 1) * (self.clusters - 1))
 
     def block(self, c1: int, ask: np.ndarray) -> Block:
-        """The prompts of c1 that have to be asked; `ask`: bool [clusters - 1]."""
+        """The prompts of c1 under the mask `ask`, bool [clusters - 1]."""
         rows = self.pairs[self.of(c1)]
         rows, first = rows.filter(pa.array(ask)), rows["first"][0].as_py()
         return Block(c1, first, tuple(rows["c2"].to_pylist()), tuple(rows["rest"].to_pylist()))

@@ -128,7 +128,7 @@ class Scorer:
             self._keep_likeliest(pair)
 
     def _feed(self, row: int, pair: _Pair, beam: _Beam, fed: list[Fed], seen: list[np.ndarray]) -> list[list[int]]:
-        """Adds the beam's tokens to those of this pass. Returns the tokens whose log p is asked after each of them."""
+        """Adds the beam's tokens to those of this pass. Returns the tokens whose log p is requested after each of them."""
         at_root, decides = beam.node is self._trie.root, beam.node.high - beam.node.low == 1
         places = beam.seen
         for turn, token in enumerate(beam.tokens[:-1] if decides else beam.tokens):

@@ -1,4 +1,4 @@
-"""Does a model suit? Its own logits beside those of this project's two attentions, before it is trained, asked or cast.
+"""Checks that a model suits: its own logits against those of this project's two attentions, before training, inference or a cast.
 
 Training (`prefix_tree`) and inference (`shared_prefix`) both put many rows into one sequence, in which only attention knows where
 a row begins and ends. A model that mixes tokens elsewhere, or counts positions by itself, would be wrong without a word.

@@ -26,7 +26,7 @@ from driftline.engines.tokens import Segments, common_start
 from driftline.engines.trie import Node, Trie
 
 
-class Asked(Protocol):
+class Decoding(Protocol):
     """A pair on its way to an answer, in any engine."""
 
     c1: int
@@ -181,7 +181,7 @@ class TrieEngine:
         return self._model.extend(prefix, tokens)
 
 
-def choose(logits: torch.Tensor, allowed: Sequence[list[int]], sampling: Sampling | None, rows: Sequence[Asked]) -> list[int]:
+def choose(logits: torch.Tensor, allowed: Sequence[list[int]], sampling: Sampling | None, rows: Sequence[Decoding]) -> list[int]:
     """One of each row's `allowed` tokens, by its `logits` [rows, vocabulary]: the likeliest, or with `sampling` one drawn."""
     width = max(map(len, allowed))
     choices = [tokens + tokens[:1] * (width - len(tokens)) for tokens in allowed]
@@ -194,7 +194,7 @@ def choose(logits: torch.Tensor, allowed: Sequence[list[int]], sampling: Samplin
     return [tokens[i] for tokens, i in zip(choices, best, strict=True)]
 
 
-def draw(logits: np.ndarray, sampling: Sampling, row: Asked) -> int:
+def draw(logits: np.ndarray, sampling: Sampling, row: Decoding) -> int:
     """A position in `logits` [allowed tokens, ascending], drawn from softmax(logits / temperature).
 
     The Gumbel-max trick: the largest of logits / temperature + noise, which is that of logits + temperature · noise. The noise is

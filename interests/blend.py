@@ -106,7 +106,7 @@ class Blend:
         return mean_log_p(self.scores)
 
     def log_p(self, pairs: Ints) -> Floats:
-        """log p(c), [pairs asked, |C|]; −inf for c1 and c2."""
+        """log p(c), [requests, |C|]; −inf for c1 and c2."""
         if not self.weights.llm.differs:
             return self.model.log_p(pairs)
         features, novel = _features(self.model, self.scores, pairs, self._mean)

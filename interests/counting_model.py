@@ -58,12 +58,12 @@ class CountingModel:
     """[pairs + 1]: the counts of pair i are rows start[i] … start[i + 1]."""
 
     def log_backoff(self, pairs: Ints) -> Floats:
-        """log b, [pairs asked, |C|]; −inf for c1 and c2."""
+        """log b, [requests, |C|]; −inf for c1 and c2."""
         c1, c2 = pairs_of(pairs, self.n_clusters)
         return log_normalised(self.log_first[c1] + self.log_second[c2] - self.log_popularity, c1, c2)
 
     def seen(self, pairs: Ints) -> Floats:
-        """n(c1, c2, c), [pairs asked, |C|]."""
+        """n(c1, c2, c), [requests, |C|]."""
         found = np.zeros((len(pairs), self.n_clusters))
         length = self.start[pairs + 1] - self.start[pairs]
         row = np.repeat(np.arange(len(pairs)), length)
@@ -72,7 +72,7 @@ class CountingModel:
         return found
 
     def log_p(self, pairs: Ints) -> Floats:
-        """log p(c | c1, c2), [pairs asked, |C|]; −inf for c1 and c2."""
+        """log p(c | c1, c2), [requests, |C|]; −inf for c1 and c2."""
         return log_posterior(self.seen(pairs), self.log_backoff(pairs), self.strengths.pair)
 
 
@@ -160,7 +160,7 @@ def answers(log_p: Callable[[Ints], Floats], n_clusters: int) -> pa.Table:
     """The likeliest novel cluster of every pair.
 
     Args:
-        log_p: of a `CountingModel` or a `Blend`: from pairs by number to [pairs asked, |C|].
+        log_p: of a `CountingModel` or a `Blend`: from pairs by number to [requests, |C|].
 
     Returns:
         c1, c2, c_next: int32, score: float64 (log p of the answer); complete, ordered by pair.

@@ -1,4 +1,4 @@
-"""Names that say something: of the keywords of an interest, those by which its own items are found (design §3.3).
+"""Names that say something: of the keywords of an interest, those that retrieve its own items (design §3.3).
 
 The LLM reads of an interest nothing but its description. How much a description says is the share of items whose embedding is
 nearest, among all descriptions, to that of their own cluster. The words are chosen for it, from the best keywords by TF-IDF, and

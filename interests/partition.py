@@ -29,7 +29,7 @@ Floats = NDArray[np.float64]
 Vectors = NDArray[np.float32]
 
 SAMPLED, SAMPLE = 96, 16_384
-"""Centres are found on a sample of so many rows per part, and of so many in all at least."""
+"""Centres are fitted on a sample of so many rows per part, and of so many in all at least."""
 SPREAD = 0.1
 """What a row counts for a centre beside its weight, in mean weights: a text without traffic has a topic, too."""
 NEAREST = 16

@@ -38,7 +38,7 @@ def curate(counts: pa.Table, pairs_per_label: int, prompts_per_interest: int = 0
 
 
 def _most_frequent(found: triples.Triples, rows: Ints, of: Ints, wanted: Ints) -> Ints:
-    """Of the `rows` with the same value in `of`, the most frequent ones, as many as `wanted`, which they agree about."""
+    """Ranks the `rows` with the same value in `of` by frequency, and takes the first `wanted` of each; they agree about it."""
     order = rows[np.lexsort((found.tie_break()[rows], -found.n[rows], of[rows]))]
     rank = np.arange(len(order)) - np.searchsorted(of[order], of[order], side="left")
     kept: Ints = order[rank < wanted[order]]

@@ -44,7 +44,7 @@ class Scores:
         return Scores(n_clusters, answer, log_p, table["log_rest"].to_numpy().astype(np.float64))
 
     def dense(self, pairs: Ints) -> Floats:
-        """log p of every cluster, [pairs asked, |C|]. What is left is shared evenly; −inf for the pair's own two."""
+        """log p of every cluster, [requests, |C|]. What is left is shared evenly; −inf for the pair's own two."""
         answer, log_p = self.answer[pairs], self.log_p[pairs]
         c1, c2 = pairs_of(pairs, self.n_clusters)
         rows = np.arange(len(pairs))

@@ -19,7 +19,7 @@ SECONDS = 15.0
 
 
 @dataclass(frozen=True)
-class Change:
+class BoardChange:
     """
     Attributes:
         differs: paths in its JSON at which Grafana has something else.
@@ -51,7 +51,7 @@ def parts(settings: Settings) -> "list[Part]":
     return provisioned.parts(database, about.prometheus, settings.notify.table_age, settings.measures.drift_margin)
 
 
-def diff(context: Context) -> list[Change]:
+def diff(context: Context) -> list[BoardChange]:
     """Plans `apply`. Changes nothing.
 
     Raises:
@@ -61,7 +61,7 @@ def diff(context: Context) -> list[Change]:
     return _bring(context.settings, dry=True, password=False)
 
 
-def apply(context: Context, password: bool = False) -> list[Change]:
+def apply(context: Context, password: bool = False) -> list[BoardChange]:
     """Create what is missing and update what differs; what is alike is not written. Raises as `diff`.
 
     Args:
@@ -84,7 +84,7 @@ def export(settings: Settings, folder: Path) -> list[Path]:
     return written
 
 
-def _bring(settings: Settings, dry: bool, password: bool) -> list[Change]:
+def _bring(settings: Settings, dry: bool, password: bool) -> list[BoardChange]:
     from driftline.dashboards.provisioned import differences
 
     wanted = parts(settings)
@@ -96,7 +96,7 @@ def _bring(settings: Settings, dry: bool, password: bool) -> list[Change]:
         renew = password and part.kind == "data source"
         if not dry and (action != "unchanged" or renew):
             grafana.write(part, new=found is None)
-        changes.append(Change(part.kind, part.uid, part.title, action, differs))
+        changes.append(BoardChange(part.kind, part.uid, part.title, action, differs))
     return changes
 
 

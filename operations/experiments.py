@@ -39,7 +39,7 @@ SHIP = "ship-"
 
 @dataclass(frozen=True)
 class Detectable:
-    """The smallest relative difference that would be found in four of five such experiments; None: unknown.
+    """The smallest relative difference that four of five such experiments would detect; None: unknown.
 
     `once`: by one look at the end. `always`: by the interval that is valid on every day.
     """

@@ -16,7 +16,7 @@ VERSIONS, SUCCESSORS = 400, 12
 
 
 @dataclass(frozen=True)
-class Interests:
+class NamedInterests:
     """The interests of the cluster set that is served, or of the newest table; `names` by id. `table`: of which they are."""
 
     table: TransitionTable
@@ -41,7 +41,7 @@ class Interests:
 
 @dataclass(frozen=True)
 class Explored:
-    """A pair. `seen`: its occurrences in the window of `Interests.table`, most of which were followed by `successors`."""
+    """A pair. `seen`: its occurrences in the window of `NamedInterests.table`, most of which were followed by `successors`."""
 
     c1: int
     c2: int
@@ -50,15 +50,15 @@ class Explored:
     successors: list[Successor]
 
 
-def interests(context: Context, channel: str | None = None) -> Interests:
+def interests(context: Context, channel: str | None = None) -> NamedInterests:
     """Raises BadInput: there is no table yet."""
     with context.engine.connect() as connection:
         served = db_channels.current(connection, channel or context.settings.channel)
         table = db_tables.get(connection, served or db_tables.newest(connection))
-    return Interests(table, cluster_names(context.engine, table.cluster_set))
+    return NamedInterests(table, cluster_names(context.engine, table.cluster_set))
 
 
-def explore(context: Context, of: Interests, c1: int, c2: int) -> Explored:
+def explore(context: Context, of: NamedInterests, c1: int, c2: int) -> Explored:
     """Raises BadInput: these are not two different interests."""
     if c1 == c2:
         raise BadInput("the two interests have to differ")

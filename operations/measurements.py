@@ -80,7 +80,7 @@ def _held_out(context: Context, end: datetime, cluster_set: int | None, model: i
 
 
 def workflow_id(what: str, asked: EvaluateInput) -> str:
-    """Kind, days, and a hash of everything that was asked."""
+    """Kind, days, and a hash of the whole request."""
     request = hashlib.sha256(to_json(asked)).hexdigest()[:8]
     return f"evaluate-{what}-{asked.period.start:%Y-%m-%d}-{asked.period.end:%Y-%m-%d}-{request}"
 

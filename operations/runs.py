@@ -1,4 +1,4 @@
-"""Runs: the two updates and everything else that is long; what one is asked, its start, its progress and its end."""
+"""Runs: the two updates and everything else that is long; their requests, start, progress and end."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def rag_refresh_input(settings: Settings) -> RagRefreshInput:
 
 
 def nominal_or_end_of_log(settings: Settings, at: datetime | None) -> datetime:
-    """The asked midnight, else the first one after the log's last event, but not after today's."""
+    """Resolves the nominal time: the requested midnight, else the first one after the log's last event, but not after today's."""
     if at is not None:
         return at.replace(tzinfo=UTC)
     from driftline.sources.log import span  # with the engine that reads logs

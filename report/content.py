@@ -55,7 +55,7 @@ class CostRow:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Provenance:
     """Where a measurement is in Postgres, and what it was computed from."""
 
     kind: str
@@ -103,4 +103,4 @@ class Content:
     likeliest: int | None = None
     """Pairs whose greedy answer is also the likeliest; None: no scores were kept."""
     findings: tuple[Finding, ...] = ()
-    sources: tuple[Measured, ...] = ()
+    sources: tuple[Provenance, ...] = ()

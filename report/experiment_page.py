@@ -5,7 +5,7 @@ from datetime import timedelta
 from driftline.db.experiments import Measured, Recorded
 from driftline.interests.experiments.result import Effect, MetricResult, Result
 from driftline.report import experiment_plots
-from driftline.report.content import Measured as Source
+from driftline.report.content import Provenance
 from driftline.report.experiment_findings import around, findings, relative
 from driftline.report.layout import Cell, Grid, Plot, Section, plot
 from driftline.report.page import document
@@ -80,7 +80,7 @@ def _metrics(result: Result, measured: Measured) -> Section:
         tuple(_panel(result, place, metric) for place, metric in enumerate(result.metrics)),
         (_in_all(result),) if result.metrics else (),
         ("No result is shown: the split of the users is wrong.",) if result.mismatch else (),
-        (Source("experiment", measured.version, {"planned_users": result.planned_users, "expected": dict(result.expected)}),),
+        (Provenance("experiment", measured.version, {"planned_users": result.planned_users, "expected": dict(result.expected)}),),
     )
 
 

@@ -1,4 +1,4 @@
-"""Sections 1 and 2: what users do, no LLM asked."""
+"""Sections 1 and 2: what users do; no LLM answers."""
 
 from driftline.interests.metrics.drift import Curve, Drift, Lag
 from driftline.interests.metrics.staleness import Staleness

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from driftline.interests.metrics.estimates import Estimate
 from driftline.report import plot_style
-from driftline.report.content import Content, Measured
+from driftline.report.content import Content, Provenance
 from driftline.report.words import interval, lacking
 
 NOT_ENOUGH = "not enough data"
@@ -56,7 +56,7 @@ class Section:
     plots: tuple[Plot, ...] = ()
     grids: tuple[Grid, ...] = ()
     missing: tuple[str, ...] = ()
-    sources: tuple[Measured, ...] = ()
+    sources: tuple[Provenance, ...] = ()
 
 
 def plot(figure: Figure, name: str, title: str, caption: str, wide: bool = False) -> Plot:
@@ -73,7 +73,7 @@ def cell(value: Any, shown: Callable[[Any], str] = str, lack: str = NOT_ENOUGH) 
     return Cell(lack, words=True) if value is None else Cell(shown(value))
 
 
-def sources(content: Content, *kinds: str) -> tuple[Measured, ...]:
+def sources(content: Content, *kinds: str) -> tuple[Provenance, ...]:
     return tuple(source for source in content.sources if source.kind in kinds)
 
 

@@ -11,7 +11,7 @@ from driftline.db import reviews as db_reviews
 from driftline.db import tables as db_tables
 from driftline.db.connection import Connection
 from driftline.report import weights
-from driftline.report.content import Content, CostRow, Finding, Measured
+from driftline.report.content import Content, CostRow, Finding, Provenance
 from driftline.report.findings import findings
 
 
@@ -52,7 +52,7 @@ def content(connection: Connection, table: int, gates: Gates) -> Content:
         max_unknown_share=gates.max_unknown_share,
         qualities=qualities,
         costs=costs,
-        sources=tuple(Measured(m.kind, m.version, m.inputs) for m in measured),
+        sources=tuple(Provenance(m.kind, m.version, m.inputs) for m in measured),
         **newest,
     )
     said = findings(

@@ -19,7 +19,7 @@ Digests = Callable[[Hashes, Ints], tuple[Hashes, Hashes]]
 
 
 @dataclass(frozen=True)
-class Counted:
+class CountedPart:
     codes: Ints
     """Triples that occurred, an entry per occurrence, in no order: c1, c2 and c_next, `bits` bits each."""
     users: int
@@ -27,7 +27,7 @@ class Counted:
     """Users with three or more clusters."""
 
 
-def count(user: Hashes, visit: Ints, bits: int, first: bool, digests: Digests) -> Counted:
+def count(user: Hashes, visit: Ints, bits: int, first: bool, digests: Digests) -> CountedPart:
     """Triples of some users, all of whose events are here. `user`: hashes that no two share; `visit`: not negative; both [n].
 
     `first`: keep a cluster's first visit only; else collapse repeats.
@@ -44,7 +44,7 @@ def count(user: Hashes, visit: Ints, bits: int, first: bool, digests: Digests) -
     if not first:
         kept = _prefixed((number[1:] != number[:-1]) | (cluster[1:] != cluster[:-1]))
         number, cluster = number[kept], cluster[kept]
-    return Counted(_triples(number, cluster, bits), len(variety), int((variety >= 3).sum()))
+    return CountedPart(_triples(number, cluster, bits), len(variety), int((variety >= 3).sum()))
 
 
 def run_lengths(codes: Ints) -> tuple[Ints, Ints]:

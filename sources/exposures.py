@@ -30,7 +30,7 @@ MEMORY = "2GB"
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedExposures:
     """`exposures` has user, ts and arm (null: another channel); `outcomes` user, ts, and x and y of each metric by its place."""
 
     con: duckdb.DuckDBPyConnection
@@ -82,7 +82,7 @@ def arm_by_hash(weights: Mapping[str, float], salt: str) -> str:
 
 
 @contextmanager
-def _open(request: ExperimentInput) -> Iterator[Opened]:
+def _open(request: ExperimentInput) -> Iterator[OpenedExposures]:
     experiment = request.experiment
     if not experiment.metrics:
         raise BadInput("experiment.metrics is empty: name what is measured, e.g. [experiment.metrics.liked] with value = 'liked'")
@@ -95,7 +95,7 @@ def _open(request: ExperimentInput) -> Iterator[Opened]:
         if experiment.outcomes.strip():
             outcomes = find(con, "experiment.outcomes", experiment.outcomes, used[:1], used)
         nobody = _nobody(exposures, experiment)
-        yield Opened(con, _exposures(exposures, experiment, nobody), _outcomes(outcomes, experiment), not experiment.arm)
+        yield OpenedExposures(con, _exposures(exposures, experiment, nobody), _outcomes(outcomes, experiment), not experiment.arm)
 
 
 def _placed(raw: LocalRelation, experiment: Experiment, nobody: tuple[str, ...] = ()) -> str:
@@ -136,7 +136,7 @@ def _outcomes(raw: LocalRelation, experiment: Experiment) -> str:
     return f"SELECT {_placed(raw, experiment)}, {', '.join(columns)} FROM {raw.sql}"
 
 
-def _exposed(opened: Opened, request: ExperimentInput, start: datetime, end: datetime) -> dict[str, int]:
+def _exposed(opened: OpenedExposures, request: ExperimentInput, start: datetime, end: datetime) -> dict[str, int]:
     """Makes `exposed`: user, ts of the first exposure, day, arm 0 (control) or 1. Returns who was left out."""
     con, experiment = opened.con, request.experiment
     within = {"start": start, "end": end}
@@ -164,7 +164,7 @@ def _exposed(opened: Opened, request: ExperimentInput, start: datetime, end: dat
     return {"users_in_both_arms": both, "exposures_without_user": nobody, "exposures_without_time": nowhen}
 
 
-def _before(opened: Opened, experiment: Experiment, start: datetime) -> None:
+def _before(opened: OpenedExposures, experiment: Experiment, start: datetime) -> None:
     """Makes `entered`: the users of `exposed` with x and y of each metric in the days before (p and q)."""
     opened.con.execute(
         f"""
@@ -183,7 +183,7 @@ def _before(opened: Opened, experiment: Experiment, start: datetime) -> None:
     opened.con.execute("DROP TABLE before; DROP TABLE exposed")
 
 
-def _happened(opened: Opened, experiment: Experiment, start: datetime, end: datetime) -> dict[str, int]:
+def _happened(opened: OpenedExposures, experiment: Experiment, start: datetime, end: datetime) -> dict[str, int]:
     """Makes `happened`: x and y of each metric by user and day, from the user's first exposure on."""
     present = _present(experiment)
     bad = " OR ".join(f"o.{name} IS NULL" for name in present)

@@ -83,7 +83,7 @@ class Heaviest:
 
 
 @dataclass(frozen=True)
-class Finding:
+class SourceFinding:
     """Something about a source that its owner should know, with what mends it."""
 
     level: Literal["warning", "error"]
@@ -96,40 +96,42 @@ def heaviest(con: duckdb.DuckDBPyConnection, name: str, events: int) -> Heaviest
     return Heaviest(value, n, n / events)
 
 
-def of_log(con: duckdb.DuckDBPyConnection, source: Source, user: Heaviest, item: Heaviest, positive: int) -> Iterator[Finding]:
+def of_log(
+    con: duckdb.DuckDBPyConnection, source: Source, user: Heaviest, item: Heaviest, positive: int
+) -> Iterator[SourceFinding]:
     """Of its ids, its predicate, and a query that guesses."""
     if QUERY.match(source.events) and GUESSED.search(source.events):
         message = (
             "DuckDB's read_csv guesses types and dates of each file by its first rows: 007 becomes 7, and 03/04/2024 is in "
             "April: add all_varchar = true to it, or name the files without a query"
         )
-        yield Finding("warning", "source.events", message)
+        yield SourceFinding("warning", "source.events", message)
     if not positive:
         message = (
             f"no event is positive by {source.positive!r}: nothing can be counted: check it against the values of its columns"
         )
-        yield Finding("error", "source.positive", message)
+        yield SourceFinding("error", "source.positive", message)
     for noun, written, one in (("user", _spoken(source.user), user), ("item", _spoken(source.item), item)):
         if one.share > HEAVY:
             message = (
                 f"{noun} {one.id!r} has {one.events:,} events, {one.share:.1%} of the log: if it stands for many or for none, "
                 f"make it null, e.g. NULLIF({written}, {literal(one.id)})"
             )
-            yield Finding("warning", f"source.{noun}", message)
+            yield SourceFinding("warning", f"source.{noun}", message)
     for noun, written, name in (("user", _spoken(source.user), '"user"'), ("item", _spoken(source.item), "item")):
         yield from _light_placeholders(con, noun, written, name)
         yield from _twins(con, noun, written, name)
 
 
-def _light_placeholders(con: duckdb.DuckDBPyConnection, noun: str, written: str, name: str) -> Iterator[Finding]:
+def _light_placeholders(con: duckdb.DuckDBPyConnection, noun: str, written: str, name: str) -> Iterator[SourceFinding]:
     """Ids that look as if there were none, but are too rare to be left out."""
     found = con.execute(PLACEHOLDERS.format(name, ", ".join(map(literal, WORDS)))).fetchall()
     for value, n in found[:3]:
         message = f"{noun} {value!r} has {n:,} events: if it stands for none, write NULLIF({written}, {literal(value)})"
-        yield Finding("warning", f"source.{noun}", message)
+        yield SourceFinding("warning", f"source.{noun}", message)
 
 
-def _twins(con: duckdb.DuckDBPyConnection, noun: str, written: str, name: str) -> Iterator[Finding]:
+def _twins(con: duckdb.DuckDBPyConnection, noun: str, written: str, name: str) -> Iterator[SourceFinding]:
     """Ids that are two and look like one."""
     ((pairs, events, low, high),) = con.execute(TWINS.format(name, LIKE.format("id"))).fetchall()
     if pairs:
@@ -137,11 +139,11 @@ def _twins(con: duckdb.DuckDBPyConnection, noun: str, written: str, name: str) -
             f"{pairs:,} {noun}s with {events:,} events are written in several ways, e.g. {low!a} and {high!a}, and are taken "
             f"for different ones: if they are not, write {_alike(written, low, high)}"
         )
-        yield Finding("warning", f"source.{noun}", message)
+        yield SourceFinding("warning", f"source.{noun}", message)
     ((ids, folded),) = con.execute(CASES.format(name)).fetchall()
     if ids - folded > CASE_SHARE * ids:
         message = f"{ids - folded:,} {noun}s differ from others by capitals only: if they are the same, write lower({written})"
-        yield Finding("warning", f"source.{noun}", message)
+        yield SourceFinding("warning", f"source.{noun}", message)
 
 
 def _alike(written: str, low: str, high: str) -> str:
@@ -155,17 +157,17 @@ def _alike(written: str, low: str, high: str) -> str:
     return f"translate(nfc_normalize({written}), chr(8203) || chr(8204) || chr(8205) || chr(8288) || chr(65279) || chr(173), '')"
 
 
-def of_faults(source: Source, events: int, dropped: Mapping[str, int], examples: Mapping[str, str]) -> Iterator[Finding]:
+def of_faults(source: Source, events: int, dropped: Mapping[str, int], examples: Mapping[str, str]) -> Iterator[SourceFinding]:
     """Rows that are left out and could be mended."""
     rows = events + sum(n for name, n in dropped.items())
     for fault, (setting, mend) in MENDS.items():
         if fault in dropped:
             message = f"{dropped[fault]:,} {fault.replace('_', ' ')}, e.g. {examples[fault]}: {_own(mend, source)}"
             few = fault == IMPOSSIBLE or (fault in WARNINGS and dropped[fault] <= UNREADABLE_SHARE * rows)
-            yield Finding("warning" if few else "error", setting, message)
+            yield SourceFinding("warning" if few else "error", setting, message)
 
 
-def of_catalogue(con: duckdb.DuckDBPyConnection, source: Source, share: float, example: str | None) -> Iterator[Finding]:
+def of_catalogue(con: duckdb.DuckDBPyConnection, source: Source, share: float, example: str | None) -> Iterator[SourceFinding]:
     """`share`: of the events that are of items without a text, such as `example`."""
     ((rows, bad, bad_id, good, mute, mute_text),) = con.execute(CATALOGUE).fetchall()
     if bad:
@@ -173,28 +175,28 @@ def of_catalogue(con: duckdb.DuckDBPyConnection, source: Source, share: float, e
             f"{bad:,} rows of the catalogue have an id that was a float for a while or has a byte 0x00, e.g. {bad_id!r}: write "
             f"regexp_replace({_spoken(source.catalogue_item)}, '[.]0*$', '')"
         )
-        yield Finding("error", "source.catalogue_item", message)
+        yield SourceFinding("error", "source.catalogue_item", message)
     if not good:
         message = f"no item of {source.items!r} has a text, of {rows:,} rows: check source.text and source.catalogue_item"
-        yield Finding("error", "source.items", message)
+        yield SourceFinding("error", "source.items", message)
         return
     if mute > good / 2:
         message = f"{mute:,} texts have no letter, e.g. {mute_text!r}, and say nothing of an interest: check source.text"
-        yield Finding("warning", "source.text", message)
+        yield SourceFinding("warning", "source.text", message)
     if share > 0 and (found := con.execute(KNOWN_OTHERWISE.format(LIKE.format("lower(item)"))).fetchone()):
         logged, listed, n = found
         message = (
             f"the catalogue has no item {logged!r} ({n:,} events), but {listed!r}: write both alike, with expressions such as "
             f"{_alike('item', logged, listed) if logged.lower() != listed.lower() else 'lower(item)'}"
         )
-        yield Finding("error" if share == 1 else "warning", "source.catalogue_item", message)
+        yield SourceFinding("error" if share == 1 else "warning", "source.catalogue_item", message)
     if share > UNKNOWN_SHARE:
         one = con.execute("SELECT min(item) FROM driftline_items").fetchone()
         message = (
             f"{share:.1%} of the events are of items that the catalogue has no text for, e.g. {example!r}; it has items such as "
             f"{one[0] if one else None!r}: check source.item and source.catalogue_item, or bring the catalogue up to date"
         )
-        yield Finding("error" if share == 1 else "warning", "source.items", message)
+        yield SourceFinding("error" if share == 1 else "warning", "source.items", message)
 
 
 def hint(source: Source, dropped: Mapping[str, int]) -> str:

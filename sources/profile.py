@@ -7,7 +7,7 @@ import duckdb
 import pyarrow as pa
 
 from driftline.contracts import BadInput, Source
-from driftline.sources.findings import Finding, Heaviest, heaviest, hint, of_catalogue, of_faults, of_log
+from driftline.sources.findings import Heaviest, SourceFinding, heaviest, hint, of_catalogue, of_faults, of_log
 from driftline.sources.log import describe_source, open_items, open_source
 from driftline.sources.reading import Reading
 from driftline.sources.session import arrow, explained
@@ -70,7 +70,7 @@ class Profile:
     heaviest_item: Heaviest
     examples: dict[str, str] = field(default_factory=dict)
     """A row of each kind that was left out."""
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[SourceFinding, ...] = ()
 
 
 def profile(source: Source) -> Profile:

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 
 class Relation(Protocol):
-    """A log or catalogue that can be asked what its expressions are: in DuckDB's FROM clause, or in another engine's."""
+    """A log or catalogue that resolves the types of its expressions: in DuckDB's FROM clause, or in another engine's."""
 
     @property
     def sql(self) -> str: ...

@@ -1,4 +1,4 @@
-"""A log that another engine reads: the views of `log.py` in its SQL, so that it can be asked what DuckDB would be asked."""
+"""A log that another engine reads: the views of `log.py` in its SQL, so that it takes the queries that DuckDB would take."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

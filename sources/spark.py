@@ -1,4 +1,4 @@
-"""Counting on Spark: Spark reads the log itself, is sent the cluster set, and gives back what it was asked for (PySpark)."""
+"""Counting on Spark: Spark reads the log itself, is sent the cluster set, and returns the rows of each query (PySpark)."""
 
 import re
 from collections.abc import Iterator

@@ -13,7 +13,7 @@ from driftline.contracts import Recommender
 from driftline.interests.recommender.encoder import EPSILON
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     def __init__(self, d: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
@@ -44,7 +44,7 @@ class Encoder(nn.Module):
         self.length = knobs.length
         self.items = nn.Embedding(len(events) + 1, d + 1, sparse=True)
         self.positions = nn.Parameter(torch.empty(knobs.length, d))
-        self.blocks = nn.ModuleList(Block(d, knobs.heads, knobs.dropout) for _ in range(knobs.blocks))
+        self.blocks = nn.ModuleList(TransformerBlock(d, knobs.heads, knobs.dropout) for _ in range(knobs.blocks))
         self.norm = nn.LayerNorm(d, EPSILON)
         self.dropout = nn.Dropout(knobs.dropout)
         nn.init.normal_(self.items.weight, std=0.02)

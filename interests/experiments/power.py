@@ -13,7 +13,7 @@ POWER = 0.8
 def detectable(
     users: Moments, control: float, treatment: float, sequential: float | None = None, alpha: float = ALPHA, power: float = POWER
 ) -> Floats:
-    """The smallest relative difference that is found with this power, of as many users who behave as these do; NaN: unknown.
+    """The smallest relative difference that is detected with this power, of as many users who behave as these do; NaN: unknown.
 
     Args:
         users: of days before the experiment.

@@ -1,4 +1,4 @@
-"""Where in the sequences of a held-out period a prediction is asked for, and what the user shows before and after."""
+"""Occurrences: places of a held-out sequence at which a prediction is requested, with what the user shows before and after."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime

@@ -34,7 +34,7 @@ class PolicyArm:
 
 @dataclass(frozen=True)
 class Policy:
-    """Arms on the same users, each asked once, when the held-out days begin."""
+    """Arms on the same users, one request each, when the held-out days begin."""
 
     at: int
     """Items in a list."""

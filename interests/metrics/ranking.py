@@ -14,7 +14,7 @@ from driftline.interests.recommender.rows import Rows
 
 @dataclass(frozen=True)
 class Cases:
-    """What is asked: an interest that a user turned to in held-out days, and which items new to the user they took there.
+    """Requests: an interest that a user turned to in held-out days, and which items new to the user they took there.
 
     Attributes:
         user: int64 [n], number in the histories; ascending.

@@ -18,7 +18,7 @@ Floats = NDArray[np.float32]
 SEQUENCE, POPULAR, COVISITED, LATELY = "sequence", "most popular", "last co-visited", "popular lately"
 AT = 10
 MOST = 5000
-"""Users at most who are asked."""
+"""Users at most whose cases are judged."""
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 64.0)
 """Of the logarithm of popularity, beside the sequence's score; with the last of them popularity decides."""
 HALF_LIVES = (36_500.0, 730.0, 180.0, 60.0, 20.0, 7.0)

@@ -32,7 +32,7 @@ def context(it: Grafana, **about: Any) -> Context:
     return Context(Settings(dashboards=where | about))
 
 
-def actions(changes: list[dashboards.Change]) -> dict[str, str]:
+def actions(changes: list[dashboards.BoardChange]) -> dict[str, str]:
     return {change.uid: change.action for change in changes}
 
 

@@ -8,7 +8,7 @@ from driftline.contracts import Window
 from driftline.interests.metrics.drift import Curve
 from driftline.interests.metrics.drift import drift as measure_drift
 from driftline.interests.metrics.estimates import Estimate
-from driftline.report.content import Content, Measured
+from driftline.report.content import Content, Provenance
 from driftline.report.findings import findings
 from tests.report.measured import (
     CLUSTERS,
@@ -53,7 +53,7 @@ def full() -> Content:
         "policy": policy(),
     }
     inputs = {"model": 2, "dedup": "first", "predicate": "true", "every_days": 2.0}
-    sources = tuple(Measured(kind, 11 + at, inputs) for at, kind in enumerate((*measured, "quality")))
+    sources = tuple(Provenance(kind, 11 + at, inputs) for at, kind in enumerate((*measured, "quality")))
     tables, spent = history(), costs()
     made = replace(
         empty(),

@@ -14,7 +14,7 @@ from driftline.interests.metrics.arms import sweep_arm
 from driftline.interests.metrics.estimates import Estimate
 from driftline.interests.metrics.frontier import Frontier
 from driftline.report import definitions
-from driftline.report.content import Content, Finding, Measured
+from driftline.report.content import Content, Finding, Provenance
 from driftline.report.page import render
 from driftline.report.words import change, count, decimal, duration, interval, percent, points
 from tests.report import examples
@@ -217,7 +217,7 @@ def test_text_from_the_log_is_text() -> None:
         examples.empty(),
         channels=(evil,),
         findings=(Finding("good", f"{evil} `{evil}`"),),
-        sources=(Measured("drift", 1, {"predicate": evil}),),
+        sources=(Provenance("drift", 1, {"predicate": evil}),),
     )
     page = render(made)
 

@@ -20,7 +20,7 @@ LISTED = 20
 
 
 @dataclass(frozen=True)
-class Row:
+class MetricRow:
     """A metric as the page writes it. `curves`: all days up to each, between the bounds that are valid on every day."""
 
     metric: MetricResult
@@ -37,7 +37,7 @@ class Shown:
     ticks: tuple[str, ...]
     marks: Mapping[int, str]
     """Days on which a channel moved to another table."""
-    rows: tuple[Row, ...]
+    rows: tuple[MetricRow, ...]
 
 
 def index(request: Request) -> Response:
@@ -67,7 +67,7 @@ def _shown(state: State) -> Shown:
     return Shown(state, findings(result), ticks, marks, tuple(_row(result, metric) for metric in result.metrics))
 
 
-def _row(result: Result, metric: MetricResult) -> Row:
+def _row(result: Result, metric: MetricResult) -> MetricRow:
     effect = metric.cumulated[-1]
     curves = (
         Line(f"{result.treatment} over {result.control}", [e.value for e in metric.cumulated], "a"),
@@ -76,4 +76,4 @@ def _row(result: Result, metric: MetricResult) -> Row:
         Line("bounds, valid on every day", [e.always_high for e in metric.cumulated], "f"),
     )
     difference = "no number" if effect.value is None else relative(effect.value)
-    return Row(metric, difference, around(effect), around(effect, always=False), curves)
+    return MetricRow(metric, difference, around(effect), around(effect, always=False), curves)

@@ -27,8 +27,8 @@ PAIRS, MORE_PAIRS = 20, 500
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A gate: what it looked at, what was asked, and by how much it passed or failed. `measured`: what `value` is."""
+class GateRow:
+    """A gate as the page writes it: value, threshold, and by how much it passed or failed. `measured`: what `value` is."""
 
     name: str
     meaning: str
@@ -112,7 +112,7 @@ def changes_of(
     return changes.compare(context, case.served.version, review.candidate, search, limit)
 
 
-def judged(evidence: dict[str, Any], failed: list[str], gates: Gates) -> list[Judged]:
+def judged(evidence: dict[str, Any], failed: list[str], gates: Gates) -> list[GateRow]:
     """Every gate, the failed ones first.
 
     The thresholds are those of these settings; where the run was judged by another one, only its own sentence is shown.
@@ -132,7 +132,7 @@ def judged(evidence: dict[str, Any], failed: list[str], gates: Gates) -> list[Ju
         if threshold is not None and value is not None and (value < threshold) == passed and name != "recall_above_chance":
             threshold = None
         measured = "lower bound" if name == "recall_above_chance" else "measured"
-        rows.append(Judged(gate(name), gate_means(name), measured, passed, value, threshold, reason))
+        rows.append(GateRow(gate(name), gate_means(name), measured, passed, value, threshold, reason))
     return rows
 
 
@@ -147,7 +147,7 @@ def baselines(evidence: dict[str, Any]) -> list[Bar]:
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingCurves:
     steps: list[str]
     losses: list[Line]
     validated: list[str]
@@ -156,8 +156,8 @@ class Training:
     """Index into `validated` of the checkpoint that became the adapter."""
 
 
-def training(metrics: dict[str, Any]) -> Training | None:
-    """The losses, and what the validations said; None of a model without them."""
+def training(metrics: dict[str, Any]) -> TrainingCurves | None:
+    """Curves of loss and validation; None of a model without them."""
     losses = [float(loss) for loss in metrics.get("losses", [])]
     if not losses:
         return None
@@ -171,6 +171,6 @@ def training(metrics: dict[str, Any]) -> Training | None:
     exact = [None if value is None else float(value) for value in curve.get("exact_match_rate", [])]
     best = steps.index(curve["best_step"]) if curve.get("best_step") in steps else None
     names = [f"step {step}" for step in steps]
-    return Training(
+    return TrainingCurves(
         [f"step {i + 1}" for i in range(len(losses))], lines, names, [Line("validation exact match", exact, "c")], best
     )

@@ -93,7 +93,7 @@ def changes_csv(request: Request) -> Response:
 
 
 def _compared(request: Request, pairs: int) -> tuple[Changes, str]:
-    """What was asked for, and what was searched."""
+    """Compares the requested tables; with the search text."""
     asked, search = request.query_params, request.query_params.get("interest", "").strip()[:200]
     try:
         before, after = int(asked["before"]), int(asked["after"])

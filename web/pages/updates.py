@@ -39,7 +39,7 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Frontier:
+class FrontierPlot:
     """`seconds`: CPU of one update of the LLM's."""
 
     title: str
@@ -87,11 +87,11 @@ def _kind(name: str, runs: list[Run]) -> Kind:
     )
 
 
-def _frontier(title: str, compared: Compared | None, seconds: float | None) -> Frontier | None:
+def _frontier(title: str, compared: Compared | None, seconds: float | None) -> FrontierPlot | None:
     if compared is None:
         return None
     trails = tuple(_trail(line, style) for line, style in zip(compared.lines, STYLES, strict=False))
-    return Frontier(title, compared, tuple(trail for trail in trails if trail.points), seconds=seconds)
+    return FrontierPlot(title, compared, tuple(trail for trail in trails if trail.points), seconds=seconds)
 
 
 def _trail(line: Line, style: str) -> Trail:
