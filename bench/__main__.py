@@ -27,6 +27,7 @@ BENCHES = (
     "serving",
     "clustering",
     "web",
+    "commands",
     "cadence",
     "sequence",
 )
