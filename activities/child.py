@@ -27,6 +27,7 @@ from driftline.contracts.children import BAD_INPUT, CHECK_MEMORY, REFUSAL, STOPP
 
 BEAT_EVERY = 5.0
 INSTALL = "`pip install 'driftline[engines]'`"
+LESS = "give the worker more, or lower training.batch_size or generation.batch_size"
 LONGEST = 1 << 16
 """Bytes of a line that are looked at."""
 
@@ -136,7 +137,15 @@ class _Watch:
         if stalled:
             raise ApplicationError(f"{self.module} made no step for {self.stall_after:.0f} s and was killed", type="Stalled")
         last = self.tail[-1] if self.tail else "it said nothing"
-        raise ApplicationError("\n".join([f"{self.module} ended with {code}: {last}", *self.tail]), type="ChildFailed")
+        raise ApplicationError("\n".join([f"{self.module} {_ended(code)}: {last}", *self.tail]), type="ChildFailed")
+
+
+def _ended(code: int | None) -> str:
+    if code == -signal.SIGKILL:
+        return f"was killed; where nobody did that, the kernel did for want of memory: {LESS}. Its last words"
+    if code is not None and code < 0:
+        return f"was ended by {signal.Signals(-code).name}"
+    return f"ended with {code}"
 
 
 async def _lines(stream: asyncio.StreamReader, log: BinaryIO | None = None) -> AsyncIterator[str]:

@@ -17,7 +17,9 @@ STATE, MANIFEST = "state.pt", "manifest.json"
 def save(work: Path, step: int, run: str, state: dict[str, Any]) -> None:
     """Writes the state after `step` steps of `run` (a hash of its inputs) at once, then removes all but the newest ones."""
     with atomic_folder(work / f"step-{step:08d}") as aside:
-        torch.save(state, aside / STATE)
+        packed = io.BytesIO()  # torch's own writer says of a full disk only that a position is unexpected
+        torch.save(state, packed)
+        (aside / STATE).write_bytes(packed.getbuffer())
         manifest = {"step": step, "run": run, "sha256": sha256(aside / STATE)}
         (aside / MANIFEST).write_text(json.dumps(manifest))
     for old in _newest_first(work)[KEEP:]:

@@ -2,6 +2,8 @@
 
 import atexit
 import os
+import resource
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -35,6 +37,12 @@ def play(part: Part) -> None:
     if part.act == "crash":
         print("about to fall", file=sys.stderr, flush=True)
         os._exit(7)
+    if part.act == "killed":  # as the kernel does it
+        print("about to fall", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    if part.act == "hoard":
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 32, 1 << 32))
+        bytearray(1 << 33)
     if part.act == "hang":
         child.report("training", 1, 9)
         while True:

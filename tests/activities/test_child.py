@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -120,6 +121,18 @@ async def test_a_crash_is_retried_and_carries_the_end_of_the_log(env: ActivityEn
     assert (error.type, error.non_retryable) == ("ChildFailed", False)
     assert "ended with 7" in error.message
     assert "about to fall" in error.message
+
+
+@pytest.mark.parametrize(
+    ("act_", "said"), [("killed", "for want of memory: give the worker more.* about to fall"), ("hoard", "MemoryError")]
+)
+async def test_a_child_that_gets_no_memory_is_retried_and_says_so(
+    env: ActivityEnvironment, tmp_path: Path, act_: str, said: str
+) -> None:
+    """The kernel kills it, or gives it no more (`RLIMIT_AS`)."""
+    error = await failure(act(env, act_, tmp_path))
+    assert (error.type, error.non_retryable) == ("ChildFailed", False)
+    assert re.search(said, error.message.splitlines()[0])
 
 
 async def test_a_child_whose_steps_stop_coming_is_killed_though_it_still_talks(env: ActivityEnvironment, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -130,3 +132,8 @@ def start(module: str, job: object, folder: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def fills_the_disk(process: "subprocess.Popen[str]") -> None:
+    """From now on it can write no file of more than a thousand bytes."""
+    psutil.Process(process.pid).rlimit(resource.RLIMIT_FSIZE, (1000, 1000))

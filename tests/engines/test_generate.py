@@ -20,7 +20,7 @@ from driftline.engines.generate import MAPPING, generate, trie_engine
 from driftline.engines.precision import precision
 from driftline.engines.prompts import read_prompts
 from driftline.engines.train import train
-from tests.engines.conftest import DESCRIPTIONS, SHARED, first, kept, rest, start, write_prompts, write_samples
+from tests.engines.conftest import DESCRIPTIONS, SHARED, fills_the_disk, first, kept, rest, start, write_prompts, write_samples
 
 PAIRS = [(c1, c2) for c1 in range(6) for c2 in range(6) if c1 != c2]
 
@@ -66,6 +66,7 @@ def test_the_mapping_holds_every_pair_and_only_novel_answers(job: GenerateJob, t
 
 
 def test_a_killed_run_goes_on_from_its_last_finished_block(job: GenerateJob, tmp_path: Path) -> None:
+    """Killed, without a disk to write to, and stopped."""
     many = [f"{one} {two}, fresh" for one in ("milk", "bread", "cheese", "snacks", "soft") for two in "abcd"]
     job = dataclasses.replace(job, prompts=str(write_prompts(tmp_path / "many", many)), generation=Generation(batch_size=1))
     whole = dataclasses.replace(job, work=str(tmp_path / "work-whole"), out=str(tmp_path / "whole"))
@@ -76,9 +77,20 @@ def test_a_killed_run_goes_on_from_its_last_finished_block(job: GenerateJob, tmp
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    before = finished(job)
-    assert 3 <= len(before) < len(many)
+    killed = finished(job)
+    assert 3 <= len(killed) < len(many)
     assert not Path(job.out).exists()
+
+    with start("generate", job, tmp_path) as process:
+        deadline = time.monotonic() + 60
+        while len(finished(job)) < len(killed) + 1 and time.monotonic() < deadline:
+            time.sleep(0.005)
+        fills_the_disk(process)
+        _, errors = process.communicate()
+    before = finished(job)
+    assert (process.returncode, "File too large" in errors.splitlines()[-1]) == (1, True)
+    assert killed.items() <= before.items()
+    assert not list(Path(job.work).glob("blocks-*/.*")), "half a block"
 
     with start("generate", job, tmp_path) as process:
         deadline = time.monotonic() + 60
@@ -98,7 +110,7 @@ def test_a_killed_run_goes_on_from_its_last_finished_block(job: GenerateJob, tmp
     spent, least = cost(job), cost(whole)
     assert (spent.asked, spent.reused) == (least.asked, least.reused) == (380, 0)
     assert len(many) * 19 < least.tokens <= spent.tokens  # blocks that a kill cut short were paid for as well
-    assert len(stopped) == 2  # the accounts of two more processes that were started, and had torch to load
+    assert len(stopped) == 3  # the accounts of three more processes that were started, and had torch to load
     assert spent.cpu_seconds > sum(attempt["cpu_seconds"] for attempt in stopped)
     assert spent.wall_seconds > sum(attempt["wall_seconds"] for attempt in stopped)
     assert spent.gpu_seconds == 0 or torch.cuda.is_available()

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import signal
+import subprocess
 from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
@@ -20,7 +21,7 @@ from driftline.engines import checkpoints, suits
 from driftline.engines.examples import Example, label_loss, read_examples
 from driftline.engines.prefix_tree import PrefixTree
 from driftline.engines.train import Run, batch_of, train
-from tests.engines.conftest import DESCRIPTIONS, kept, start, write_samples, write_validation
+from tests.engines.conftest import DESCRIPTIONS, fills_the_disk, kept, start, write_samples, write_validation
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 
@@ -43,18 +44,27 @@ def job(tiny_llm: Path, tmp_path: Path) -> TrainJob:
 
 
 Said = dict[str, Any]
+Blow = Callable[["subprocess.Popen[str]"], None]
 
 
-def interrupted(when: Callable[[Said], bool], number: signal.Signals, job: TrainJob, folder: Path) -> int:
-    """Sends a signal once the child has reported something; its exit code."""
+def killed(process: "subprocess.Popen[str]") -> None:
+    process.kill()
+
+
+def stopped(process: "subprocess.Popen[str]") -> None:
+    process.terminate()
+
+
+def interrupted(when: Callable[[Said], bool], blow: Blow, job: TrainJob, folder: Path) -> tuple[int, str]:
+    """Strikes once the child has reported something; its exit code and last words."""
     with start("train", job, folder) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if when(json.loads(line)):
-                process.send_signal(number)
+                blow(process)
                 break
-        process.communicate()
-    return process.returncode
+        _, errors = process.communicate()
+    return process.returncode, (errors.splitlines() or [""])[-1]
 
 
 def validating(step: int) -> Callable[[Said], bool]:
@@ -62,19 +72,25 @@ def validating(step: int) -> Callable[[Said], bool]:
     return lambda said: said["done"] >= step and said["note"].startswith("validating") and "ing 0/" not in said["note"]
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_kill_and_stop_and_resume_end_with_the_same_bits(job: TrainJob, tmp_path: Path, precision: Precision) -> None:
+@pytest.mark.parametrize(
+    ("precision", "blow", "code", "words"),
+    [("float32", killed, -signal.SIGKILL, ""), ("bfloat16", fills_the_disk, 1, "OSError: [Errno 27] File too large")],
+)
+def test_kill_and_stop_and_resume_end_with_the_same_bits(
+    job: TrainJob, tmp_path: Path, precision: Precision, blow: Blow, code: int, words: str
+) -> None:
     job = dataclasses.replace(job, training=dataclasses.replace(job.training, precision=precision))
     whole = dataclasses.replace(job, work=str(tmp_path / "work-whole"), out=str(tmp_path / "out-whole"))
     train(whole)
 
-    assert interrupted(validating(10), signal.SIGKILL, job, tmp_path) == -signal.SIGKILL
+    ended, last = interrupted(validating(10), blow, job, tmp_path)
+    assert (ended, words in last) == (code, True), last
     saved = sorted(path.name for path in Path(job.work).glob("step-*"))
     assert saved[-1] == "step-00000009"  # the validation after step 10 is void
     assert len(saved) <= checkpoints.KEEP
     assert not Path(job.out).exists()
 
-    assert interrupted(validating(20), signal.SIGTERM, job, tmp_path) == 75
+    assert interrupted(validating(20), stopped, job, tmp_path)[0] == 75
     stopped_after = int(sorted(Path(job.work).glob("step-*"))[-1].name.removeprefix("step-"))
     assert 20 <= stopped_after < 60
     assert not Path(job.out).exists()
