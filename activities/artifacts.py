@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 import structlog
 
 from driftline.contracts import BadInput
-from driftline.system.files import flush_folder
+from driftline.system.files import flush, flush_folder
 
 log = structlog.get_logger("artifacts")
 
@@ -137,6 +137,10 @@ class LocalArtifacts:
                 except OSError:
                     if not place.exists():  # else another step has just stored the same
                         raise
+                for folder in (place.parent, *place.parent.parents):  # their names, too
+                    flush(folder)
+                    if folder == self.root.absolute():
+                        break
         with suppress(OSError):  # asked for again: `driftline prune` counts from now
             os.utime(place)
         return place.as_uri()

@@ -34,19 +34,32 @@ class Resources:
     principals: bool = False
     store: str = ""
 
+    def __post_init__(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+
     @property
     def artifacts(self) -> Artifacts:
-        return artifacts_of(self.home, self.store)
+        return artifacts_of(self._present(), self.store)
 
     @property
     def allowed(self) -> Allowed:
-        return Allowed(self.home)
+        return Allowed(self._present())
 
     def work(self, step: str, key: str) -> Path:
         """The folder in which a step keeps what it has finished so far. The same key finds it again after a crash."""
-        path = self.home / "work" / f"{step}-{key}"
+        path = self._present() / "work" / f"{step}-{key}"
         path.mkdir(parents=True, exist_ok=True)
         return path
+
+    def _present(self) -> Path:
+        """A home that is gone is not made anew: what a worker wrote there would not be in the one that comes back.
+
+        Raises:
+            FileNotFoundError: it is gone; another attempt may find it again.
+        """
+        if not self.home.is_dir():
+            raise FileNotFoundError(f"the home {self.home} is gone: bring it back, and the run goes on")
+        return self.home
 
 
 def artifacts_of(home: Path, store: str) -> Artifacts:

@@ -17,9 +17,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         yield aside
-        _flush(aside)
+        flush(aside)
         aside.rename(path)
-        _flush(path.parent)
+        flush(path.parent)
     finally:
         aside.unlink(missing_ok=True)
 
@@ -36,7 +36,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         if path.exists():
             shutil.rmtree(path)
         aside.rename(path)
-        _flush(path.parent)
+        flush(path.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -44,7 +44,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def flush_folder(path: Path) -> None:
     """Has the disk hold all that is in the folder."""
     for part in [*path.rglob("*"), path]:
-        _flush(part)
+        flush(part)
 
 
 def sha256(*paths: Path) -> str:
@@ -56,7 +56,8 @@ def sha256(*paths: Path) -> str:
     return digest.hexdigest()
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Has the disk hold a file, or a folder's own list of names."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,5 +1,6 @@
 """Artifacts are named by their content, written once and never changed."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,27 @@ def test_how_long_a_training_took_is_no_content(tmp_path: Path) -> None:
     first = stored(artifacts, {"adapter": "w", "train.json": "seconds: 1"})
     assert stored(artifacts, {"adapter": "w", "train.json": "seconds: 2"}) == first
     assert stored(artifacts, {"adapter": "w", "cost.json": "{}"}) == first
+
+
+def test_a_power_cut_finds_an_artifact_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the order of what the disk is told: every file, then the name, then the folders that it is in."""
+    told: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def flushed(descriptor: int) -> None:
+        fsync(descriptor)
+        told.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).relative_to(tmp_path.resolve()).as_posix())
+
+    def named(old: Path, new: Path) -> None:
+        replace(old, new)
+        told.append("named")
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(os, "replace", named)
+    stored(Artifacts(tmp_path), {"a": "1", "sub/b": "2"})
+    before, after = told[: told.index("named")], told[told.index("named") + 1 :]
+    assert sorted(path.partition("content")[2] for path in before) == ["", "/a", "/sub", "/sub/b"]
+    assert after == ["things", "."]
 
 
 def test_a_failed_step_leaves_nothing(tmp_path: Path) -> None:
