@@ -1,5 +1,6 @@
 import json
 import threading
+from collections.abc import Callable
 
 import psycopg
 import pytest
@@ -93,29 +94,40 @@ def test_the_pointer_moves_from_where_it_was_seen(conn: Connection) -> None:
     assert channels.current(conn, "default") == second
 
 
-def test_two_publishers_race_and_one_wins(engine: Engine) -> None:
+@pytest.mark.parametrize("other", ["publisher", "roll-back"])
+def test_two_who_move_a_channel_race_and_one_wins(engine: Engine, other: str) -> None:
     with engine.begin() as conn:
-        first, *rivals = [world.add_good_table(conn, day=day) for day in range(3)]
-        channels.publish(conn, first, "default", "test")
+        zeroth, first, *rivals = [world.add_good_table(conn, day=day) for day in range(4)]
+        for table in (zeroth, first):
+            channels.publish(conn, table, "default", "test")
     barrier, outcomes = threading.Barrier(2), []
 
-    def publish(table: int) -> None:
+    def move(act: Callable[[Connection], object]) -> None:
         try:
             with engine.begin() as conn:
                 barrier.wait()
-                channels.publish(conn, table, "default", "test", expected=first)
+                act(conn)
             outcomes.append("moved")
         except Conflict:
             outcomes.append("conflict")
 
-    threads = [threading.Thread(target=publish, args=[table]) for table in rivals]
+    def publish(table: int) -> Callable[[Connection], object]:
+        return lambda conn: channels.publish(conn, table, "default", "test", expected=first)
+
+    def roll_back(conn: Connection) -> object:
+        return channels.rollback(conn, "default", actor="ada", reason="", expected=first)
+
+    acts = [publish(rivals[0]), publish(rivals[1]) if other == "publisher" else roll_back]
+    threads = [threading.Thread(target=move, args=[act]) for act in acts]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert sorted(outcomes) == ["conflict", "moved"]
     with engine.connect() as conn:
-        assert len(channels.history(conn)) == 2
+        newest, *before = channels.history(conn)
+        assert (newest.from_version, len(before)) == (first, 2)
+        assert channels.current(conn, "default") == newest.to_version
 
 
 def test_an_older_nominal_time_is_superseded(conn: Connection) -> None:

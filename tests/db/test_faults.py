@@ -1,15 +1,22 @@
 """What Postgres refuses or leaves unsaid is tried again, and is then there once."""
 
+import resource
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
 
+import numpy as np
+import psutil
+import pyarrow as pa
 import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from driftline.db import channels, connection, counts
+from driftline.contracts import MappingRef
+from driftline.db import channels, connection, counts, tables
 from driftline.workflows import policies
 from tests.db import world
 from tests.db.logins import logged_in
@@ -29,9 +36,9 @@ def another(url: str) -> Iterator[Engine]:
 
 
 @pytest.mark.parametrize("policy", ["record", "store", "verdict"])
-@pytest.mark.parametrize("code", ["40001", "40P01", "25006", "53300", "57P01"])
+@pytest.mark.parametrize("code", ["40001", "40P01", "25006", "53100", "53300", "57P01"])
 def test_what_may_heal_is_tried_again(conn: Connection, code: str, policy: str) -> None:
-    """Serialization, deadlock, read-only, too many connections, shut down by an administrator."""
+    """Serialization, deadlock, read-only, a full disk, too many connections, shut down by an administrator."""
     with pytest.raises(DBAPIError) as caught, conn.begin_nested():
         conn.execute(text(f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$"))
     assert is_retried(caught.value, policy)
@@ -125,3 +132,36 @@ def test_a_commit_whose_reply_is_lost_is_found_by_the_next_attempt(engine: Engin
     with engine.begin() as conn:
         assert conn.execute(text(f"SELECT count(*) FROM {rows}")).scalar_one() == 1
         assert steps[step](conn) == first
+
+
+def test_a_disk_that_is_full_in_mid_copy_leaves_nothing_half(engine: Engine) -> None:
+    """Postgres' process may write no more than 17 MiB to a file, and the table's rows are more than that."""
+    interests = 512
+    pairs = np.array([(c1, c2) for c1 in range(interests) for c2 in range(interests) if c1 != c2], np.int32)
+    rows = pa.table({"c1": pairs[:, 0], "c2": pairs[:, 1], "c_next": _third(pairs), "exact": np.ones(len(pairs), bool)})
+    rows = rows.append_column("free", pa.nulls(len(pairs), pa.string()))
+    with engine.begin() as conn:
+        cluster_set = world.add_clusters(conn, [f"interest {number}" for number in range(interests)])
+        counted = world.add_counts(conn, cluster_set)
+        asked = world.request(world.add_model(conn, cluster_set, counted), counted)
+        asked = replace(asked, mapping=MappingRef("file:///mapping", "mapping", len(pairs), len(pairs), computed=world.COMPUTED))
+        server = psutil.Process(conn.execute(text("SELECT pg_backend_pid()")).scalar_one())
+    server.rlimit(resource.RLIMIT_FSIZE, (17 << 20, resource.RLIM_INFINITY))
+    with pytest.raises(Exception, match="File too large") as caught, engine.begin() as conn:
+        tables.add(conn, asked, rows)
+    assert is_retried(caught.value, "store")
+    server.rlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    with engine.begin() as conn:
+        assert conn.execute(text("SELECT (SELECT count(*) FROM transition_table), to_regclass('transition_v1')")).one() == (
+            0,
+            None,
+        )
+        made = tables.add(conn, asked, rows)
+    with engine.connect() as conn:
+        assert (tables.get(conn, made.version).rows, tables.get(conn, made.version).complete) == (len(pairs), True)
+
+
+def _third(pairs: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """The first interest that is in neither place."""
+    low = pairs.min(1)
+    return np.where(low > 0, 0, np.where(pairs.max(1) > 1, 1, 2)).astype(np.int32)
