@@ -15,7 +15,7 @@ AUDIT_VENV := .venv-audit
 # Another interpreter, without torch: made anew each time, because PYTHON may be another one.
 LIGHT_VENV := .venv-light
 
-.PHONY: demo test test-long test-vllm test-gpu test-python lint format bench bench-recipe audit chaos clean
+.PHONY: demo test test-long test-vllm test-gpu test-python lint format bench bench-recipe bench-statements audit chaos clean
 .DEFAULT_GOAL := help
 
 help:
@@ -100,6 +100,10 @@ bench: $(BIN)/.bench
 # Not one of the benchmarks: it says whether the demo's gates have a margin. Hours on two cores.
 bench-recipe: $(BIN)/.installed
 	$(BIN)/python -m bench.recipe
+
+# Nor is this one: of many cluster sets, how many say that interests move. BENCH_ARGS='--retail FOLDER' takes the second log.
+bench-statements: $(BIN)/.installed
+	$(BIN)/python -m bench.statements $(BENCH_ARGS)
 
 bench-%: $(BIN)/.bench
 	$(BIN)/python -m bench $*

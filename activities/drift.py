@@ -14,7 +14,10 @@ from driftline.db import clusters as db_clusters
 from driftline.db import measurements as db_measurements
 from driftline.interests import metrics
 from driftline.interests.metrics import RANKINGS, Sampled, Successors
+from driftline.interests.metrics.moved import Crowds
 from driftline.sources.halves import sampled_successors
+
+CROWDS = ("pair", "c_next", "n", "popularity")
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class DriftActivities:
 def _write(sampled: Sampled, folder: Path) -> None:
     """`top.npy`: int32 [samples, rankings, pairs, k]; `support.npy`: int64 [samples, pairs]; `unevenness.npy`.
 
-    The first sample is the whole window; then come the halves, two by two.
+    The first sample is the whole window; then come the halves, two by two. `crowds-*.npy`: the counts by sixteenth of the users.
     """
     samples = [sampled.whole, *(half for halves in sampled.halves for half in halves)]
     shape = (len(samples), len(RANKINGS), *sampled.whole.top["frequency"].shape)
@@ -95,12 +98,16 @@ def _write(sampled: Sampled, folder: Path) -> None:
     top.flush()
     np.save(folder / "support.npy", np.stack([sample.support for sample in samples]))
     np.save(folder / "unevenness.npy", np.stack([sampled.unevenness[ranking] for ranking in RANKINGS]))
+    if sampled.crowds:
+        for name in CROWDS:
+            np.save(folder / f"crowds-{name}.npy", getattr(sampled.crowds, name))
 
 
 def read_sampled(ref: SuccessorsRef, folder: Path) -> Sampled:
     """Mapped, not read: what a comparison does not touch costs no memory."""
     top, support = (np.load(folder / name, mmap_mode="r") for name in ("top.npy", "support.npy"))
     unevenness = np.load(folder / "unevenness.npy")
+    crowds = [np.load(file, mmap_mode="r") for name in CROWDS if (file := folder / f"crowds-{name}.npy").exists()]
     whole, *halves = (Successors(dict(zip(RANKINGS, lists, strict=True)), n) for lists, n in zip(top, support, strict=True))
     return Sampled(
         start=ref.window.start,
@@ -110,6 +117,7 @@ def read_sampled(ref: SuccessorsRef, folder: Path) -> Sampled:
         whole=whole,
         halves=tuple(zip(halves[::2], halves[1::2], strict=True)),
         unevenness=dict(zip(RANKINGS, unevenness, strict=True)),
+        crowds=Crowds(*crowds) if crowds else None,  # an earlier release listed without them
     )
 
 

@@ -47,7 +47,20 @@ DRIFT: Terms = (
         "What windows of unequal volume alone take from “across” and not from the ceiling: read off, by the four supports, from "
         "what thinning one half of a window does to J(A, B) inside it (interests/metrics/volume.py). 0 for equal volumes.",
     ),
-    ("drift", "noise ceiling − across, paired. 0 on average where nothing moves; above 0, interests move by more than chance."),
+    (
+        "drift",
+        "noise ceiling − across, paired. 0 on average where nothing moves. Pairs share users, so its interval over pairs is too "
+        "narrow to say whether anything moves.",
+    ),
+    (
+        "moved",
+        "With x(c) = n(c1, c2, c) / n(c1, c2, ·): Σ h·|x now − x later|² / Σ h·(|x now − u|² + |x later − u|²), u uniform over "
+        "the novel clusters, h the harmonic mean of the pair's occurrences in both windows, over pairs with the minimum support "
+        "in both. Only products of different sixteenths of the users (the first hexadecimal digit) enter, so that sampling noise "
+        "takes no part: 0 where nothing moves, 1 where nothing is left. By lift, x is less what the clusters' popularity in its "
+        "window explains. 95 % interval: jackknife over the sixteenths. p: how often as much moves with the signs of the "
+        "sixteenths' changes drawn at random; the lags are judged together (Holm).",
+    ),
     (
         "whole windows",
         "J(window, later window), all users on both sides: the paper's statistic, month over month mean 0.17, variance 0.07 "

@@ -28,8 +28,8 @@ def moving(content: Content) -> Section:
 def _curves(drift: Drift) -> list[Plot]:
     by = {"frequency": "By frequency: popularity and affinity together", "lift": "By lift: affinity alone"}
     text = (
-        "Bands and whiskers: 95 % intervals over pairs; a filled point differs from 0 with all lags looked at together (Holm), "
-        "of at least 10 pairs. Both plots have scales of one size."
+        "Bands: 95 % intervals over pairs. Whiskers: over users; a filled point is beyond noise with all lags looked at together "
+        "(Holm). Both plots have scales of one size."
     )
     figures = plots.lag_curves(drift.curves, drift.top_k)
     return [
@@ -58,6 +58,8 @@ def _drift_grids(drift: Drift) -> list[Grid]:
 def _lags(drift: Drift, curve: Curve) -> Grid:
     columns = (
         "lag, windows",
+        "moved",
+        "p",
         "across",
         "noise ceiling",
         "drift",
@@ -72,6 +74,8 @@ def _lags(drift: Drift, curve: Curve) -> Grid:
     rows = tuple(
         (
             cell(lag.lag),
+            cell(lag.moved.share if lag.moved else None, percent, "not recorded"),
+            cell(lag.moved.p if lag.moved else None, decimal, "not recorded"),
             cell(lag.across, decimal),
             cell(lag.ceiling, decimal),
             cell(lag.drift, change),

@@ -18,12 +18,12 @@ from driftline.interests.metrics.arms import (
     RAG_FIXED,
     RAG_RENEWED,
 )
-from driftline.interests.metrics.drift import Curve
+from driftline.interests.metrics.drift import Curve, Lag
 from driftline.interests.metrics.estimates import Estimate
 from driftline.interests.metrics.hits import HitRates
-from driftline.interests.metrics.significance import detected
 from driftline.interests.metrics.staleness import Staleness, StalePoint
 from driftline.report.plot_style import CHARACTER, INK, MARKERS, MUTED, PAPER, SERIES, Label, figure, label_ends, margins
+from driftline.report.sentences import moved_at
 
 HALF, WHOLE = 416, 860
 """Widths in points: two plots beside each other on a wide page, or one."""
@@ -57,15 +57,20 @@ class Series:
 
 
 def lag_curves(curves: Sequence[Curve], top_k: int) -> list[Figure]:
-    """For each ranking: similarity across windows under its noise ceiling, and the drift between them, on scales of one size."""
+    """For each ranking: similarity across windows under its noise ceiling, and how much has moved, on scales of one size."""
     own = [limits([e for point in curve.lags for e in (point.across, point.ceiling)]) for curve in curves]
     height = max((high - low for low, high in own), default=1)
-    drift = limits([point.drift for curve in curves for point in curve.lags], include=0)
+    drift = limits([_below(point) for curve in curves for point in curve.lags], include=0)
     middles = [(low + high) / 2 for low, high in own]
     return [
         _lag_curve(curve, top_k, (middle - height / 2, middle + height / 2), drift)
         for curve, middle in zip(curves, middles, strict=True)
     ]
+
+
+def _below(point: Lag) -> Estimate:
+    """The share that has moved; in measurements of before, drift."""
+    return point.moved.share if point.moved else point.drift
 
 
 def _lag_curve(curve: Curve, top_k: int, upper: tuple[float, float], lower: tuple[float, float]) -> Figure:
@@ -82,11 +87,12 @@ def _lag_curve(curve: Curve, top_k: int, upper: tuple[float, float], lower: tupl
             Series("across windows", lags, tuple(p.across for p in curve.lags), SERIES[0]),
         ),
     )
-    below.set_title("drift = ceiling − across")
+    below.set_title("share that has moved" if any(point.moved for point in curve.lags) else "drift = ceiling − across")
     below.set_ylim(lower)
     below.axhline(0, color=MUTED, lw=1)
-    for point, filled in zip(curve.lags, detected([point.drift for point in curve.lags]), strict=True):
-        _whisker(below, point.lag, point.drift, INK, filled=filled)
+    beyond = {point.lag for point in moved_at([point for point in curve.lags if _below(point).enough])}
+    for point in curve.lags:
+        _whisker(below, point.lag, _below(point), INK, filled=point.lag in beyond)
     label_ends(below, [Label("no drift", 0, MUTED)])
     below.set_xlabel("lag, windows")
     below.set_xticks(lags)

@@ -6,7 +6,7 @@ from driftline.interests.metrics.answers import AnswersCompared
 from driftline.interests.metrics.drift import Drift, Lag
 from driftline.interests.metrics.estimates import ENOUGH
 from driftline.interests.metrics.quality import Quality
-from driftline.interests.metrics.significance import detected
+from driftline.interests.metrics.significance import detected, holm
 from driftline.interests.metrics.staleness import Staleness, StalePoint
 from driftline.interests.metrics.successors import Ranking
 from driftline.interests.naming import Named
@@ -30,15 +30,19 @@ def moving(drift: Drift) -> list[Finding]:
         return [Finding("neutral", f"How fast interests move: {'; '.join(why)}.")]
     moved, normalised = moved_at(by_frequency), moved_at(by_lift)
     matter = mattering(by_frequency, drift.margin)
-    shown = max(matter or moved or by_frequency, key=lambda lag: lag.drift.value or 0)
-    share = percent((shown.drift.value or 0) / shown.ceiling.value) if shown.ceiling.value else lacking(0)
+    shown = max(matter or moved or by_frequency, key=_size)
     overlap = (
         f"the top-{drift.top_k} successors of a pair overlap by {_decimal(shown.across.value)} (Jaccard) "
-        f"{_windows(shown)} apart, between two halves of the users of one window by {_decimal(shown.ceiling.value)}: "
-        f"drift {measured(shown.drift, change)}, {share} of that ceiling, n = {shown.drift.n:,} pairs"
+        f"{_windows(shown)} apart, between two halves of the users of one window by {_decimal(shown.ceiling.value)}"
     )
+    if shown.moved:
+        share = measured(shown.moved.share, percent)
+        overlap = f"{share} of what tells a pair's successors apart is another {_windows(shown)} later; {overlap}"
+    else:
+        share = percent((shown.drift.value or 0) / shown.ceiling.value) if shown.ceiling.value else lacking(0)
+        overlap += f": drift {measured(shown.drift, change)}, {share} of that ceiling, n = {shown.drift.n:,} pairs"
     every = listed(lag.lag for lag in by_frequency)
-    margin = f"{100 * drift.margin:g} % of the ceiling"
+    margin = f"{100 * drift.margin:g} %" + ("" if shown.moved else " of the ceiling")
     if matter:
         found = [
             Finding("good", f"Interests move: at lag {_lags(matter)} of {every} beyond noise and by {margin} or more; {overlap}.")
@@ -180,19 +184,30 @@ def stands_still(drift: Drift | None) -> bool:
 
 
 def known_lags(drift: Drift, ranking: Ranking) -> list[Lag]:
-    """The lags with pairs enough to say whether anything moves."""
-    return [lag for curve in drift.curves if curve.ranking == ranking for lag in curve.lags if lag.drift.enough]
+    """The lags with users, in measurements of before pairs, enough to say whether anything moves."""
+    of = [lag for curve in drift.curves if curve.ranking == ranking for lag in curve.lags]
+    return [lag for lag in of if (lag.moved.share if lag.moved else lag.drift).enough]
 
 
 def moved_at(lags: list[Lag]) -> list[Lag]:
-    """The lags at which drift is above 0 beyond noise, all of them looked at together."""
-    found = zip(lags, detected([lag.drift for lag in lags]), strict=True)
-    return [lag for lag, differs in found if differs and (lag.drift.value or 0) > 0]
+    """The lags at which interests have moved beyond noise, all of them looked at together (Holm)."""
+    if any(lag.moved for lag in lags):
+        found = holm([lag.moved.p if lag.moved else None for lag in lags])
+        return [lag for lag, differs in zip(lags, found, strict=True) if differs]
+    pairs = zip(lags, detected([lag.drift for lag in lags]), strict=True)
+    return [lag for lag, differs in pairs if differs and (lag.drift.value or 0) > 0]
 
 
 def mattering(lags: list[Lag], margin: float) -> list[Lag]:
-    """Those of `moved_at` at which drift is `margin` of the ceiling or more."""
-    return [lag for lag in moved_at(lags) if (lag.drift.value or 0) >= margin * (lag.ceiling.value or 0)]
+    """Those of `moved_at` at which `margin` or more has moved."""
+    return [lag for lag in moved_at(lags) if _size(lag) >= margin]
+
+
+def _size(lag: Lag) -> float:
+    """The share that has moved; in measurements of before, drift as a share of its ceiling."""
+    if lag.moved:
+        return lag.moved.share.value or 0.0
+    return (lag.drift.value or 0.0) / lag.ceiling.value if lag.ceiling.value else 0.0
 
 
 def _lags(lags: list[Lag]) -> str:

@@ -1,4 +1,4 @@
-"""The top successors in one window, of all its users and of random halves of them (paper §2.1).
+"""The top successors in one window, of all its users and of random halves of them; and the counts of sixteenths (paper §2.1).
 
 `halves.sql` is the definition: it counts all samples in one pass. `packed.py` gives the same rows sooner. They stay in DuckDB,
 which may spill them, and are ranked as they stream by.
@@ -14,12 +14,13 @@ import pyarrow as pa
 
 from driftline.contracts import BadInput, Sequences, Source, Window
 from driftline.interests.metrics.drift import Sampled
+from driftline.interests.metrics.moved import SIXTEENTHS, Crowds, compared
 from driftline.interests.metrics.successors import fill, no_successors, slices
 from driftline.interests.metrics.volume import add_unevenness, no_unevenness
 from driftline.interests.pairs import Ints
 from driftline.interests.triples import Triples, read
 from driftline.sources.identity import Unclean
-from driftline.sources.packed import count_quarters
+from driftline.sources.packed import count_sixteenths
 from driftline.sources.sequences import REFERENCE, open_assigned, over_sequences, parameters
 from driftline.sources.session import explained
 
@@ -35,7 +36,7 @@ SELECT count(DISTINCT e."user")
 FROM driftline_events AS e SEMI JOIN driftline_assignment AS a ON a.item = e.item
 WHERE e.positive AND e.ts >= $start AND e.ts < $end
 """
-TABLE = "CREATE TEMP TABLE driftline_halves (c1 INTEGER, c2 INTEGER, c_next INTEGER, quarter TINYINT, n INTEGER)"
+TABLE = "CREATE TEMP TABLE driftline_halves (c1 INTEGER, c2 INTEGER, c_next INTEGER, sixteenth TINYINT, n INTEGER)"
 
 
 def sampled_successors(
@@ -47,7 +48,8 @@ def sampled_successors(
     n_clusters: int,
     engine: str = "duckdb",
 ) -> Sampled:
-    """The `top_k` successors of every ordered pair in `[window.start, window.end)`, of all users and of each half.
+    """The `top_k` successors of every ordered pair in `[window.start, window.end)`, of all users and of each half; and the
+    counts of each sixteenth.
 
     A window without an event that counts is no error: a log may have a silent month. Its lists are empty and its figures 0.
     The same log gives the same arrays.
@@ -85,11 +87,16 @@ def _sampled(
         whole = no_successors(n_clusters, top_k)
         halves = tuple((no_successors(n_clusters, top_k), no_successors(n_clusters, top_k)) for _ in HALVINGS)
         unevenness = no_unevenness()
+        chosen, kept = compared(n_clusters), []
         rng = np.random.default_rng(0)
         # Tables are scanned in the order in which they were filled.
         reader = con.sql("FROM driftline_halves").to_arrow_reader(BATCH)
         for part in slices(iter(reader), reader.schema):
-            rows, n = _quarters(part, n_clusters)
+            rows, of_sixteenth = _sixteenths(part, n_clusters)
+            n = _quarters(of_sixteenth)
+            number = rows.pair(n_clusters)
+            there = chosen[number]
+            kept.append((number[there], rows.c_next[there], of_sixteenth[:, there]))
             fill(whole, rows, total.sum(axis=0), n_clusters)
             for found, quarters in zip(halves, HALVINGS, strict=True):
                 a, b = (replace(rows, n=n[list(half)].sum(axis=0)) for half in quarters)
@@ -97,7 +104,9 @@ def _sampled(
                 fill(found[0], a, total_a, n_clusters)
                 fill(found[1], b, total_b, n_clusters)
                 add_unevenness(unevenness, a, b, (total_a, total_b), top_k, n_clusters, rng)
-    return Sampled(window.start, window.end, users, int(total.sum()), whole, halves, unevenness)
+    pair, c_next, of_each = (np.concatenate(parts, axis=-1).astype(np.int32) for parts in zip(*kept, strict=True))
+    crowds = Crowds(pair, c_next, of_each, popularity=total.sum(axis=0))
+    return Sampled(window.start, window.end, users, int(total.sum()), whole, halves, unevenness, crowds)
 
 
 def _count(con: duckdb.DuckDBPyConnection, source: Source, sequences: Sequences, window: Window, engine: str, plain: bool) -> int:
@@ -109,7 +118,7 @@ def _count(con: duckdb.DuckDBPyConnection, source: Source, sequences: Sequences,
         con.begin()  # both scans of a live database see the same rows
         try:
             con.execute(TABLE)
-            users = count_quarters(con, source, sequences, window, partial(_add, con), plain) if engine != REFERENCE else None
+            users = count_sixteenths(con, source, sequences, window, partial(_add, con), plain) if engine != REFERENCE else None
             if users is None:
                 if plain:
                     raise Unclean
@@ -129,23 +138,29 @@ def _count(con: duckdb.DuckDBPyConnection, source: Source, sequences: Sequences,
 
 def _add(con: duckdb.DuckDBPyConnection, rows: pa.Table) -> None:
     con.register("driftline_part", rows)
-    con.execute("INSERT INTO driftline_halves SELECT c1, c2, c_next, quarter, n FROM driftline_part")
+    con.execute("INSERT INTO driftline_halves SELECT c1, c2, c_next, sixteenth, n FROM driftline_part")
     con.unregister("driftline_part")
 
 
-def _quarters(part: pa.Table, n_clusters: int) -> tuple[Triples, Ints]:
-    """Each triple once, with n of all users, and n of each quarter: int64 [quarters, triples]."""
+def _quarters(of_sixteenth: Ints) -> Ints:
+    """n of each quarter, [4, …], from that of each sixteenth."""
+    quarters: Ints = of_sixteenth.reshape(QUARTERS, SIXTEENTHS // QUARTERS, -1).sum(axis=1)
+    return quarters
+
+
+def _sixteenths(part: pa.Table, n_clusters: int) -> tuple[Triples, Ints]:
+    """Each triple once, with n of all users, and n of each sixteenth: int64 [sixteenths, triples]."""
     rows = read(part, n_clusters)
     same = (rows.c1[1:] == rows.c1[:-1]) & (rows.c2[1:] == rows.c2[:-1]) & (rows.c_next[1:] == rows.c_next[:-1])
     first = np.flatnonzero(np.concatenate([np.ones(min(len(rows.c1), 1), dtype=bool), ~same]))
-    n = np.zeros((QUARTERS, len(first)), dtype=np.int64)
-    n[part["quarter"].to_numpy(), np.repeat(np.arange(len(first)), np.diff([*first, len(rows.c1)]))] = rows.n
+    n = np.zeros((SIXTEENTHS, len(first)), dtype=np.int64)
+    n[part["sixteenth"].to_numpy(), np.repeat(np.arange(len(first)), np.diff([*first, len(rows.c1)]))] = rows.n
     return Triples(rows.c1[first], rows.c2[first], rows.c_next[first], n.sum(axis=0)), n
 
 
 def _totals(con: duckdb.DuckDBPyConnection, n_clusters: int) -> Ints:
     """n(·, ·, c) of each quarter: int64 [quarters, clusters]."""
-    query = "SELECT quarter, c_next, CAST(sum(n) AS BIGINT) FROM driftline_halves GROUP BY quarter, c_next"
+    query = "SELECT sixteenth // 4, c_next, CAST(sum(n) AS BIGINT) FROM driftline_halves GROUP BY 1, 2"
     total = np.zeros((QUARTERS, n_clusters), dtype=np.int64)
     for quarter, c_next, n in con.execute(query).fetchall():
         if not 0 <= c_next < n_clusters:

@@ -79,12 +79,12 @@ WHERE u.hash BETWEEN $low AND $high"""
 
 
 # As in `halves.sql`.
-QUARTERS = """
-SELECT u.hash, CAST(instr('0123456789abcdef', substring(md5(concat('half of ', u."user")), 1, 1)) - 1 AS TINYINT) // 4 AS quarter
+SIXTEENTHS = """
+SELECT u.hash, CAST(instr('0123456789abcdef', substring(md5(concat('half of ', u."user")), 1, 1)) - 1 AS TINYINT) AS sixteenth
 FROM driftline_users AS u
 WHERE u.hash BETWEEN $low AND $high
 ORDER BY u.hash"""
-QUARTER_BITS = 2
+SIXTEENTH_BITS = 4
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ class Packing:
     bits: int
     start: int
     """Microseconds since 1970."""
-    quarters: bool
-    """Whether triples are counted by quarter: QUARTER_BITS below those of its clusters."""
+    sixteenths: bool
+    """Whether triples are counted by sixteenth: SIXTEENTH_BITS below those of its clusters."""
 
 
 def count_packed(
@@ -120,7 +120,7 @@ def count_packed(
     return pa.concat_tables([_rows(np.empty(0, dtype=np.int64), packing), *parts]), figures
 
 
-def count_quarters(
+def count_sixteenths(
     con: duckdb.DuckDBPyConnection,
     source: Source,
     sequences: Sequences,
@@ -165,40 +165,40 @@ def _fill(
     digests = partial(_digests, con, packing)
     with shuffle(2) as events:
         figures |= _read(con, query, asked, events, plain)
-        for part in events.parts(PART << QUARTER_BITS if packing.quarters else PART):
-            for quarter, user, visit in _samples(con, part, packing):
+        for part in events.parts(PART << 2 if packing.sixteenths else PART):
+            for sixteenth, user, visit in _samples(con, part, packing):
                 counted = count(user, visit, packing.bits, sequences.dedup == "first", digests)
                 figures["users"] += counted.users
                 figures["sequences"] += counted.sequences
                 # By the highest bits of c1.
                 key = counted.codes >> 2 * packing.bits >> max(packing.bits - KEY_BITS, 0)
-                codes.add(key, counted.codes << QUARTER_BITS | quarter if packing.quarters else counted.codes)
+                codes.add(key, counted.codes << SIXTEENTH_BITS | sixteenth if packing.sixteenths else counted.codes)
     return figures
 
 
 def _samples(con: duckdb.DuckDBPyConnection, part: Ints, packing: Packing) -> Iterator[tuple[int, Hashes, Ints]]:
     """The events of each sample of the users that is counted apart: its number, users and visits."""
     user, visit = part[0].view(np.uint64), part[1]
-    if not packing.quarters:
+    if not packing.sixteenths:
         yield 0, user, visit
         return
-    dealt = arrow(con, QUARTERS, {"low": int(user.min()), "high": int(user.max())})
+    dealt = arrow(con, SIXTEENTHS, {"low": int(user.min()), "high": int(user.max())})
     place = np.searchsorted(dealt["hash"].to_numpy(), user)
     if (dealt["hash"].to_numpy().take(place, mode="clip") != user).any():
         raise OSError(CHANGED)
-    quarter = dealt["quarter"].to_numpy()[place]
-    for number in range(1 << QUARTER_BITS):
-        if (own := quarter == number).any():
+    sixteenth = dealt["sixteenth"].to_numpy()[place]
+    for number in range(1 << SIXTEENTH_BITS):
+        if (own := sixteenth == number).any():
             yield number, user[own], visit[own]
 
 
-def _packing(con: duckdb.DuckDBPyConnection, window: Window, quarters: bool, plain: bool) -> Packing | None:
+def _packing(con: duckdb.DuckDBPyConnection, window: Window, sixteenths: bool, plain: bool) -> Packing | None:
     """Numbers the clusters, lists the users, and finds out whether all of it fits."""
     con.execute(CLUSTERS)
     ids = [cluster for (cluster,) in con.execute("SELECT cluster FROM driftline_clusters ORDER BY number").fetchall()]
     bits = max(len(ids) - 1, 1).bit_length()
     span = (utc(window.end) - utc(window.start)) // timedelta(microseconds=1)
-    if None in ids or 3 * bits + quarters * QUARTER_BITS > LONGEST or span.bit_length() + bits > LONGEST:
+    if None in ids or 3 * bits + sixteenths * SIXTEENTH_BITS > LONGEST or span.bit_length() + bits > LONGEST:
         return None
     con.execute(USERS.format(hash=HASH.format("u")), {"start": utc(window.start), "end": utc(window.end)})
     if plain:
@@ -206,7 +206,7 @@ def _packing(con: duckdb.DuckDBPyConnection, window: Window, quarters: bool, pla
     if con.execute("SELECT count(*) - count(DISTINCT hash) FROM driftline_users").fetchall() != [(0,)]:
         return None
     start = (utc(window.start) - datetime(1970, 1, 1)) // timedelta(microseconds=1)
-    return Packing(np.array(ids, dtype=np.int64), bits, start, quarters)
+    return Packing(np.array(ids, dtype=np.int64), bits, start, sixteenths)
 
 
 def _read(
@@ -272,11 +272,11 @@ def _digests(con: duckdb.DuckDBPyConnection, packing: Packing, user: Hashes, vis
 
 
 def _rows(codes: Ints, packing: Packing) -> pa.Table:
-    """c1, c2, c_next, n of some triples, in order, and the quarter where they are counted by it. Changes `codes`."""
+    """c1, c2, c_next, n of some triples, in order, and the sixteenth where they are counted by it. Changes `codes`."""
     codes, n = run_lengths(codes)
-    quarter = {"quarter": codes & (1 << QUARTER_BITS) - 1} if packing.quarters else {}
-    codes = codes >> QUARTER_BITS if packing.quarters else codes
+    sixteenth = {"sixteenth": codes & (1 << SIXTEENTH_BITS) - 1} if packing.sixteenths else {}
+    codes = codes >> SIXTEENTH_BITS if packing.sixteenths else codes
     lowest = (1 << packing.bits) - 1
     ids = packing.clusters.astype(np.int32)
     numbers = (codes >> 2 * packing.bits, codes >> packing.bits & lowest, codes & lowest)
-    return pa.table(dict(zip(("c1", "c2", "c_next"), (ids[number] for number in numbers), strict=True)) | quarter | {"n": n})
+    return pa.table(dict(zip(("c1", "c2", "c_next"), (ids[number] for number in numbers), strict=True)) | sixteenth | {"n": n})

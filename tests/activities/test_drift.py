@@ -1,6 +1,7 @@
 """Lists are listed once, kept under the hash of their content, and compared; the measurement names what it was computed from."""
 
 import random
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,13 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from driftline.activities.artifacts import hash_folder
-from driftline.activities.drift import DriftActivities, read_sampled
+from driftline.activities.drift import CROWDS, DriftActivities, read_sampled
 from driftline.activities.resources import Resources
 from driftline.contracts import ListSuccessors, MeasureDrift, Measures, MeasureStaleness, Sequences, SuccessorsRef, Window
 from driftline.db import clusters as db_clusters
 from driftline.db import connection as db_connection
 from driftline.db import measurements as db_measurements
-from driftline.interests.metrics import RANKINGS
+from driftline.interests.metrics import RANKINGS, drift
 from driftline.settings import Settings
 from driftline.sources.halves import sampled_successors
 from tests.db import world
@@ -78,6 +79,20 @@ def test_what_is_listed_is_read_back_and_found_again(steps: Steps) -> None:
         assert np.array_equal(one.support, other.support)
         assert all(np.array_equal(one.top[ranking], other.top[ranking]) for ranking in RANKINGS)
     assert all(np.array_equal(written.unevenness[ranking], read.unevenness[ranking]) for ranking in RANKINGS)
+    assert written.crowds
+    assert read.crowds
+    assert written.crowds.n.sum() == written.triples
+    assert all(np.array_equal(getattr(written.crowds, name), getattr(read.crowds, name)) for name in CROWDS)
+
+
+def test_lists_of_an_earlier_release_are_compared_without_their_sixteenths(steps: Steps) -> None:
+    lists = [steps.listed(day) for day in (0, 1)]
+    windows = [read_sampled(ref, steps.resources.artifacts.find(ref.uri, ref.hash)) for ref in lists]
+    now = drift(windows, 6, [1], 2, 2).curves[0].lags[0]
+    before = drift([windows[0], replace(windows[1], crowds=None)], 6, [1], 2, 2).curves[0].lags[0]
+
+    assert now.moved
+    assert before == replace(now, moved=None)
 
 
 def test_drift_is_stored_with_what_it_was_computed_from(steps: Steps) -> None:

@@ -21,6 +21,7 @@ from driftline.interests.metrics.drift import Curve, Drift, Lag, WindowFacts
 from driftline.interests.metrics.estimates import Difference, Estimate
 from driftline.interests.metrics.frontier import Axis, Frontier, frontier
 from driftline.interests.metrics.hits import ArmHits, HitRates
+from driftline.interests.metrics.moved import Moved
 from driftline.interests.metrics.policy import Policy, PolicyArm
 from driftline.interests.metrics.quality import ArmRecall, Quality
 from driftline.interests.metrics.staleness import Staleness, StalePoint
@@ -69,6 +70,19 @@ def drift(by_frequency: float = 0.012, by_lift: float = 0.0004) -> Drift:
         for at, (start, end) in enumerate(pairwise(starts))
     )
     return Drift(CLUSTERS, 5, 5, windows, tuple(curves))
+
+
+def shares(by_frequency: float, by_lift: float, p: float) -> Drift:
+    """Of today's measure: the share given has moved at lag 6, less at other lags; its interval is ± 2 points, p that of lag 6."""
+    made = drift()
+    curves = []
+    for curve, size in zip(made.curves, (by_frequency, by_lift), strict=True):
+        lags = tuple(
+            replace(lag, moved=Moved(about(size * (lag.lag == 6 or 0.5), 0.02, 16), p if lag.lag == 6 else 0.4))
+            for lag in curve.lags
+        )
+        curves.append(replace(curve, lags=lags))
+    return replace(made, curves=tuple(curves))
 
 
 def staleness() -> Staleness:

@@ -17,7 +17,7 @@ from driftline.report import definitions
 from driftline.report.content import Content, Finding, Provenance
 from driftline.report.page import render
 from driftline.report.words import change, count, decimal, duration, interval, percent, points
-from tests.report import examples
+from tests.report import examples, measured
 
 VOID = {"meta", "br", "hr", "img", "link"}
 
@@ -117,6 +117,12 @@ def test_every_number_is_in_a_table(full: str) -> None:
     assert {change(lag.unevenness or 0) for lag in lags} <= cells
     assert {decimal(lag.variance or 0) for lag in lags} | {count(lag.comparisons) for lag in lags} <= cells
     assert shown([window.ceiling for window in made.drift.windows], decimal) <= cells
+    assert "not recorded" in cells
+    moved = measured.shares(0.13, 0.01, 0.001)
+    known = [lag.moved for curve in moved.curves for lag in curve.lags if lag.moved]
+    page = Reader(render(replace(made, drift=moved))).cells
+    assert shown([lag.share for lag in known], percent) <= page
+    assert {decimal(lag.p) for lag in known} <= page
     assert {count(n) for window in made.drift.windows for n in (window.users, window.triples, window.pairs)} <= cells
     assert shown([e for point in made.staleness.points for e in (point.same_list, point.same_set)], percent) <= cells
     arms = made.refresh.arms
@@ -228,7 +234,7 @@ def test_text_from_the_log_is_text() -> None:
 
 def test_the_same_content_gives_the_same_bytes(full: str) -> None:
     assert render(examples.full()) == full
-    code = "import sys; from driftline.report.page import render; from tests.report import examples; "
+    code = "import sys; from driftline.report.page import render; from tests.report import examples, measured; "
     code += "sys.stdout.write(render(examples.full()))"
     other = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, env={**os.environ, "PYTHONHASHSEED": "7"}

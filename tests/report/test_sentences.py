@@ -54,6 +54,26 @@ def test_detected_is_not_large_enough_to_matter() -> None:
     assert by_lift.text == "Normalised by popularity (lift), nothing moves by as much."
 
 
+def test_what_has_moved_is_said_with_users_as_units() -> None:
+    """… whatever the intervals over pairs say, which `measured.drift` has above 0."""
+    (by_frequency, by_lift) = moving(measured.shares(0.13, 0.01, 0.001))
+    assert by_frequency == Finding(
+        "good",
+        "Interests move: at lag 6 of 1, 2, 3, 6 and 12 beyond noise and by 5 % or more; 13.00 % (95 % interval 11.00 to 15.00 %) "
+        "of what tells a pair's successors apart is another 6 windows later; the top-5 successors of a pair overlap by 0.167 "
+        "(Jaccard) 6 windows apart, between two halves of the users of one window by 0.179.",
+    )
+    assert by_lift.text.endswith("what moves is the popularity of clusters, not the affinity of pairs.")
+
+    little = measured.shares(0.04, 0.0, 0.001)
+    assert "at lag 6 of 1, 2, 3, 6 and 12 beyond noise, but by less than 5 %; largest: 4.00 %" in moving(little)[0].text
+    assert stands_still(little)
+    chance = measured.shares(0.13, 0.0, 0.02)  # of five lags, 0.05 / 5 is asked
+    assert moving(chance)[0].text.startswith("Interests do not move beyond noise")
+    assert stands_still(chance)
+    assert not stands_still(measured.shares(0.13, 0.01, 0.001))
+
+
 def test_one_interval_of_several_that_leaves_out_0_is_chance() -> None:
     """The largest of five drifts has an interval above 0 (p = 0.04) that five looks do not support."""
     drift = measured.drift(0.0032)

@@ -53,6 +53,7 @@ def test_drift_is_found_when_and_only_when_it_is_there(moves: Drift, frequency: 
     ]
     found = drift(windows, 16, (1, 2), 5, 5)
 
+    assert all(lag.moved for curve in found.curves for lag in curve.lags)
     by_frequency, by_lift = (bool(mattering(list(curve.lags), found.margin)) for curve in found.curves)
     assert by_frequency == frequency
     assert lift is None or by_lift == lift

@@ -67,18 +67,18 @@ def test_long_log_in_many_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize("dedup", ["first", "adjacent"])
-def test_quarters_of_a_long_log_in_many_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dedup: Dedup) -> None:
+def test_sixteenths_of_a_long_log_in_many_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dedup: Dedup) -> None:
     log = synthetic.Synthetic(60_000, users=300, items=900, clusters=18)
     source = synthetic.write_log(log, tmp_path / "events.parquet")
     given = Sequences(dedup), synthetic.WINDOW
     with open_assigned(source, synthetic.assignment(log)) as con:
         by_sql = arrow(con, over_sequences("halves"), parameters(*given))
-    assert set(by_sql["quarter"].to_pylist()) == {0, 1, 2, 3}
+    assert set(by_sql["sixteenth"].to_pylist()) == set(range(16))
     for part in (packed.PART, 700):
         monkeypatch.setattr(packed, "PART", part)
         parts: list[pa.Table] = []
         with open_assigned(source, synthetic.assignment(log)) as con:
-            assert packed.count_quarters(con, source, *given, parts.append) == 300
+            assert packed.count_sixteenths(con, source, *given, parts.append) == 300
         counted = pa.concat_tables(parts).cast(by_sql.schema)
         assert counted.equals(by_sql)
 
