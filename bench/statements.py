@@ -156,7 +156,7 @@ def said(log: Log, seed: int) -> dict[str, Any]:
 
 
 def _said(by_lag: dict[int, Any], ranking: str) -> dict[str, Any]:
-    known = {lag: found[ranking] for lag, found in by_lag.items() if found}
+    known = {lag: found[ranking] for lag, found in by_lag.items()}
     noise = [lag for lag, beyond in zip(known, holm([found.p for found in known.values()]), strict=True) if beyond]
     return {
         "beyond noise": noise,

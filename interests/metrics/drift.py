@@ -45,8 +45,8 @@ class Lag:
     unevenness: float | None = None
     """Mean correction for unequal sample sizes. `ceiling` has it subtracted already; add it to get the uncorrected ceiling."""
     moved: Moved | None = None
-    """By the shares of all successors, with users as units: what says whether interests move. None: too few users, or a
-    measurement of before there was one."""
+    """By the shares of all successors, with users as units: what says whether interests move. None: a measurement of before
+    there was one."""
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,9 @@ class Moved:
     """Chance of as large a distance where nothing moves: signs of the sixteenths' own changes are drawn."""
 
 
+NOTHING = Moved(Estimate(None, None, None, 0), 1.0)
+
+
 def compared(n_clusters: int) -> NDArray[np.bool_]:
     """Which ordered pairs are compared, by number: all, or `PAIRS` by hash."""
     found = np.ones(pair_count(n_clusters), dtype=bool)
@@ -61,7 +64,7 @@ def compared(n_clusters: int) -> NDArray[np.bool_]:
     return found
 
 
-def moved(windows: Sequence[Crowds], lag: int, min_support: int) -> Mapping[Ranking, Moved] | None:
+def moved(windows: Sequence[Crowds], lag: int, min_support: int) -> Mapping[Ranking, Moved]:
     """Compares all windows that are `lag` apart.
 
     With x the successors' shares of a pair, and h the harmonic mean of its occurrences in both windows:
@@ -74,7 +77,8 @@ def moved(windows: Sequence[Crowds], lag: int, min_support: int) -> Mapping[Rank
     one whole.
 
     Returns:
-        None: fewer than three sixteenths have a triple, no pair has support in two windows, or nothing has a structure.
+        `share.value` is None where fewer than three sixteenths have a triple, no pair has support in two windows, or successors
+        are not to be told from a uniform choice.
     """
     size = len(windows[0].popularity) if windows else 0
     sums = {ranking: _Sums() for ranking in RANKINGS}
@@ -86,7 +90,7 @@ def moved(windows: Sequence[Crowds], lag: int, min_support: int) -> Mapping[Rank
             _add(sums["lift"], a, b, uniform, (popular[0], popular[1]))
     used = sorted({int(g) for window in windows for g in np.flatnonzero(window.n.any(axis=1))})
     if len(used) < 3 or any(found.structure[0] <= 0 for found in sums.values()):
-        return None
+        return dict.fromkeys(RANKINGS, NOTHING)
     return {ranking: found.result(used) for ranking, found in sums.items()}
 
 
