@@ -17,7 +17,8 @@ from driftline.report import definitions
 from driftline.report.content import Content, Finding, Provenance
 from driftline.report.page import render
 from driftline.report.words import change, count, decimal, duration, interval, percent, points
-from tests.report import examples, measured
+from tests.report import examples
+from tests.report.measured import shares as shares_moved
 
 VOID = {"meta", "br", "hr", "img", "link"}
 
@@ -118,7 +119,7 @@ def test_every_number_is_in_a_table(full: str) -> None:
     assert {decimal(lag.variance or 0) for lag in lags} | {count(lag.comparisons) for lag in lags} <= cells
     assert shown([window.ceiling for window in made.drift.windows], decimal) <= cells
     assert "not recorded" in cells
-    moved = measured.shares(0.13, 0.01, 0.001)
+    moved = shares_moved(0.13, 0.01, 0.001)
     known = [lag.moved for curve in moved.curves for lag in curve.lags if lag.moved]
     page = Reader(render(replace(made, drift=moved))).cells
     assert shown([lag.share for lag in known], percent) <= page
@@ -234,7 +235,7 @@ def test_text_from_the_log_is_text() -> None:
 
 def test_the_same_content_gives_the_same_bytes(full: str) -> None:
     assert render(examples.full()) == full
-    code = "import sys; from driftline.report.page import render; from tests.report import examples, measured; "
+    code = "import sys; from driftline.report.page import render; from tests.report import examples; "
     code += "sys.stdout.write(render(examples.full()))"
     other = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, env={**os.environ, "PYTHONHASHSEED": "7"}
