@@ -14,7 +14,7 @@ def main() -> None:
     parser.add_argument("--counts", type=int, default=30, help="refreshes of counts")
     parser.add_argument("--fine-tunes", type=int, default=8)
     parser.add_argument("--refreshes", type=int, default=12, help="refreshes that ask an LLM")
-    parser.add_argument("--calm", type=float, default=4.0, help="most seconds between two blows")
+    parser.add_argument("--calm", type=float, default=2.0, help="most time between two blows, in starts of the servers")
     parser.add_argument("--keep", type=Path, default=Path("chaos"), help="where histories and logs of a failure are put")
     asked = parser.parse_args()
     print(f"seed {asked.seed}", flush=True)
@@ -22,7 +22,7 @@ def main() -> None:
         storm = chaos(asked.seed, asked.counts, asked.fine_tunes, asked.refreshes, asked.calm, asked.keep)
     except Failed as error:
         sys.exit(f"seed {asked.seed}: {error}")
-    print(f"{asked.counts + asked.fine_tunes + asked.refreshes} pipelines, {len(storm)} blows: all as undisturbed")
+    print(f"{storm}\n{asked.counts + asked.fine_tunes + asked.refreshes} pipelines, all as undisturbed")
 
 
 if __name__ == "__main__":

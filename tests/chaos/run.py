@@ -6,7 +6,8 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,9 +23,9 @@ from tests.end_to_end.shop import VOCABULARY, write_shop
 from tests.end_to_end.stack import Stack
 from tests.tiny import make_tiny_llm
 
-AT_ONCE = 4
-PATIENCE = 600.0
-"""Seconds without a run that ends, after the storm."""
+AT_ONCE = 6
+PATIENCE = 900.0
+"""Seconds without a run that ends."""
 
 
 class Failed(Exception):
@@ -49,68 +50,81 @@ def home(shop: Path) -> Iterator[Stack]:
         shutil.rmtree(folder)
 
 
-def chaos(seed: int, of_counts: int, fine_tunes: int, refreshes: int, calm: float, keep: Path) -> list[str]:
-    """Run it; what the storm did.
+def chaos(seed: int, of_counts: int, fine_tunes: int, refreshes: int, calm: float, keep: Path) -> Storm:
+    """Run it, both homes at once; the storm that was.
 
     Raises:
-        Failed: something differs, or does not hold.
+        Failed: something differs, or does not hold, or the storm has missed what it was to hit.
     """
     phases = pipelines(of_counts, fine_tunes, refreshes)
+    runs = [run for phase in phases for run in phase]
     shop = Path(tempfile.mkdtemp(prefix="driftline-chaos-"))
     try:
         write_shop(shop)
         if fine_tunes:
             make_tiny_llm(shop / "llm", words=VOCABULARY, vocabulary=600)
-        with home(shop) as stack:
-            for phase in phases:
-                complete(stack, phase)
-            expected = made(stack, [*phases[0], *phases[1]])
-        with home(shop) as stack:
-            storm = Storm(stack, random.Random(seed))
+        with ThreadPoolExecutor(1, "undisturbed") as other, home(shop) as stack:
+            expected = other.submit(undisturbed, shop, phases)
+            storm = Storm(stack, random.Random(seed), calm)
             try:
-                for phase in phases:
-                    complete(stack, phase, storm, calm)
-                compare(expected, made(stack, [*phases[0], *phases[1]]))
+                with storm.blowing():
+                    for phase in phases:
+                        complete(stack, phase, storm)
+                if missed := storm.missed():
+                    raise Failed(f"the storm has hit no {', no '.join(missed)}")
+                compare(len(runs), expected.result(), made(stack, runs))
                 wrong = list(broken(stack))
                 if wrong:
                     raise Failed("; ".join(wrong))
             except Exception as error:
                 place = evidence(stack, seed, storm, keep)
-                raise Failed(f"{error}\nthe storm, histories and logs are in {place}") from error
+                raise Failed(f"{error}\n{storm}\nthe storm, histories and logs are in {place}") from error
     finally:
         shutil.rmtree(shop)
-    return storm.done
+    return storm
 
 
-def complete(stack: Stack, runs: list[Pipeline], storm: Storm | None = None, calm: float = 0) -> None:
-    """Start the runs, a few at once, and see them through; whatever waits for review is approved."""
+def undisturbed(shop: Path, phases: Sequence[list[Pipeline]]) -> list[tuple[object, ...]]:
+    with home(shop) as stack:
+        for phase in phases:
+            complete(stack, phase)
+        return made(stack, [run for phase in phases for run in phase])
+
+
+def complete(stack: Stack, runs: list[Pipeline], storm: Storm | None = None) -> None:
+    """Start the runs, a few at once, and see them through; whatever waits for review is approved.
+
+    In a storm the last one begins when everything was hit at least once. A command that fails then is given again.
+    """
     waiting, open_, last = list(runs), set[str](), time.monotonic()
+    refused = [AssertionError, subprocess.TimeoutExpired] if storm is not None else []
     while waiting or open_:
-        if storm is not None and waiting:
-            time.sleep(storm.chance.uniform(0, calm))
-            storm.strike()
-        with suppress(*([AssertionError] if storm is not None else [])):  # the server was just killed
-            while waiting and len(open_) < AT_ONCE:
-                stack(*waiting[0].command)
+        if storm is not None:
+            storm.still_blows()
+        with suppress(*refused):
+            begun = {run["workflow_id"]: run["status"] for run in states(stack)}
+            failed = [f"{name} is {begun[name]}" for name in open_ if begun.get(name) not in ("Running", "Completed", None)]
+            if failed:
+                raise Failed("; ".join(failed))
+            ended = {name for name in open_ if begun.get(name) == "Completed"}
+            open_ -= ended
+            if storm is not None and ended:
+                print(f"ended: {', '.join(sorted(ended))}", flush=True)
+            last = time.monotonic() if ended else last
+            while waiting and len(open_) < AT_ONCE and (len(waiting) > 1 or storm is None or not storm.missed()):
+                if waiting[0].workflow_id not in begun:  # unless the server took it, and could not say so any more
+                    stack(*waiting[0].command)
                 open_.add(waiting.pop(0).workflow_id)
             for review in stack.json("review", "list"):
                 stack("review", "approve", review["review_id"], "--as", "chaos")
-            ended = {run["workflow_id"] for run in states(stack) if run["status"] != "Running"} & open_
-            failed = [
-                run for run in states(stack) if run["workflow_id"] in open_ and run["status"] not in ("Running", "Completed")
-            ]
-            if failed:
-                raise Failed(f"{failed[0]['workflow_id']} is {failed[0]['status']}")
-            if ended:
-                last = time.monotonic()
-            open_ -= ended
         if time.monotonic() - last > PATIENCE:
-            raise Failed(f"nothing ends any more: {sorted(open_)}")
+            raise Failed(f"nothing ends any more: {sorted(open_)} run, {len(waiting)} wait")
         time.sleep(0.3)
 
 
 def states(stack: Stack) -> list[dict[str, str]]:
-    listed = ["workflow", "list", "--address", embedded.status(stack.home).temporal_address, "--limit", "500", "--output", "json"]
+    kinds, address = "WorkflowType IN ('FineTune', 'RagRefresh')", embedded.status(stack.home).temporal_address
+    listed = ["workflow", "list", "--query", kinds, "--address", address, "--limit", "500", "--output", "json"]
     done = subprocess.run([temporal.binary(), *listed], capture_output=True, text=True, check=False, timeout=60)
     if done.returncode:
         raise AssertionError(done.stderr)
@@ -123,7 +137,10 @@ def states(stack: Stack) -> list[dict[str, str]]:
     ]
 
 
-def compare(expected: list[tuple[object, ...]], found: list[tuple[object, ...]]) -> None:
+def compare(runs: int, expected: list[tuple[object, ...]], found: list[tuple[object, ...]]) -> None:
+    """Each run has made one table, the same in both."""
+    if len(expected) != runs:
+        raise Failed(f"{runs} runs made {len(expected)} tables where nothing disturbed them")
     if expected != found:
         pairs = [f"undisturbed {one}\nin the storm {other}" for one, other in zip(expected, found, strict=False) if one != other]
         raise Failed("\n".join([f"{len(found)} tables instead of {len(expected)}", *pairs[:5]]))
@@ -134,7 +151,7 @@ def evidence(stack: Stack, seed: int, storm: Storm, keep: Path) -> Path:
     place = keep / str(seed)
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(stack.home / "logs", place / "logs")
-    (place / "storm.txt").write_text("\n".join([f"seed {seed}", *storm.done]) + "\n")
+    (place / "storm.txt").write_text("\n".join([f"seed {seed}", str(storm), *storm.done]) + "\n")
     with suppress(Exception):
         stack("up")
         address = embedded.status(stack.home).temporal_address
