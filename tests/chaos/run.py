@@ -76,7 +76,7 @@ def chaos(seed: int, of_counts: int, fine_tunes: int, refreshes: int, calm: floa
                 wrong = list(broken(stack))
                 if wrong:
                     raise Failed("; ".join(wrong))
-            except Exception as error:
+            except BaseException as error:  # a test's time-out, too
                 place = evidence(stack, seed, storm, keep)
                 raise Failed(f"{error}\n{storm}\nthe storm, histories and logs are in {place}") from error
     finally:
@@ -109,6 +109,7 @@ def complete(stack: Stack, runs: list[Pipeline], storm: Storm | None = None) -> 
             ended = {name for name in open_ if begun.get(name) == "Completed"}
             open_ -= ended
             if storm is not None and ended:
+                storm.fruitless = 0
                 print(f"ended: {', '.join(sorted(ended))}", flush=True)
             last = time.monotonic() if ended else last
             while waiting and len(open_) < AT_ONCE and (len(waiting) > 1 or storm is None or not storm.missed()):

@@ -24,6 +24,7 @@ BLOWS.append(("killed", SERVERS))
 LONGEST = 5.0
 """Seconds that a process is frozen or starved."""
 STARTS = 6
+LETS_UP = 1.2
 START_SECONDS = 4.0
 """How long a start of what was killed takes, until one was seen."""
 
@@ -34,6 +35,7 @@ class Storm:
 
     Attributes:
         calm: most time between two blows, in the time that the last start took: on a slow machine blows are rarer.
+        fruitless: blows since a run has ended. Each makes the next calm longer, so that every storm ends.
         done: what was done, and when (s).
         hits: blows that hit a process, by manner and target. A kill counts if the process is gone, a freeze if it stood still.
     """
@@ -44,6 +46,7 @@ class Storm:
     began: float = field(default_factory=time.monotonic)
     done: list[str] = field(default_factory=list)
     hits: Counter[tuple[Manner, str]] = field(default_factory=Counter)
+    fruitless: int = 0
     _deck: list[tuple[Manner, tuple[str, ...]]] = field(default_factory=list)
     _start_took: float = START_SECONDS
     _over: Event = field(default_factory=Event)
@@ -82,7 +85,8 @@ class Storm:
 
     def _pause(self) -> bool:
         """Whether it is over. A child lives for seconds: until the first was hit, one cuts the calm short."""
-        end = time.monotonic() + self.chance.uniform(0, self.calm * self._start_took)
+        longest = self.calm * self._start_took * LETS_UP**self.fruitless
+        end = time.monotonic() + self.chance.uniform(0, longest)
         while time.monotonic() < end and not self._over.wait(0.05):
             if "child" in self.missed() and self._processes("child"):
                 end = min(end, time.monotonic() + self.chance.uniform(0, 1))
@@ -102,6 +106,7 @@ class Storm:
             lasted = "" if manner == "killed" else f" for {seconds:.1f} s"
             self.done.append(f"{time.monotonic() - self.began:6.1f} s  {manner} {what}{lasted}")
             print(self.done[-1], flush=True)
+            self.fruitless += 1
 
     def _shuffled(self) -> list[tuple[Manner, tuple[str, ...]]]:
         """The deck; another beneath it once none but a child's blows are left."""
