@@ -1,6 +1,7 @@
 """Engines that run in this process: what a child computes, without the seconds in which each child loads torch anew."""
 
 import asyncio
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def weights_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def engines_here(weights_home: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def engines_here(weights_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The modules that were run, in order. That a child does it is for `test_child` and the end-to-end tests."""
     ran: list[str] = []
 
@@ -45,4 +46,6 @@ def engines_here(weights_home: Path, monkeypatch: pytest.MonkeyPatch) -> list[st
         monkeypatch.setattr(room, "run_child", run_here)
     monkeypatch.setenv("DRIFTLINE_HOME", str(weights_home))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    return ran
+    computed.forget()  # another worker, and maybe another machine
+    yield ran
+    computed.forget()

@@ -8,7 +8,6 @@ import sqlalchemy
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from driftline.activities import computed
 from driftline.activities.artifacts import LocalArtifacts
 from driftline.activities.mapping import MappingActivities
 from driftline.activities.resources import Resources
@@ -16,11 +15,6 @@ from driftline.contracts import GenerateMapping, Generation, MappingRef, ModelRe
 from driftline.settings import Settings
 from tests.engines.conftest import DESCRIPTIONS, write_prompts, write_samples
 from tests.tiny import make_tiny_llm
-
-
-@pytest.fixture(autouse=True)
-def _another_worker() -> None:
-    computed.forget()
 
 
 @pytest.fixture
