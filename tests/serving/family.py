@@ -13,6 +13,8 @@ from driftline.serving import parent
 
 parent.AGAIN_SECONDS, parent.LOOK_SECONDS = 0.2, 0.05
 SIGN_SECONDS, parent.HUNG_SECONDS = 0.05, 5.0
+START_SECONDS = 0.5
+"""Long enough to be seen, should another have ended before."""
 
 
 def main(folder: Path, number: int) -> int:
@@ -20,6 +22,7 @@ def main(folder: Path, number: int) -> int:
         if (folder / "fails").exists():
             (folder / "failed").touch()
             sys.exit(7)
+        time.sleep(START_SECONDS)
         (folder / str(os.getpid())).touch()
         alive()
         while not (folder / "hangs" / str(os.getpid())).exists():
