@@ -119,7 +119,8 @@ def complete(stack: Stack, runs: list[Pipeline], storm: Storm | None = None) -> 
             for review in stack.json("review", "list"):
                 stack("review", "approve", review["review_id"], "--as", "chaos")
         if time.monotonic() - last > PATIENCE:
-            raise Failed(f"nothing ends any more: {sorted(open_)} run, {len(waiting)} wait")
+            missed = f"; the storm has hit no {', no '.join(storm.missed())}" if storm is not None and storm.missed() else ""
+            raise Failed(f"nothing ends any more: {sorted(open_)} run, {len(waiting)} wait{missed}")
         time.sleep(0.3)
 
 
