@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 
@@ -40,7 +41,9 @@ def home(shop: Path) -> Iterator[Stack]:
     try:
         for file in shop.iterdir():
             (folder / file.name).symlink_to(file)
-        (folder / "driftline.toml").write_text(tomli_w.dumps(SETTINGS | {"drain": 5}))
+        training: Any = SETTINGS["training"]
+        same = {"training": training | {"base_model": str(shop / "llm")}}  # an adapter's hash covers its base model's address
+        (folder / "driftline.toml").write_text(tomli_w.dumps(SETTINGS | {"drain": 5} | same))
         stack("up")
         stack("clusters", "import", "taxonomy.csv")
         yield stack
