@@ -21,7 +21,7 @@ async def waiting(handle: Handle) -> RunStatus:
 
 
 async def until(handle: Handle, met: Callable[[RunStatus], bool]) -> RunStatus:
-    for _ in range(200):
+    for _ in range(2000):
         status: RunStatus = await handle.query("status", result_type=RunStatus)
         if met(status):
             return status
@@ -88,6 +88,7 @@ async def test_wrong_verdicts_change_nothing_and_are_visible(time_skipping: Work
         await handle.signal("verdict", "approve")
         await handle.signal("verdict", verdict(first, "perhaps"))
         await handle.signal("verdict")
+        await until(handle, lambda s: len(s.ignored_verdicts) == 3)  # an update may overtake a signal
         assert "foreign" in (await by_update(handle, verdict("000000000000"))).message
         assert (await by_update(handle, verdict(first, "rerun"))).accepted
         second = (await until(handle, lambda s: s.review_id not in (None, first))).review_id
