@@ -95,7 +95,7 @@ async def test_how_the_last_run_ended(shop: Shop) -> None:
     async with running(shop.environment, steps):
         await (await shop.refresh()).result()
     client = shop.environment.client
-    for _ in range(100):  # visibility is a moment behind
+    for _ in range(1000):  # visibility is a moment behind
         found = {
             (figure.name, figure.labels.get("outcome")): figure.value
             for figure in await metrics._runs(client)

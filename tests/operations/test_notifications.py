@@ -81,12 +81,12 @@ async def test_skipped_starts_are_told_once(shop: Shop, it: Hook) -> None:
     try:
         handle = client.get_schedule_handle(schedules.FINE_TUNE)
         await handle.trigger()  # no worker takes it: it stays open
-        for _ in range(100):
+        for _ in range(1000):
             if running_now := (await handle.describe()).info.running_actions:
                 break
             await asyncio.sleep(0.05)
         await handle.trigger(overlap=ScheduleOverlapPolicy.SKIP)
-        for _ in range(100):
+        for _ in range(1000):
             if (await handle.describe()).info.num_actions_skipped_overlap:
                 break
             await asyncio.sleep(0.05)
@@ -125,7 +125,7 @@ async def test_a_run_that_ended_without_a_word_is_noticed(shop: Shop, kind: str)
             Worker(client, task_queue=policies.NOTIFY, activity_executor=threads, **looking),
             Worker(client, task_queue=policies.DB, activities=[acts.tell]),
         ):
-            for _ in range(100):  # Temporal's lists are a moment behind
+            for _ in range(1000):  # Temporal's lists are a moment behind
                 await client.execute_workflow("Watch", WatchInput(()), **watch)
                 told = [flow.id async for flow in client.list_workflows(f"WorkflowId = 'notify-{expected}'")]
                 if told:

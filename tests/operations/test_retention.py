@@ -97,7 +97,7 @@ async def test_nothing_that_an_open_run_may_have_made_goes(context: Context, dev
     before = datetime.now(UTC)
     handle = await dev_server.client.start_workflow("FineTune", id="waits-for-long", task_queue=policies.WORKFLOWS)
     try:
-        for _ in range(100):  # what is shown of a start comes a moment later
+        for _ in range(1000):  # what is shown of a start comes a moment later
             found = await retention.prunable(context)
             if found.open_since is not None:
                 break

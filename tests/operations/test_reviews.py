@@ -141,7 +141,7 @@ async def test_a_review_whose_run_is_gone_is_closed_and_said_so(shop: Shop, gone
         await client.workflow_service.delete_workflow_execution(
             DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
         )
-        for _ in range(100):
+        for _ in range(1000):
             if not await reviews.is_running(shop.context, review):
                 break
             await asyncio.sleep(0.05)

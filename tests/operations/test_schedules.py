@@ -50,12 +50,12 @@ async def test_skipped_starts_are_counted(context: Context, dev_server: Workflow
     await schedules.apply(context)
     handle = dev_server.client.get_schedule_handle(schedules.FINE_TUNE)
     await handle.trigger()  # no worker takes it: it stays open
-    for _ in range(100):
+    for _ in range(1000):
         if (await handle.describe()).info.running_actions:
             break
         await asyncio.sleep(0.05)
     await handle.trigger(overlap=SKIP)
-    for _ in range(100):
+    for _ in range(1000):
         fine_tune, refresh, watch = await schedules.list_schedules(context)
         if fine_tune.skipped:
             break
@@ -70,7 +70,7 @@ async def test_evaluations_are_among_the_runs(context: Context, dev_server: Work
     asked: EvaluateInput = EVALUATE
     name = measurements.workflow_id("drift", asked)
     handle = await dev_server.client.start_workflow("EvaluateDrift", asked, id=name, task_queue=policies.WORKFLOWS)
-    for _ in range(100):
+    for _ in range(1000):
         if name in {run.workflow_id for run in await runs.newest(context)}:
             break
         await asyncio.sleep(0.05)

@@ -53,14 +53,14 @@ async def test_a_run_that_waits_goes_on_with_the_version_that_is_made_current(
         return info.deployment_version.deployment_name, info.deployment_version.build_id, int(info.behavior)
 
     async def current(build: str) -> None:
-        for _ in range(100):  # a version is known once its worker has polled
+        for _ in range(1000):  # a version is known once its worker has polled
             if not (why := make_current(dev_server, build)):
                 return
             await asyncio.sleep(0.3)
         raise AssertionError(why)
 
     async def until(build: str) -> None:
-        for _ in range(100):
+        for _ in range(1000):
             if (found := await version())[1] == build:
                 assert found[0] == "driftline"
                 return

@@ -32,7 +32,7 @@ def served(whole: Whole, channel: str) -> int:
 
 async def fails(handle: runs.RunHandle, words: str) -> None:
     """Until a step of it has failed twice with these words, and is tried again."""
-    for _ in range(600):
+    for _ in range(2000):
         pending = (await handle.describe()).raw_description.pending_activities
         if any(step.attempt > 2 and words in str(step.last_failure) for step in pending):
             return
@@ -72,7 +72,7 @@ async def test_two_backfills_and_a_run_of_one_of_their_dates_make_each_table_onc
             asked: list[Any] = [schedules.backfill(context, "rag-refresh", first, NOMINAL) for _ in range(2)]
             await asyncio.gather(*asked, whole.outcome("twice"))
             listed: list[schedules.ScheduleState] = []
-            for _ in range(600):
+            for _ in range(2000):
                 listed = [state for state in await schedules.list_schedules(context) if state.id == schedules.RAG_REFRESH]
                 dates = whole.asked(TABLES)
                 if len(dates) == 3 and not listed[0].running:
