@@ -54,8 +54,10 @@ if room := os.environ.get("FROZEN_BEFORE"):
     def frozen(*arguments, **more):
         if before:
             before.pop()
-            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)  # all of them, this one first
-            print({WENT_ON!r}, flush=True)
+            try:
+                signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)  # all of them, this one first
+            finally:  # Temporal's client may cancel the step in the moment in which it goes on
+                print({WENT_ON!r}, flush=True)
         return write(*arguments, **more)
 
     setattr(module, name, frozen)
@@ -106,7 +108,8 @@ def found(postgres_url: str, stack: Stack) -> tuple[list[object], ...]:
     return (*rows, damaged)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.long
+@pytest.mark.timeout(1200)
 def test_what_a_frozen_worker_writes_when_it_goes_on_is_there_already(stack: Stack, postgres_url: str) -> None:
     stack("run", "rag-refresh", "--at", RUN[-10:], *COUNTS)
     workers = []
