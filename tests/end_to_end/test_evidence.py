@@ -85,7 +85,7 @@ def test_answers_with_and_without_rag_are_compared_pair_by_pair(stack: Stack, fi
     assert result["sampled_repeated"]["value"] < 1  # the two samplings are not the same draw
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_the_report_holds_everything_that_was_measured(stack: Stack, fine_tuned: Any, refresh: Any) -> None:
     table, page = fine_tuned["table"], stack.folder / "report.html"
     said = stack.json("report", str(table), "--full", *KNOBS)
@@ -112,7 +112,7 @@ def test_what_a_mapping_cost_is_on_record(stack: Stack, fine_tuned: Any) -> None
     assert seconds > 0
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_a_killed_evaluation_goes_on_and_answers_no_mapping_twice(stack: Stack, fine_tuned: Any) -> None:
     """`kill -9` of the worker in the middle of the replay."""
 

@@ -83,7 +83,7 @@ def runs(stack: Stack, fine_tuned: Any) -> Iterator[list["subprocess.Popen[str]"
         stack("review", "abort", gate["gate_id"], "--as", "test")
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_kill_and_drain_lose_nothing_that_was_finished(stack: Stack, runs: list["subprocess.Popen[str]"]) -> None:
     training = stack.start(*TRAIN, *TRAIN_LONG)
     runs.append(training)

@@ -41,7 +41,7 @@ def of_one_user(n: int, row: Row) -> Row | None:
     return row if row["user"] == "u7" else None
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 async def test_poison_ends_in_a_sentence_and_leaves_nothing_half(
     dev_server: WorkflowEnvironment, postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
