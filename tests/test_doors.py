@@ -333,6 +333,6 @@ def test_a_page_in_the_owners_browser_is_turned_away(state: embedded.State, tmp_
     assert ask(state, "workflow", "signal", "--workflow-id", "victim", "--name", "verdict").returncode == 0
     assert "SIGNALED" in ask(state, "workflow", "show", "--workflow-id", "victim", "--output", "json").stdout
     bound = f"http://evil.example:{state.ports['ui']}/api/v1/namespaces"
-    read = subprocess.run([CHROMIUM, *options, "--dump-dom", bound], capture_output=True, text=True, timeout=60, check=False)
+    read = subprocess.run([CHROMIUM, *options, "--dump-dom", bound], capture_output=True, text=True, timeout=600, check=False)
     assert "not under this name" in read.stdout
     assert "namespaceInfo" not in read.stdout

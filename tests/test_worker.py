@@ -45,7 +45,7 @@ def test_what_fills_a_machine_has_one_slot(tmp_path: Path) -> None:
 def start(*arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DRIFTLINE_")}
     command = [sys.executable, str(ROOT / "worker.py"), *arguments]
-    return subprocess.run(command, env=kept | env, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, env=kept | env, capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_an_unknown_role_is_wrong_usage() -> None:

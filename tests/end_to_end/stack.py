@@ -77,7 +77,7 @@ class Stack:
         last = log.read_text().splitlines()[-lines:] if log.exists() else ["(it has none)"]
         return "\n".join(["the worker's log ends:", *(line[:width] for line in last)])
 
-    def until(self, what: str, found: Callable[[], T | None], seconds: float = 120) -> T:
+    def until(self, what: str, found: Callable[[], T | None], seconds: float = 600) -> T:
         """The first result that is neither None nor empty; looks often, so that what passes quickly is seen."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -76,7 +76,7 @@ def test_a_worker_that_is_killed_while_it_measures_leaves_what_an_undisturbed_on
         stack.worker().kill()
         held.rollback()
     stack("up")
-    out, errors = deciding.communicate(timeout=280)
+    out, errors = deciding.communicate(timeout=900)
     assert deciding.returncode == 0, f"{out}\n{errors}\n{stack.logs()}"
     stack(*start, "calm")
     ended = "SELECT count(*) FROM experiment_end WHERE experiment IN ('killed', 'calm')"

@@ -127,11 +127,11 @@ def test_a_killed_evaluation_goes_on_and_answers_no_mapping_twice(stack: Stack, 
         stack.until("a mapping of the replay", lambda: len(mappings()) > len(before))
         worker = stack.worker()
         worker.kill()
-        worker.wait(10)
+        worker.wait(60)
         finished = mappings()
         assert running.poll() is None, "the replay was over before the kill"
         stack("up")
-        out, errors = running.communicate(timeout=200)
+        out, errors = running.communicate(timeout=900)
         assert running.returncode == 0, f"{out}\n{errors}\n{stack.logs()}"
     finally:
         running.kill()

@@ -59,7 +59,7 @@ async def ended_by(stack: Stack) -> str:
 
 def finished(process: "subprocess.Popen[str]", stack: Stack) -> None:
     """The followed run got to its review, whatever happened to the worker meanwhile."""
-    out, errors = process.communicate(timeout=120)
+    out, errors = process.communicate(timeout=600)
     assert process.returncode == 3, f"{out}\n{errors}\n{stack.logs()}"
 
 
@@ -97,7 +97,7 @@ def test_kill_and_drain_lose_nothing_that_was_finished(stack: Stack, runs: list[
     children = worker.children()
     assert {"driftline.engines.train", "driftline.engines.generate"} <= {word for child in children for word in child.cmdline()}
     worker.kill()
-    _, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=60)
     assert not alive, "children outlive their worker"
     checkpoint, done = newest_checkpoint(stack), blocks(stack)
     assert checkpoint
@@ -118,7 +118,7 @@ def test_kill_and_drain_lose_nothing_that_was_finished(stack: Stack, runs: list[
         # SIGTERM, as a deploy does
         stack.until("new checkpoints", lambda: newest_checkpoint(stack) > checkpoint + 40)
         second.terminate()
-        assert second.wait(30) == 0, stack.logs()
+        assert second.wait(120) == 0, stack.logs()
         drained = newest_checkpoint(stack)
     finally:
         second.kill()

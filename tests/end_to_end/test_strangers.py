@@ -21,7 +21,7 @@ def start(stack: Stack, name: str, workflow: str, request: Any) -> str:
     address = embedded.status(stack.home).temporal_address
     command = [temporal.binary(), "workflow", "execute", "--address", address, "--type", workflow, "--workflow-id", name]
     command += ["--task-queue", "driftline-workflows", "--input", json.dumps(request), "--output", "json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     return done.stdout + done.stderr
 
 

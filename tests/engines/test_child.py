@@ -21,7 +21,7 @@ RUN = "import os, time; from driftline.contracts import BadInput, EmbedJob; from
 def run(body: str, job: object, tmp_path: Path, **env: str) -> subprocess.CompletedProcess[str]:
     (tmp_path / "JOB.json").write_text(json.dumps(job))
     command = [sys.executable, "-c", RUN + body, str(tmp_path / "JOB.json")]
-    return subprocess.run(command, cwd=ROOT, env=os.environ | env, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=ROOT, env=os.environ | env, capture_output=True, text=True, timeout=600)
 
 
 def test_reads_its_job_and_reports_lines_of_json(tmp_path: Path) -> None:

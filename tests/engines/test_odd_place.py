@@ -34,7 +34,7 @@ def run(folder: Path, user: dict[str, Any], *arguments: str) -> "subprocess.Comp
     env = {"LANG": "C", "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
     env |= {"PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1", "DRIFTLINE_HOME": str(folder / "home")}
     command = [sys.executable, *arguments]
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, encoding="utf-8", timeout=120, **user)
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, encoding="utf-8", timeout=600, **user)
 
 
 def nobody(folder: Path) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def test_what_a_frozen_worker_writes_when_it_goes_on_is_there_already(stack: Sta
             psutil.Process(worker.pid).resume()
             stack.until("it to go on", lambda number=number: log.read_text().count(WENT_ON) == number, PATIENCE)  # type: ignore[misc]
             worker.terminate()  # it ends when its step has
-            assert worker.wait(120) in (0, 1)  # 1: it has found that it had not polled for long
+            assert worker.wait(600) in (0, 1)  # 1: it has found that it had not polled for long
         assert found(postgres_url, stack) == before
     finally:
         for worker in workers:

@@ -55,7 +55,7 @@ def port(dev_server: WorkflowEnvironment, postgres_url: str, tmp_path: Path) -> 
     process = subprocess.Popen(command, env=env, cwd=ROOT, stderr=subprocess.DEVNULL)
     yield port
     process.terminate()
-    process.wait(60)
+    process.wait(300)
 
 
 def until_refreshed(port: int) -> Samples:

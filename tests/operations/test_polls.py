@@ -207,4 +207,4 @@ async def test_what_keeps_containers_is_told(client: Client) -> None:
 async def asked_by_docker(port: int) -> "subprocess.CompletedProcess[str]":
     env = os.environ | {"DRIFTLINE_METRICS_PORT": str(port), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", healthy.__name__]
-    return await asyncio.to_thread(subprocess.run, command, env=env, capture_output=True, text=True, timeout=60)
+    return await asyncio.to_thread(subprocess.run, command, env=env, capture_output=True, text=True, timeout=600)

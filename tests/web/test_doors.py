@@ -36,7 +36,7 @@ def serving(url: str, temporal: str, home: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         page.send_signal(signal.SIGTERM)
-        assert page.wait(20) in (0, -signal.SIGTERM)
+        assert page.wait(120) in (0, -signal.SIGTERM)
 
 
 def ask(address: str, cookie: str = "") -> str:
