@@ -16,7 +16,6 @@ from rich.console import Console
 
 from bench.rows import ResultRow, row, show
 from driftline import embedded
-from driftline.db import channels
 from driftline.db.connection import connect, migrate
 from tests.db import world
 
@@ -39,9 +38,7 @@ def rows(small: bool = False) -> list[ResultRow]:
         migrate(url)
         engine = connect(url)
         with engine.begin() as conn:
-            table = world.add_good_table(conn)
-            channels.publish(conn, table, "default", "bench")
-            world.open_review(conn, table, "one", "recall")
+            world.add_served_table(conn, "bench")
         engine.dispose()
         return [_compare(home, command, bare, 1 if small else ROUNDS) for command, bare in COMMANDS.items()]
     finally:

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from driftline import contracts
-from driftline.db import channels
 from driftline.db.connection import connect
 from tests.db import world
 
@@ -83,9 +82,7 @@ def published(postgres_url: str) -> dict[str, str]:
     """The environment of a command that finds a published table and a review, and a Temporal that it need not ask."""
     engine = connect(postgres_url)
     with engine.begin() as conn:
-        table = world.add_good_table(conn)
-        channels.publish(conn, table, "default", "test")
-        world.open_review(conn, table, "one", "recall")
+        world.add_served_table(conn, "test")
     engine.dispose()
     return os.environ | {"DRIFTLINE_POSTGRES_URL": postgres_url, "DRIFTLINE_TEMPORAL_ADDRESS": "127.0.0.1:1"}
 

@@ -86,8 +86,7 @@ def moved(windows: Sequence[Crowds], lag: int, min_support: int) -> Mapping[Rank
         for a, b, novel in _blocks(one, other, size, min_support):
             popular = [_shares(novel * window.popularity) for window in (one, other)]
             uniform = _shares(novel)
-            _add(sums["frequency"], a, b, uniform, (uniform, uniform))
-            _add(sums["lift"], a, b, uniform, (popular[0], popular[1]))
+            _add(sums, a, b, uniform, {"frequency": (uniform, uniform), "lift": (popular[0], popular[1])})
     used = sorted({int(g) for window in windows for g in np.flatnonzero(window.n.any(axis=1))})
     if len(used) < 3 or any(found.structure[0] <= 0 for found in sums.values()):
         return dict.fromkeys(RANKINGS, NOTHING)
@@ -149,14 +148,14 @@ def _shares(weight: Floats) -> Floats:
     return shares
 
 
-def _add(sums: _Sums, a: Floats, b: Floats, uniform: Floats, base: tuple[Floats, Floats]) -> None:
-    """`base`: what is taken from either window's shares before they are compared, [pairs, |C|]."""
+def _add(
+    sums: Mapping[Ranking, _Sums], a: Floats, b: Floats, uniform: Floats, bases: Mapping[Ranking, tuple[Floats, Floats]]
+) -> None:
+    """`bases`: what is taken from either window's shares before they are compared, [pairs, |C|]."""
     size_a, size_b = a.sum(axis=(0, 2)), b.sum(axis=(0, 2))
     h = size_a * size_b / (size_a + size_b)
     x, y = a / size_a[:, None], b / size_b[:, None]
     p, q = x.sum(axis=2), y.sum(axis=2)  # the sixteenths' shares of the pair
-    left, right = x - p[..., None] * base[0], y - q[..., None] * base[1]
-    near, far = x - p[..., None] * uniform, y - q[..., None] * uniform
     pp, qq, pq = (_between(one[..., None], other[..., None]) for one, other in ((p, p), (q, q), (p, q)))
     weight = h * (pp + qq + 2 * pq)[0] / 4  # little where one sixteenth has most of a pair
 
@@ -164,12 +163,17 @@ def _add(sums: _Sums, a: Floats, b: Floats, uniform: Floats, base: tuple[Floats,
         inner = _between(one, other)
         return np.divide(inner, of, out=np.zeros_like(inner), where=of > 1e-9)
 
-    sums.distance += (free(left, left, pp) + free(right, right, qq) - 2 * free(left, right, pq)) @ weight
-    sums.structure += (free(near, near, pp) + free(far, far, qq)) @ weight
-    mean = (left.sum(axis=0) * size_a[:, None] + right.sum(axis=0) * size_b[:, None]) / (size_a + size_b)[:, None]
-    change = ((left - right) - (p - q)[..., None] * mean) * np.sqrt(h)[:, None]
-    change = change.reshape(SIXTEENTHS, -1)
-    sums.together += change @ change.T
+    near, far = x - p[..., None] * uniform, y - q[..., None] * uniform
+    structure = (free(near, near, pp) + free(far, far, qq)) @ weight
+    for ranking, base in bases.items():
+        left, right = x - p[..., None] * base[0], y - q[..., None] * base[1]
+        found = sums[ranking]
+        found.distance += (free(left, left, pp) + free(right, right, qq) - 2 * free(left, right, pq)) @ weight
+        found.structure += structure
+        mean = (left.sum(axis=0) * size_a[:, None] + right.sum(axis=0) * size_b[:, None]) / (size_a + size_b)[:, None]
+        change = ((left - right) - (p - q)[..., None] * mean) * np.sqrt(h)[:, None]
+        change = change.reshape(SIXTEENTHS, -1)
+        found.together += change @ change.T
 
 
 def _between(one: Floats, other: Floats) -> Floats:

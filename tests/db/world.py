@@ -23,7 +23,7 @@ from driftline.contracts import (
     StoreTable,
     Window,
 )
-from driftline.db import clusters, counts, evaluations, models, reviews, tables
+from driftline.db import channels, clusters, counts, evaluations, models, reviews, tables
 
 NAMES = ["tea", "milk", "rice", "soap"]
 PAIRS = list(permutations(range(len(NAMES)), 2))
@@ -176,3 +176,10 @@ def add_good_table(conn: Connection, *, day: int = 0, shift: int = 0) -> int:
     table = add_table(conn, day=day, shift=shift)
     evaluate(conn, table)
     return table
+
+
+def add_served_table(conn: Connection, by: str) -> None:
+    """A good table that `default` serves, and a review that waits."""
+    table = add_good_table(conn)
+    channels.publish(conn, table, "default", by)
+    open_review(conn, table, "one", "recall")
