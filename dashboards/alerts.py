@@ -55,11 +55,11 @@ def alerts(table_age: timedelta, drift_margin: float) -> tuple[Alert, ...]:
         Alert(
             "driftline-drift",
             "Interests move",
-            "SELECT coalesce(max(drift / nullif(ceiling, 0)) FILTER (WHERE low > 0), 0)::float8 AS drift FROM measured_lag "
+            "SELECT coalesce(max(share) FILTER (WHERE beyond_noise), 0)::float8 AS moved FROM measured_lag "
             "WHERE ranking = 'frequency' AND measurement = (SELECT max(measurement) FROM measured_lag) "
             "AND created_at > now() - interval '7 days'",
             drift_margin,
-            "Drift is {{ $values.A }} of the noise ceiling",
+            "{{ $values.A }} of what tells a pair's successors apart has moved",
         ),
         Alert(
             "driftline-starts-left-out",

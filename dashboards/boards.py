@@ -5,6 +5,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from driftline.dashboards.panels import bars, board, columns, lines, number, rows
 
 WAITING = "FROM gate g LEFT JOIN verdict v USING (gate_id) WHERE v.gate_id IS NULL"
+MOVED = "Of what tells a pair's successors apart"
 
 
 def operations() -> Dashboard:
@@ -119,10 +120,10 @@ def quality() -> Dashboard:
 
 def drift() -> Dashboard:
     largest = """
-        SELECT created_at AS "time", ranking AS metric, max(drift / nullif(ceiling, 0)) AS drift
-        FROM measured_lag WHERE $__timeFilter(created_at) AND drift IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"""
+        SELECT created_at AS "time", ranking AS metric, max(share) AS share
+        FROM measured_lag WHERE $__timeFilter(created_at) AND share IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"""
     curve = """
-        SELECT lag::text, drift, low, high FROM measured_lag
+        SELECT lag::text, share, share_low AS low, share_high AS high FROM measured_lag
         WHERE measurement = (SELECT max(measurement) FROM measured_lag) AND ranking = 'frequency' ORDER BY measured_lag.lag"""
     stale = """
         SELECT days::text, same_list AS "same list", same_set AS "same set" FROM measured_staleness
@@ -143,8 +144,8 @@ def drift() -> Dashboard:
         "How fast interests move, and how old the answers are (`driftline evaluate drift`)",
         "now-1y",
         [
-            lines("Largest drift of a measurement", largest, "percentunit", about="As a share of the noise ceiling, by ranking"),
-            columns("Drift by lag", curve, "lag", about="The newest measurement, by frequency: what chance does not explain"),
+            lines("Largest share that has moved", largest, "percentunit", about=f"{MOVED}, of each measurement, by ranking"),
+            columns("Share that has moved, by lag", curve, "lag", "percentunit", about=f"{MOVED}, of the newest, by frequency"),
             columns("What was retrieved still holds", stale, "days", "percentunit", about="After so many days; shortest lists"),
             lines("Events of items in no cluster", unknown, "percentunit", about="Share of a window's positive events"),
             lines("Age of the data when it was served", age, "s"),

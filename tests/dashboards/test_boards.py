@@ -25,7 +25,7 @@ from tests.db import world
 from tests.report import experiment_examples, measured
 
 FROM, TO = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-ALERTS = alerts.alerts(timedelta(days=7), 0.0005)
+ALERTS = alerts.alerts(timedelta(days=7), 0.05)
 
 
 def expanded(sql: str) -> str:
@@ -63,7 +63,7 @@ def filled(url: str) -> None:
         conn.execute(text("ALTER TABLE gate ENABLE TRIGGER USER"))
         db_reviews.record_verdict(conn, Verdict(f"review-{made[2]}", "approve", "ada", "looked at it"))
         about: dict[str, Any] = {"cluster_set": cluster_set, "run": world.RUN, "inputs": {}}
-        db_measurements.add(conn, kind="drift", result=measured.drift(), **about)
+        db_measurements.add(conn, kind="drift", result=measured.shares(0.08, 0.01, 0.001), **about)
         db_measurements.add(conn, kind="staleness", result=measured.staleness(), **about)
         for table in made:
             db_measurements.add(conn, kind="quality", result=measured.quality(table), table=table, **about)

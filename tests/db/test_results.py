@@ -1,6 +1,7 @@
 """Stored results are read by the code of after: one of each kind and format, as an earlier release stored it, is kept here."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,6 +11,8 @@ from sqlalchemy import Connection, text
 from driftline.contracts import MeasurementKind, Retrieval
 from driftline.db import measurements, results, tables
 from driftline.interests.metrics import arms
+from driftline.interests.metrics.moved import Moved
+from driftline.report import sentences
 from tests.db import world
 from tests.report import measured
 
@@ -135,4 +138,32 @@ class TestViews:
         (curve,) = (c for c in read(STORED[0].parents[1] / "format_1" / "drift.json")["curves"] if c["ranking"] == "frequency")
         assert [(row.lag, row.drift, row.low, row.high) for row in rows] == [
             (lag["lag"], lag["drift"]["value"], lag["drift"]["low"], lag["drift"]["high"]) for lag in curve["lags"]
+        ]
+
+    @pytest.mark.parametrize(
+        "ps", [(0.02, 0.02, 0.001, 0.9, 0.012), (0.03, 0.02, 0.04, 0.05, 0.06), (0.01, 0.015, 0.01, 0.02, 0.045)]
+    )
+    def test_lags_say_what_the_report_says(self, conn: Connection, ps: tuple[float, ...]) -> None:
+        """Every lag its own p, of which the report tests all together; one that is known of too few sixteenths is no test."""
+        made = measured.shares(0.08, 0.01, 0.01)
+        (frequency, lift) = made.curves
+        of = zip(frequency.lags, ps, (16, 16, 9, 16, 16), strict=True)
+        lags = tuple(replace(lag, moved=Moved(replace(lag.moved.share, n=n), p)) if lag.moved else lag for lag, p, n in of)
+        made = replace(made, curves=(replace(frequency, lags=lags), lift))
+        cluster_set = conn.execute(text("SELECT max(version) FROM cluster_set")).scalar_one()
+        stored = measurements.add(conn, kind="drift", cluster_set=cluster_set, inputs={}, result=made, run=world.RUN)
+
+        asked = text("SELECT * FROM measured_lag WHERE measurement = :version AND ranking = :ranking ORDER BY lag")
+        for curve in made.curves:
+            rows = conn.execute(asked, {"version": stored.version, "ranking": curve.ranking}).all()
+            beyond = sentences.moved_at(sentences.known_lags(made, curve.ranking))
+            assert [row.lag for row in rows if row.beyond_noise] == [lag.lag for lag in beyond]
+            shares = [lag.moved.share for lag in curve.lags if lag.moved]
+            assert [(row.share, row.share_low, row.share_high) for row in rows] == [(s.value, s.low, s.high) for s in shares]
+
+    def test_lags_of_before_are_read_by_the_overlap(self, conn: Connection) -> None:
+        rows = conn.execute(text("SELECT * FROM measured_lag")).all()
+        assert rows
+        assert [(row.p, row.share, row.beyond_noise) for row in rows] == [
+            (None, pytest.approx(row.drift / row.ceiling), row.low > 0) for row in rows
         ]
