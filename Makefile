@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 export HF_HUB_OFFLINE := 1
+# The package is imported by hundreds of short processes.
+unexport PYTHONDONTWRITEBYTECODE
 
 # vLLM pins what others leave open, so it lives apart. `VLLM=vllm==0.32.0 make test-vllm` takes the GPU's.
 VLLM_VENV := .venv-vllm
@@ -21,7 +23,7 @@ LIGHT_VENV := .venv-light
 help:
 	@echo "make demo    the main job on real data with a real LLM (DEMO_ARGS=--yes never asks)"
 	@echo "make test    the test suite, but for what takes longest"
-	@echo "make test-long  the rest of it: a browser, Spark, a storm, a real model, drawn worlds"
+	@echo "make test-long  the rest of it: runs that are killed, a browser, Spark, a real model, drawn worlds"
 	@echo "make lint    ruff, mypy, import-linter"
 	@echo "make bench   measure what has to be fast against its peers (make bench-counting: one of them)"
 	@echo "make audit   known vulnerabilities of the pinned packages (3: the advisory databases cannot be reached)"
@@ -44,10 +46,10 @@ demo: $(BIN)/.installed
 
 # More files at a time than cores: many tests wait more than they compute.
 test: $(BIN)/.installed
-	$(BIN)/python -m pytest --numprocesses 3 --no-loadscope-reorder -m 'not long' $(TEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 4 --no-loadscope-reorder -m 'not long' $(TEST_ARGS)
 
 test-long: $(BIN)/.installed
-	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder -m long $(TEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 3 --no-loadscope-reorder -m long $(TEST_ARGS)
 
 # Fifty pipelines, each made twice: undisturbed, and in a storm. On failure chaos/SEED has the storm, histories and logs.
 chaos: $(BIN)/.installed

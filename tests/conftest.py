@@ -50,7 +50,7 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 LONGEST = ("end_to_end", "engines", "activities", "web")
 QUICK = ("dashboards", "interests", "replay", "report", "simulation")
 
-SECOND_STACK = ("test_evidence.py", "test_kill.py", "test_new_items.py")
+SECOND_STACK = ("test_demo.py", "test_evidence.py", "test_new_items.py", "test_table_of_counts.py")
 """End-to-end tests that take about as long as the others together."""
 
 

@@ -65,6 +65,7 @@ def a_database(url: str, name: str, command: str = "") -> str:
     return made
 
 
+@pytest.mark.long
 def test_another_server_goes_on_from_the_dumps(
     postgres_url: str, other_server: str, dev_server: WorkflowEnvironment, tmp_path: Path
 ) -> None:

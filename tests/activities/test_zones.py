@@ -7,11 +7,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.activities.in_zone import come_to
 
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.long
 def test_the_same_windows_counts_and_tables_in_every_zone(make_database: Callable[[], str], tmp_path: Path) -> None:
     zones = ("America/New_York", "Asia/Kathmandu")
     started = []

@@ -17,6 +17,7 @@ COUNTS = ("--set", "channel=copied", "--set", "rag_refresh.answers=counts", *WIN
 AT = ("run", "rag-refresh", "--wait", *COUNTS)
 
 
+@pytest.mark.long
 def test_another_home_goes_on_where_the_copy_was_taken(stack: Stack, cluster_set: Any) -> None:
     served = stack.json(*AT, "--at", "2024-04-06")
     waits = stack.json(*AT, "--at", "2024-04-08", "--set", "gates.review=always", code=3)

@@ -63,6 +63,7 @@ def test_days_are_decided_once_and_a_backfill_decides_the_same(stack: Stack, ser
 
 
 @pytest.mark.timeout(1200)
+@pytest.mark.long
 def test_a_worker_that_is_killed_while_it_measures_leaves_what_an_undisturbed_one_does(stack: Stack, served: int) -> None:
     """Both wait for Postgres in the middle of the day's measure when it is killed: the cadence's, and an experiment's."""
     knobs = [word for name, value in EXPERIMENT.items() for word in ("--set", f"{name}={value}")]

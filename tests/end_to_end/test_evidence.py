@@ -13,6 +13,8 @@ from driftline.interests.metrics.arms import FREQUENT_RENEWED, NO_RAG, POPULAR, 
 from tests.end_to_end.stack import Stack
 from tests.end_to_end.test_main_job import sql
 
+pytestmark = pytest.mark.long
+
 FROM, TO = "2024-03-20", "2024-04-01"
 PERIOD = ("--from", FROM, "--to", TO)
 KNOBS = ("--set", "measures.retrieval_top_k=[1]", "--set", "retrieval.global_triples=5", "--set", "measures.window_days=20")

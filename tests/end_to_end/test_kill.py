@@ -84,6 +84,7 @@ def runs(stack: Stack, fine_tuned: Any) -> Iterator[list["subprocess.Popen[str]"
 
 
 @pytest.mark.timeout(1200)
+@pytest.mark.long
 def test_kill_and_drain_lose_nothing_that_was_finished(stack: Stack, runs: list["subprocess.Popen[str]"]) -> None:
     training = stack.start(*TRAIN, *TRAIN_LONG)
     runs.append(training)

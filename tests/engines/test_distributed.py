@@ -97,6 +97,7 @@ def test_two_processes_train_as_one_does(whole: TrainJob, tiny_llm: Path, tmp_pa
     assert (by_two - by_one).abs().max() < (by_one - before).abs().max() / 100
 
 
+@pytest.mark.long
 def test_kill_and_stop_and_resume_end_with_the_same_bits(
     whole: TrainJob, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -131,6 +132,7 @@ def test_kill_and_stop_and_resume_end_with_the_same_bits(
     assert facts(by_one)["losses"] == pytest.approx(facts(whole)["losses"], abs=1e-4)
 
 
+@pytest.mark.long
 def test_sigterm_while_ranks_start_is_a_stop(whole: TrainJob, tmp_path: Path) -> None:
     """A rank that does not listen yet dies of it; the other waits for it in vain."""
     job = again(whole, tmp_path)

@@ -57,6 +57,7 @@ async def counted(client: Client, name: str) -> ScheduleInfo:
     return (await client.get_schedule_handle(name).describe()).info
 
 
+@pytest.mark.long
 async def test_a_start_is_made_up_for_within_the_catchup_and_missed_after_it(home: Path, postgres_url: str) -> None:
     client = await connected(home)
     tick = datetime.now(UTC) + SOON

@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 
 from driftline.db import keys as db_keys
@@ -29,6 +30,7 @@ def start(shop: Shop, role: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, env=env, cwd=settings.home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+@pytest.mark.long
 async def test_a_verdict_outlives_the_worker_that_stores_it(shop: Shop) -> None:
     async with shop.worker():
         handle = await shop.refresh()

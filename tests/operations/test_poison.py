@@ -42,6 +42,7 @@ def of_one_user(n: int, row: Row) -> Row | None:
 
 
 @pytest.mark.timeout(1200)
+@pytest.mark.long
 async def test_poison_ends_in_a_sentence_and_leaves_nothing_half(
     dev_server: WorkflowEnvironment, postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,7 @@ async def fails(handle: runs.RunHandle, words: str) -> None:
     raise AssertionError(f"no step says {words!r}")
 
 
+@pytest.mark.long
 async def test_a_home_that_is_gone_is_waited_for_and_one_of_yesterday_is_made_whole(whole: Whole, tmp_path: Path) -> None:
     home, away = whole.home, tmp_path / "away"
     run = await whole.start("home")
@@ -63,6 +64,7 @@ async def test_a_home_that_is_gone_is_waited_for_and_one_of_yesterday_is_made_wh
     assert list(whole.broken()) == []
 
 
+@pytest.mark.long
 async def test_two_backfills_and_a_run_of_one_of_their_dates_make_each_table_once(whole: Whole) -> None:
     context = whole.context(channel="twice", schedule={"rag_refresh_every": "P1D"})
     await schedules.apply(context)
