@@ -158,9 +158,11 @@ def revoke(
 ) -> None:
     """Take back that a table may be served, whoever or whatever approved it. Channels that serve it say so; roll them back."""
     context = load()
+    from driftline.operations import verdicts  # with what a verdict is
+
     table = int(what) if what.isdecimal() and len(what) < 12 else reviews.get(context, what).candidate
     reviewer, known_by = who(context, actor)
-    reply = reviews.revoke(context, table, reviewer, reason, known_by)
+    reply = verdicts.revoke(context, table, reviewer, reason, known_by)
     _say(reply, json)
     if reply.accepted and not json:
         warn_of_channels(context, table=table)
@@ -188,16 +190,20 @@ def _say(reply: VerdictReply, json: bool) -> None:
 
 def who(context: Context, actor: str | None) -> tuple[str, KnownBy]:
     """Who decides, and how the name is known: as Postgres knows the login, else the operating system; `--as` is a claim."""
-    return (actor, "claimed") if actor else (reviews.login(context) or login(), "login")
+    from driftline.operations import verdicts
+
+    return (actor, "claimed") if actor else (verdicts.login(context) or login(), "login")
 
 
 async def submit(context: Context, review: Review, decision: Decision, actor: str | None, reason: str) -> VerdictReply:
     """Give a verdict; says so if nobody is there to act on it."""
-    if await reviews.is_running(context, review):
+    from driftline.operations import verdicts
+
+    if await verdicts.is_running(context, review):
         warn_without_worker(context)
     reviewer, known_by = who(context, actor)
-    reply = await reviews.submit(context, review, decision, reviewer, reason, known_by)
-    if reply.accepted and decision != "revoke" and not await reviews.taken_up(context, review):
+    reply = await verdicts.submit(context, review, decision, reviewer, reason, known_by)
+    if reply.accepted and decision != "revoke" and not await verdicts.taken_up(context, review):
         errors.print("[yellow]the verdict is on record, but the run has not acted on it yet[/]", highlight=False)
     return reply
 

@@ -12,7 +12,7 @@ from driftline.db.schema import consent
 
 @dataclass(frozen=True)
 class Consent:
-    """`shown`: what this person saw; see `operations.decisions`."""
+    """`shown`: what this person saw; the fingerprint of `operations.reviews`."""
 
     reviewer: str
     known_by: KnownBy

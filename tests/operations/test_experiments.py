@@ -17,7 +17,7 @@ from driftline.activities.resources import Resources
 from driftline.activities.reviews import ReviewActivities
 from driftline.contracts import BadInput, Experiment, Metric
 from driftline.db import channels as db_channels
-from driftline.operations import channels, experiments, reviews, runs
+from driftline.operations import channels, experiments, reviews, runs, verdicts
 from driftline.operations.context import Context
 from driftline.settings import Serving, Settings
 from tests.db import world
@@ -108,7 +108,7 @@ async def test_what_was_better_is_shipped_by_a_verdict(lab: Lab) -> None:
         waits = reviews.waiting(lab.context)
         assert [(review.candidate, review.channel, review.failed_gates) for review in waits] == [(lab.tables[1], "default", [])]
         assert channels.served(lab.context)[0].version == lab.tables[0], "nothing is published before the verdict"
-        assert (await reviews.submit(lab.context, waits[0], "approve", "ada", "it pays")).accepted
+        assert (await verdicts.submit(lab.context, waits[0], "approve", "ada", "it pays")).accepted
         assert (await runs.result(handle)).outcome == "published"
     served = {one.channel: (one.version, one.actor) for one in channels.served(lab.context)}
     assert served["default"] == (lab.tables[1], "ada")
@@ -127,7 +127,7 @@ async def test_what_got_worse_is_a_failed_gate_of_its_review(lab: Lab) -> None:
         waits = reviews.waiting(lab.context)
         assert waits[0].failed_gates == ["experiment"]
         assert waits[0].evidence["reasons"]["experiment"] == f"experiment {name}: disliked got worse (a guardrail)"
-        assert (await reviews.submit(lab.context, waits[0], "abort", "ada", "too dear")).accepted
+        assert (await verdicts.submit(lab.context, waits[0], "abort", "ada", "too dear")).accepted
         assert (await runs.result(handle)).outcome == "aborted"
     assert {one.channel: one.version for one in channels.served(lab.context)}["default"] == lab.tables[0]
 

@@ -20,7 +20,7 @@ from driftline.activities.publication import PublicationActivities
 from driftline.activities.resources import Resources
 from driftline.activities.reviews import ReviewActivities
 from driftline.contracts import Notify, Target, WatchInput
-from driftline.operations import notifications, reviews, schedules
+from driftline.operations import notifications, schedules, verdicts
 from driftline.operations.context import Unreachable
 from driftline.workflows import policies
 from tests.activities.hooks import Hook, hook
@@ -67,7 +67,7 @@ async def test_from_the_message_to_the_decision(shop: Shop, it: Hook) -> None:
         review = await shop.opened(handle)
         assert await titles(it, 1) == [f"Driftline: Table {review.candidate} waits for your verdict"]
         assert f"Decide: https://shop.example/reviews/{review.review_id}" in it.got[0][1]["message"]
-        assert (await reviews.submit(shop.context, review, "approve", "ada", "looked at it")).accepted
+        assert (await verdicts.submit(shop.context, review, "approve", "ada", "looked at it")).accepted
         assert (await handle.result()).outcome == "published"
         assert (await titles(it, 2))[1] == f"Driftline: Table {review.candidate} is published on default"
     history = (await handle.fetch_history()).to_json()

@@ -16,7 +16,7 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, SignalWo
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from driftline.contracts import Gates
-from driftline.operations import reviews
+from driftline.operations import verdicts
 from tests.operations.test_reviews import Shop, shop
 from tests.workflows.test_review import verdict
 
@@ -90,5 +90,5 @@ async def test_the_front_takes_no_name_from_a_sender(shop: Shop) -> None:
         await handle.signal("verdict", verdict(review.review_id, reviewer="eve"), rpc_metadata=forged)
         stamped = [event.principal.name async for event in handle.fetch_history_events()]
         assert set(stamped) == {""}
-        assert (await reviews.submit(shop.context, review, "abort", "ada@shop", "")).accepted
+        assert (await verdicts.submit(shop.context, review, "abort", "ada@shop", "")).accepted
         await handle.result()

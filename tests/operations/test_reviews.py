@@ -20,7 +20,7 @@ from driftline.activities.reviews import ReviewActivities
 from driftline.commands import review as command
 from driftline.contracts import Gates, RagRefreshInput, Source, Verdict, Windows
 from driftline.db import reviews as db_reviews
-from driftline.operations import channels, measurements, reviews
+from driftline.operations import channels, measurements, reviews, verdicts
 from driftline.operations.context import Context
 from driftline.settings import Settings
 from tests.db import world
@@ -88,7 +88,7 @@ async def test_a_newer_refresh_supersedes_the_one_that_waits(shop: Shop) -> None
         assert (await first.result()).outcome == "superseded"
         newer = await shop.opened(second)
         assert [review.candidate for review in reviews.waiting(shop.context)] == [newer.candidate] == [shop.tables[1]]
-        assert (await reviews.submit(shop.context, newer, "approve", "ada", "")).accepted
+        assert (await verdicts.submit(shop.context, newer, "approve", "ada", "")).accepted
         assert (await second.result()).outcome == "published"
     older = shop.review(shop.tables[0])
     assert (older.decision, older.reviewer, older.known_by) == ("superseded", "driftline", "system")
@@ -109,13 +109,13 @@ async def test_of_two_shells_the_loser_is_told_who_won(shop: Shop) -> None:
     async with shop.worker():
         handle = await shop.refresh()
         review = await shop.opened(handle)
-        sent = [reviews.submit(shop.context, review, "approve", name, "") for name in ("ada", "ben", "cem", "dan")]
+        sent = [verdicts.submit(shop.context, review, "approve", name, "") for name in ("ada", "ben", "cem", "dan")]
         replies = await asyncio.gather(*sent)
         assert [reply.accepted for reply in replies].count(True) == 1
         await handle.result()
         winner = reviews.get(shop.context, review.review_id).reviewer
         assert all(str(winner) in reply.message for reply in replies)
-        late = await reviews.submit(shop.context, review, "abort", "eve", "")
+        late = await verdicts.submit(shop.context, review, "abort", "eve", "")
         assert (late.accepted, f"approve by {winner}" in late.message) == (False, True)
 
 
@@ -125,7 +125,7 @@ async def test_a_reset_run_is_decided_by_the_review_that_postgres_knows(shop: Sh
         review = await shop.opened(handle)
         again = await reset(shop.environment.client, handle, "open_gate")
         assert (await shop.opened(again)).review_id == review.review_id
-        assert (await reviews.submit(shop.context, review, "approve", "ada", "")).accepted
+        assert (await verdicts.submit(shop.context, review, "approve", "ada", "")).accepted
         assert (await again.result()).outcome == "published"
 
 
@@ -142,10 +142,10 @@ async def test_a_review_whose_run_is_gone_is_closed_and_said_so(shop: Shop, gone
             DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
         )
         for _ in range(1000):
-            if not await reviews.is_running(shop.context, review):
+            if not await verdicts.is_running(shop.context, review):
                 break
             await asyncio.sleep(0.05)
-    reply = await reviews.submit(shop.context, review, "approve", "ada", "")
+    reply = await verdicts.submit(shop.context, review, "approve", "ada", "")
     assert (reply.accepted, "has ended: expired by driftline" in reply.message) == (False, True)
     assert reviews.waiting(shop.context) == []
 
@@ -154,13 +154,13 @@ async def test_a_revoke_comes_after_the_end_of_the_run(shop: Shop) -> None:
     async with shop.worker():
         handle = await shop.refresh()
         review = await shop.opened(handle)
-        assert (await reviews.submit(shop.context, review, "approve", "ada", "")).accepted
+        assert (await verdicts.submit(shop.context, review, "approve", "ada", "")).accepted
         assert (await handle.result()).outcome == "published"
-    assert "one line" in reviews.revoke(shop.context, review.candidate, "ben\x1b[2J", "").message
-    assert (await reviews.submit(shop.context, review, "revoke", "ben", "wrong log")).accepted
+    assert "one line" in verdicts.revoke(shop.context, review.candidate, "ben\x1b[2J", "").message
+    assert (await verdicts.submit(shop.context, review, "revoke", "ben", "wrong log")).accepted
     (served,) = channels.served(shop.context)
     assert not served.approved
-    assert "nothing to revoke" in reviews.revoke(shop.context, review.candidate, "cem", "").message
+    assert "nothing to revoke" in verdicts.revoke(shop.context, review.candidate, "cem", "").message
 
 
 async def test_who_may_decide(shop: Shop) -> None:
@@ -168,7 +168,7 @@ async def test_who_may_decide(shop: Shop) -> None:
     async with shop.worker(Gates(reviewers=("ada",))):
         handle = await shop.refresh(reviewers=("eve",))
         review = await shop.opened(handle)
-        refused = await reviews.submit(shop.context, review, "approve", "eve", "")
+        refused = await verdicts.submit(shop.context, review, "approve", "eve", "")
         assert (refused.accepted, "eve is not among gates.reviewers" in refused.message) == (False, True)
         await handle.signal("verdict", verdict(review.review_id, reviewer="eve"))
         assert (await by_update(handle, verdict(review.review_id, reviewer="ada"))).accepted
@@ -180,14 +180,14 @@ async def test_a_claimed_name_can_be_refused_and_a_known_one_counts(shop: Shop) 
     async with shop.worker(strict):
         handle = await shop.refresh()
         review = await shop.opened(handle)
-        refused = await reviews.submit(shop.context, review, "approve", "ada", "")
+        refused = await verdicts.submit(shop.context, review, "approve", "ada", "")
         assert (refused.accepted, "only claimed" in refused.message) == (False, True)
         shop.context.settings = replace_gates(shop.context.settings, strict)
-        assert not reviews.revoke(shop.context, review.candidate, "ada", "", "claimed").accepted
+        assert not verdicts.revoke(shop.context, review.candidate, "ada", "", "claimed").accepted
         given = Verdict(review.review_id, "approve", "ada", "logged in", known_by="oidc")
-        assert (await reviews.record(shop.context, review, given)).accepted
+        assert (await verdicts.record(shop.context, review, given)).accepted
         assert (await handle.result()).outcome == "published"
-        assert not (await reviews.record(shop.context, review, given)).accepted
+        assert not (await verdicts.record(shop.context, review, given)).accepted
     assert shop.review(review.candidate).known_by == "oidc"
 
 
@@ -216,9 +216,9 @@ async def test_a_reviewer_of_postgres_decides_under_that_name(shop: Shop) -> Non
         review = await shop.opened(handle)
         with logged_in(shop.context.engine, "reviewer") as url:
             theirs = Context(shop.context.settings.model_copy(update={"postgres_url": url}))
-            name = reviews.login(theirs)
+            name = verdicts.login(theirs)
             forged = Verdict(review.review_id, "approve", "ben", known_by="oidc")
-            assert f"you are {name} here" in (await reviews.record(theirs, review, forged)).message
+            assert f"you are {name} here" in (await verdicts.record(theirs, review, forged)).message
             assert (await command.submit(theirs, review, "approve", None, "")).accepted
             assert (await handle.result()).outcome == "published"
             assert "has ended" in (await command.submit(theirs, review, "abort", None, "")).message
@@ -237,10 +237,10 @@ async def test_a_verdict_that_the_run_does_not_hear_of_is_on_record_and_said_so(
             await handle.terminate()  # after the caller asked whether it runs
             return handle
 
-        monkeypatch.setattr(reviews, "is_running", lambda *_: asyncio.sleep(0, True))
-        monkeypatch.setattr(reviews, "_opener", away)
+        monkeypatch.setattr(verdicts, "is_running", lambda *_: asyncio.sleep(0, True))
+        monkeypatch.setattr(verdicts, "_opener", away)
         given = Verdict(review.review_id, "abort", "ada", known_by="login")
-        reply = await reviews.record(shop.context, review, given)
+        reply = await verdicts.record(shop.context, review, given)
     assert (reply.accepted, "was not told" in reply.message) == (True, True)
     assert shop.review(review.candidate).decision == "abort"
 

@@ -12,7 +12,7 @@ from temporalio.client import WorkflowExecutionStatus
 from driftline.contracts import Gates, Verdict
 from driftline.db import reviews as db_reviews
 from driftline.db.reviews import TableVerdict
-from driftline.operations import channels, reviews
+from driftline.operations import channels, reviews, verdicts
 from driftline.operations.context import Context
 from driftline.settings import Web
 from driftline.web.app import create_app
@@ -108,7 +108,7 @@ async def test_against_a_gate_and_for_an_abort_a_reason_is_needed(shop: Shop, pa
 
 async def decide_elsewhere(shop: Shop, review: db_reviews.Review) -> None:
     given = Verdict(review.review_id, "abort", "cem", "no", known_by="oidc")
-    assert (await reviews.record(shop.context, review, given)).accepted
+    assert (await verdicts.record(shop.context, review, given)).accepted
 
 
 async def serve_another(shop: Shop, review: db_reviews.Review) -> None:
@@ -237,7 +237,7 @@ def test_a_channel_is_rolled_back_in_two_clicks_with_a_reason(shop: Shop, page: 
         assert channels.history(shop.context, "shop/b")[0] == move
 
 
-def verdicts(shop: Shop, table: int) -> list[TableVerdict]:
+def on_record(shop: Shop, table: int) -> list[TableVerdict]:
     with shop.context.engine.connect() as connection:
         return db_reviews.verdicts_about(connection, table)
 
@@ -255,11 +255,11 @@ def test_a_reviewer_takes_back_what_was_approved(shop: Shop, page: Page, moved: 
         assert (unsaid.status_code, "write why" in unsaid.text) == (409, True)
         done = ada.send(place, **form, reason="broken log")
         assert (done.status_code, "not approved" in done.text) == (200, True)
-        (verdict,) = verdicts(shop, moved[1])
+        (verdict,) = on_record(shop, moved[1])
         assert (verdict.decision, verdict.reviewer, verdict.known_by, verdict.reason) == ("revoke", "ada", "proxy", "broken log")
         again = ada.send(place, **form, reason="broken log")
         assert (again.status_code, "changed since you looked" in again.text) == (409, True)
-        assert len(verdicts(shop, moved[1])) == 1
+        assert len(on_record(shop, moved[1])) == 1
         assert "revoked by ada" in re.sub("<[^>]+>", "", ada.get(f"/tables/{moved[1]}"))
         assert "No longer approved: revoked by ada" in re.sub("<[^>]+>", "", ada.get("/channels"))
         assert "there is nothing to take back" in ada.get(place)
@@ -270,7 +270,7 @@ def test_only_operators_move_channels_and_only_to_what_may_be_served(shop: Shop,
         assert "/rollback" not in Visitor(client, "ada").get("/channels")
         oda = Visitor(client, "oda")
         form = oda.form("/channels/shop%2Fb/rollback")
-        reviews.revoke(shop.context, moved[0], "cem", "wrong log")
+        verdicts.revoke(shop.context, moved[0], "cem", "wrong log")
         sent = {**form, "to": str(moved[0]), "reason": "x"}
         assert Visitor(client, "ada").send("/channels/shop%2Fb/rollback", **sent).status_code == 403
         refused = oda.send("/channels/shop%2Fb/rollback", **sent)

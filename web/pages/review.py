@@ -9,14 +9,14 @@ from starlette.responses import RedirectResponse, Response
 
 from driftline.contracts import Gates
 from driftline.db.reviews import Review
-from driftline.operations import changes, decisions, experiments
+from driftline.operations import changes, experiments, reviews, verdicts
 from driftline.operations.changes import Balance, Changes
 from driftline.operations.context import Context
-from driftline.operations.decisions import Case
+from driftline.operations.reviews import Evidence
 from driftline.report.experiment_findings import findings as of_experiment
 from driftline.web.guard import context
 from driftline.web.page import render, say
-from driftline.web.plots import Bar, Line
+from driftline.web.plots import Bar, PlotLine
 from driftline.web.words import gate, gate_means
 
 FIRST = 3
@@ -45,7 +45,7 @@ class GateRow:
 
 def show(request: Request) -> Response:
     """The whole page."""
-    return _page(request, decisions.case(context(request), request.path_params["review"]))
+    return _page(request, reviews.evidence(context(request), request.path_params["review"]))
 
 
 async def decide(request: Request) -> Response:
@@ -55,34 +55,34 @@ async def decide(request: Request) -> Response:
     if decision not in ("approve", "rerun", "abort"):
         return say(request, 400, "Nothing was done", "A verdict is to approve, to rerun or to abort.")
     reason = " ".join(form.get("reason", "").split())
-    reply = await decisions.decide(context(request), review, decision, who.name, who.known_by, reason, form.get("shown", ""))
+    reply = await verdicts.decide(context(request), review, decision, who.name, who.known_by, reason, form.get("shown", ""))
     if reply.accepted:
         request.session["said"] = f"Your verdict is on record: {reply.message}."
         return RedirectResponse(f"/reviews/{review}", 303)
-    case = await run_in_threadpool(decisions.case, context(request), review)
-    return await run_in_threadpool(_page, request, case, 409, reply.message, reason)
+    evidence = await run_in_threadpool(reviews.evidence, context(request), review)
+    return await run_in_threadpool(_page, request, evidence, 409, reply.message, reason)
 
 
-def _page(request: Request, case: Case, status: int = 200, refused: str = "", reason: str = "") -> Response:
+def _page(request: Request, evidence: Evidence, status: int = 200, refused: str = "", reason: str = "") -> Response:
     search = request.query_params.get("interest", "").strip()[:200]
-    compared = changes_of(context(request), case.review, search, case, asked_pairs(request))
-    findings = case.report.findings if case.report else []
-    shipped = experiments.shipped_by(context(request), case.review.workflow_id)
+    compared = changes_of(context(request), evidence.review, search, evidence, asked_pairs(request))
+    findings = evidence.report.findings if evidence.report else []
+    shipped = experiments.shipped_by(context(request), evidence.review.workflow_id)
     return render(
         request,
         "review.html",
         status,
-        case=case,
-        gates=judged(case.review.evidence, case.review.failed_gates, context(request).settings.gates),
+        evidence=evidence,
+        gates=judged(evidence.review.evidence, evidence.review.failed_gates, context(request).settings.gates),
         findings=(findings[:FIRST], findings[FIRST:]),
         shipped=shipped,
         experiment=of_experiment(shipped.measured.result) if shipped and shipped.measured else (),
         changes=compared,
         search=search,
         **balances(request, compared),
-        baselines=baselines(case.review.evidence),
-        training=training(case.model.metrics) if case.model else None,
-        takes_two=decisions.takes_two(context(request), case.review),
+        baselines=baselines(evidence.review.evidence),
+        training=training(evidence.model.metrics) if evidence.model else None,
+        takes_two=verdicts.takes_two(context(request), evidence.review),
         refused=refused,
         reason=reason,
         temporal_ui=context(request).addressed.temporal_ui,
@@ -103,32 +103,32 @@ def asked_pairs(request: Request) -> int:
 
 
 def changes_of(
-    context: Context, review: Review, search: str = "", case: Case | None = None, limit: int = PAIRS
+    context: Context, review: Review, search: str = "", evidence: Evidence | None = None, limit: int = PAIRS
 ) -> Changes | None:
     """The candidate against what its channel serves; None where nothing is served, or their interests do not compare."""
-    case = case or decisions.case(context, review.review_id)
-    if not case.served or not case.comparable or case.served.version == review.candidate:
+    evidence = evidence or reviews.evidence(context, review.review_id)
+    if not evidence.served or not evidence.comparable or evidence.served.version == review.candidate:
         return None
-    return changes.compare(context, case.served.version, review.candidate, search, limit)
+    return changes.compare(context, evidence.served.version, review.candidate, search, limit)
 
 
-def judged(evidence: dict[str, Any], failed: list[str], gates: Gates) -> list[GateRow]:
+def judged(figures: dict[str, Any], failed: list[str], gates: Gates) -> list[GateRow]:
     """Every gate, the failed ones first.
 
     The thresholds are those of these settings; where the run was judged by another one, only its own sentence is shown.
     Counts have no exact-match rate.
     """
-    exact = evidence["exact_match_rate"]
-    asked: dict[str, tuple[float | None, float | None]] = {
+    exact = figures["exact_match_rate"]
+    judged_by: dict[str, tuple[float | None, float | None]] = {
         **({"exact_match_rate": (exact, gates.min_exact_match_rate)} if exact is not None else {}),
-        "recall": (evidence["recall"], gates.min_recall),
-        "recall_above_chance": (evidence["recall_low"], evidence["recall_chance"]),
-        "unknown_share": (evidence.get("unknown_share"), None),
+        "recall": (figures["recall"], gates.min_recall),
+        "recall_above_chance": (figures["recall_low"], figures["recall_chance"]),
+        "unknown_share": (figures.get("unknown_share"), None),
     }
     rows = []
-    for name in dict.fromkeys((*failed, *asked)):
-        value, threshold = asked.get(name, (None, None))
-        reason, passed = str(evidence["reasons"].get(name, "")), name not in failed
+    for name in dict.fromkeys((*failed, *judged_by)):
+        value, threshold = judged_by.get(name, (None, None))
+        reason, passed = str(figures["reasons"].get(name, "")), name not in failed
         if threshold is not None and value is not None and (value < threshold) == passed and name != "recall_above_chance":
             threshold = None
         measured = "lower bound" if name == "recall_above_chance" else "measured"
@@ -136,22 +136,22 @@ def judged(evidence: dict[str, Any], failed: list[str], gates: Gates) -> list[Ga
     return rows
 
 
-def baselines(evidence: dict[str, Any]) -> list[Bar]:
+def baselines(figures: dict[str, Any]) -> list[Bar]:
     """Recall beside what it must be read against (design §3.8)."""
     return [
-        Bar("this candidate", evidence["recall"], "a", evidence["recall_low"]),
-        Bar("pair’s most frequent", evidence["recall_frequent"], "f"),
-        Bar("most popular successor", evidence["recall_popular"], "f"),
-        Bar("chance", evidence["recall_chance"], "f"),
+        Bar("this candidate", figures["recall"], "a", figures["recall_low"]),
+        Bar("pair’s most frequent", figures["recall_frequent"], "f"),
+        Bar("most popular successor", figures["recall_popular"], "f"),
+        Bar("chance", figures["recall_chance"], "f"),
     ]
 
 
 @dataclass(frozen=True)
 class TrainingCurves:
     steps: list[str]
-    losses: list[Line]
+    losses: list[PlotLine]
     validated: list[str]
-    exact: list[Line]
+    exact: list[PlotLine]
     best: int | None
     """Index into `validated` of the checkpoint that became the adapter."""
 
@@ -167,10 +167,10 @@ def training(metrics: dict[str, Any]) -> TrainingCurves | None:
     for step, loss in zip(steps, curve.get("loss", []), strict=False):
         if 1 <= step <= len(losses):
             validation[step - 1] = float(loss)
-    lines = [Line("training loss", losses, "f"), Line("validation loss", validation, "a")]
+    lines = [PlotLine("training loss", losses, "f"), PlotLine("validation loss", validation, "a")]
     exact = [None if value is None else float(value) for value in curve.get("exact_match_rate", [])]
     best = steps.index(curve["best_step"]) if curve.get("best_step") in steps else None
     names = [f"step {step}" for step in steps]
     return TrainingCurves(
-        [f"step {i + 1}" for i in range(len(losses))], lines, names, [Line("validation exact match", exact, "c")], best
+        [f"step {i + 1}" for i in range(len(losses))], lines, names, [PlotLine("validation exact match", exact, "c")], best
     )

@@ -6,12 +6,12 @@ from starlette.responses import RedirectResponse, Response
 from driftline.contracts import BadInput
 from driftline.db.tables import TransitionTable
 from driftline.operations import changes as operations_changes
-from driftline.operations import decisions, reports, reviews, tables
+from driftline.operations import reports, reviews, tables, verdicts
 from driftline.operations.changes import Changes
 from driftline.web.guard import context
 from driftline.web.page import render
 from driftline.web.pages.review import asked_pairs, balances
-from driftline.web.plots import Line
+from driftline.web.plots import PlotLine
 
 PLOTTED = 40
 """The newest versions of a cluster set that a plot shows."""
@@ -71,7 +71,7 @@ def revoke(request: Request) -> Response:
     """Take the approval back, if what is decided is still what was shown."""
     form, who, version = request.state.form, request.state.person, request.path_params["version"]
     reason = " ".join(form.get("reason", "").split())
-    reply = decisions.revoke(context(request), version, who.name, who.known_by, reason, form.get("shown", ""))
+    reply = verdicts.revoke(context(request), version, who.name, reason, who.known_by, form.get("shown", ""))
     if not reply.accepted:
         return _ask_revoke(request, reply.message, reason)
     request.session["said"] = f"It is on record: {reply.message}."
@@ -80,7 +80,7 @@ def revoke(request: Request) -> Response:
 
 def _ask_revoke(request: Request, refused: str = "", reason: str = "") -> Response:
     table = tables.get(context(request), request.path_params["version"])
-    shown, status = decisions.standing(context(request), table.version), 409 if refused else 200
+    shown, status = verdicts.standing(context(request), table.version), 409 if refused else 200
     return render(request, "revoke.html", status, table=table, shown=shown, refused=refused, reason=reason)
 
 
@@ -109,27 +109,27 @@ def changes(request: Request) -> Response:
     return render(request, "changes.html", changes=found, search=search, gained=rows["gained"], lost=rows["lost"])
 
 
-def curves(plotted: list[TransitionTable], costs: dict[int, dict[str, object]]) -> list[tuple[str, str, list[Line]]]:
+def curves(plotted: list[TransitionTable], costs: dict[int, dict[str, object]]) -> list[tuple[str, str, list[PlotLine]]]:
     """The small plots: title, how values are written, and curves."""
 
     def cost(name: str) -> list[float | None]:
         return [None if (v := costs.get(t.version, {}).get(name)) is None else float(v) for t in plotted]  # type: ignore[arg-type]
 
     recall = [
-        Line("recall", [t.recall for t in plotted], "a"),
-        Line("pair’s most frequent", [t.recall_frequent for t in plotted], "b"),
-        Line("most popular", [t.recall_popular for t in plotted], "d"),
-        Line("chance", [t.recall_chance for t in plotted], "f"),
+        PlotLine("recall", [t.recall for t in plotted], "a"),
+        PlotLine("pair’s most frequent", [t.recall_frequent for t in plotted], "b"),
+        PlotLine("most popular", [t.recall_popular for t in plotted], "d"),
+        PlotLine("chance", [t.recall_chance for t in plotted], "f"),
     ]
     return [
         ("Test-set recall", "percent", recall),
-        ("Exact match", "percent", [Line("exact match", [t.exact_match_rate for t in plotted], "a")]),
+        ("Exact match", "percent", [PlotLine("exact match", [t.exact_match_rate for t in plotted], "a")]),
         (
             "Interests answered",
             "percent",
-            [Line("interests answered", [t.coverage / t.clusters if t.coverage else None for t in plotted], "c")],
+            [PlotLine("interests answered", [t.coverage / t.clusters if t.coverage else None for t in plotted], "c")],
         ),
-        ("Answers changed", "percent", [Line("changed since the table before", cost("changed"), "b")]),
-        ("Tokens forwarded", "number", [Line("tokens forwarded", cost("tokens_forwarded"), "d")]),
-        ("Inference, CPU seconds", "number", [Line("CPU seconds", cost("generate_cpu_seconds"), "e")]),
+        ("Answers changed", "percent", [PlotLine("changed since the table before", cost("changed"), "b")]),
+        ("Tokens forwarded", "number", [PlotLine("tokens forwarded", cost("tokens_forwarded"), "d")]),
+        ("Inference, CPU seconds", "number", [PlotLine("CPU seconds", cost("generate_cpu_seconds"), "e")]),
     ]
