@@ -26,7 +26,7 @@ from driftline.db import tables as db_tables
 from driftline.db.connection import Connection
 from driftline.interests.experiments.analysis import MISMATCH, analyse, split_p
 from driftline.interests.experiments.objections import objections
-from driftline.interests.experiments.result import Result, Update
+from driftline.interests.experiments.result import ChannelMove, Result
 from driftline.sources.exposures import read_days
 
 GATE = "experiment"
@@ -108,11 +108,11 @@ def _against(judged: Evaluation, experiment: str, against: list[str]) -> Evaluat
     return replace(judged, failed_gates=(*judged.failed_gates, GATE), reasons=reasons)
 
 
-def _updates(connection: Connection, request: ExperimentInput, days: int) -> tuple[Update, ...]:
+def _updates(connection: Connection, request: ExperimentInput, days: int) -> tuple[ChannelMove, ...]:
     """When another table came below the experiment, oldest first."""
     end = request.start + timedelta(days=days)
     moves = [
-        Update(move.at, move.channel, move.to_version)
+        ChannelMove(move.at, move.channel, move.to_version)
         for channel in (request.experiment.control, request.experiment.treatment)
         for move in db_channels.history(connection, channel)
         if request.start <= move.at < end

@@ -29,7 +29,7 @@ from driftline.db import tables as db_tables
 from driftline.interests import metrics
 from driftline.interests.counting_model import counted
 from driftline.interests.mapping import answers_of
-from driftline.interests.metrics.hits import Version
+from driftline.interests.metrics.hits import DatedMapping
 from driftline.interests.pairs import Ints
 from driftline.sources.held_out import read_held_out
 
@@ -182,10 +182,10 @@ class MeasurementActivities:
                 run=request.run,
             )
 
-    def _versions(self, connection: Connection, arm: Arm, clusters: int) -> list[Version]:
+    def _versions(self, connection: Connection, arm: Arm, clusters: int) -> list[DatedMapping]:
         if arm.kind == "llm":
             mappings = [self._answers(mapping, clusters) for mapping in arm.mappings]
-            return [Version(since, answers) for since, answers in zip(arm.since, mappings, strict=True)]
+            return [DatedMapping(since, answers) for since, answers in zip(arm.since, mappings, strict=True)]
         baseline = BASELINES[arm.kind]
         tables = (baseline(db_counts.read(connection, counts), clusters) for counts in arm.counts)
         return [_version(since, table, clusters) for since, table in zip(arm.since, tables, strict=True)]
@@ -206,5 +206,5 @@ def _computed(mappings: Sequence[MappingRef]) -> list[dict[str, Any]]:
     return [asdict(computed) for computed in found]
 
 
-def _version(since: datetime, mapping: pa.Table, clusters: int) -> Version:
-    return Version(since, answers_of(mapping, clusters))
+def _version(since: datetime, mapping: pa.Table, clusters: int) -> DatedMapping:
+    return DatedMapping(since, answers_of(mapping, clusters))

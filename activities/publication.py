@@ -29,5 +29,5 @@ class PublicationActivities:
                     review_id=request.review_id,
                     run=request.run,
                 )
-            except db_channels.Refused:
+            except db_channels.NotApproved:
                 return Published("revoked", request.channel, request.table)

@@ -22,6 +22,7 @@ import structlog
 
 from driftline.activities.artifacts import DAMAGED, Stored, hash_folder, new_folder
 from driftline.contracts import BadInput
+from driftline.system.files import Damaged
 
 log = structlog.get_logger("artifacts")
 
@@ -30,10 +31,6 @@ NAMES = re.compile(r"([a-z-]+(?:/[0-9a-f]+)?)/([0-9a-f]+)")
 """Kind and name of an artifact, below the store's address."""
 UPLOADED = re.compile(NAMES.pattern + r"/(upload-[0-9a-f]+(?=/)|manifest\.json$)")
 INSTALL = {"s3": "pip install 'driftline[s3]'", "gs": "pip install gcsfs", "abfs": "pip install adlfs", "az": "pip install adlfs"}
-
-
-class Damaged(Exception):
-    """An artifact's content is not its hash."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from driftline.engines import child, weights
 from driftline.engines.shared_prefix import Prefix
 from driftline.engines.tokens import Segments
 from driftline.engines.trie import Trie
-from driftline.engines.trie_engine import Row, TrieEngine
+from driftline.engines.trie_engine import TrieEngine, TrieRow
 
 SCORES = 16
 """Log-probabilities that are kept of each pair."""
@@ -27,14 +27,14 @@ BATCH_TOKENS = 1 << 14
 class Thorough(TrieEngine):
     """Checks every answer to its end token, as if free decoding wrote all of them: what a fine-tuned model costs."""
 
-    def _finished(self, row: Row, greedy: list[int], chosen: int) -> bool:
+    def _finished(self, row: TrieRow, greedy: list[int], chosen: int) -> bool:
         return bool(super()._finished(row, row.forced if row.at_end else [*row.forced, chosen], chosen))
 
 
 class Unchecked(TrieEngine):
     """Checks nothing: an answer is done as soon as no choice is left, because no description has the token 0."""
 
-    def _finished(self, row: Row, greedy: list[int], chosen: int) -> bool:
+    def _finished(self, row: TrieRow, greedy: list[int], chosen: int) -> bool:
         return bool(super()._finished(row, [0] * len(greedy), chosen))
 
 

@@ -10,7 +10,7 @@ from driftline.commands.context import Set, load, wait_for, warn_without_worker
 from driftline.commands.output import DONE, FAILED, WAITING, Json, cell, console, errors, grid, print_json
 from driftline.commands.tables import login
 from driftline.operations import experiments
-from driftline.operations.experiments import State
+from driftline.operations.experiments import ExperimentState
 
 app = typer.Typer(
     help="Compare two channels on live users: assigned by the hash that `driftline serve` goes by, measured every day, shipped "
@@ -123,7 +123,7 @@ def stop(
     raise typer.Exit(WAITING if opened else DONE if ended else FAILED)
 
 
-def _row(state: State) -> tuple[Any, ...]:
+def _row(state: ExperimentState) -> tuple[Any, ...]:
     recorded, measured = state.recorded, state.measured
     users = sum(measured.result.users.values()) if measured else 0
     days = f"{measured.days} of {recorded.design.experiment.days} days, {users:,} users" if measured else "nothing yet"
@@ -133,7 +133,7 @@ def _row(state: State) -> tuple[Any, ...]:
     return recorded.name, recorded.design.start, days, stands, _reads(state)
 
 
-def _reads(state: State) -> list[str]:
+def _reads(state: ExperimentState) -> list[str]:
     if state.measured is None:
         return []
     if state.measured.result.mismatch:
@@ -141,7 +141,7 @@ def _reads(state: State) -> list[str]:
     return [f"{metric.name}: {metric.reading}" for metric in state.measured.result.metrics]
 
 
-def _draw(state: State) -> None:
+def _draw(state: ExperimentState) -> None:
     from driftline.commands.report import draw
     from driftline.report.experiment_findings import findings
 
@@ -162,7 +162,7 @@ def _draw_detectable(found: Any, days: int) -> None:
     grid(f"found in four of five experiments on as many users as the last {days} days had", columns, rows)
 
 
-def _jsonable(state: State) -> dict[str, Any]:
+def _jsonable(state: ExperimentState) -> dict[str, Any]:
     from driftline.report.experiment_findings import findings
 
     said = findings(state.measured.result) if state.measured else ()

@@ -54,7 +54,7 @@ class DecidedDay:
 
 
 @dataclass(frozen=True)
-class Served:
+class PublishedTable:
     """The newest table, by nominal time, that a channel was given, and the counts that it is of."""
 
     table: int
@@ -155,7 +155,7 @@ def overrides(conn: Connection, channel: str, since: date) -> list[Override]:
     return [_override(row) for row in conn.execute(query)]
 
 
-def served(conn: Connection, channel: str, before: datetime) -> Served | None:
+def served(conn: Connection, channel: str, before: datetime) -> PublishedTable | None:
     """What the channel was given, of nominal times before `before`: the same for a day that is made up for later."""
     query = """
         SELECT t.version AS table, t.nominal, t.counts_version AS counts, t.cluster_set
@@ -163,7 +163,7 @@ def served(conn: Connection, channel: str, before: datetime) -> Served | None:
         WHERE p.channel = :channel AND t.nominal < :before ORDER BY t.nominal DESC, t.version DESC LIMIT 1
     """
     row = conn.execute(text(query), {"channel": channel, "before": before}).mappings().one_or_none()
-    return Served(**row) if row else None
+    return PublishedTable(**row) if row else None
 
 
 def model(conn: Connection, before: datetime, cluster_set: int | None) -> tuple[int, datetime, int] | None:

@@ -26,7 +26,7 @@ class NotPublishable(ValueError):
     """The table may not be served; the message says what is missing."""
 
 
-class Refused(NotPublishable):
+class NotApproved(NotPublishable):
     """A person's newest verdict is against the table."""
 
 
@@ -205,7 +205,7 @@ def _require_publishable(conn: Connection, table: int, review_id: str | None) ->
     if not candidate.approved:
         against = reviews.newest_verdict(conn, table)
         if against is not None and against.decision != "approve":
-            raise Refused(f"table {table} cannot be published: {against}")
+            raise NotApproved(f"table {table} cannot be published: {against}")
         failed = ", ".join(candidate.failed_gates) or "review"
         raise NotPublishable(f"table {table} is stopped ({failed}) and nobody approved it: see `driftline review list`")
     if review_id is not None:

@@ -16,7 +16,7 @@ from driftline.db.schema import experiment_measurement as measurements
 from driftline.interests.experiments.result import Result
 
 FORMAT = 1
-Outcome = Literal["completed", "stopped"]
+ExperimentOutcome = Literal["completed", "stopped"]
 
 _design, _result = TypeAdapter(ExperimentInput), TypeAdapter(Result)
 
@@ -30,7 +30,7 @@ class Recorded:
     """Without `experiment.setup`, which may name a password's variable."""
     workflow_id: str
     created_at: datetime
-    outcome: Outcome | None
+    outcome: ExperimentOutcome | None
     actor: str | None
     reason: str | None
     ended_at: datetime | None
@@ -118,7 +118,7 @@ def since(conn: Connection, moment: datetime) -> list[tuple[str, Measured]]:
     return [(name, measured) for name, measured in found if measured and measured.created_at >= moment]
 
 
-def end(conn: Connection, name: str, outcome: Outcome, actor: str, reason: str) -> bool:
+def end(conn: Connection, name: str, outcome: ExperimentOutcome, actor: str, reason: str) -> bool:
     """Put on record how an experiment ended. False: it had ended already."""
     row = {"experiment": name, "outcome": outcome, "actor": actor, "reason": reason}
     written = insert(ends).values(row).on_conflict_do_nothing().returning(ends.c.experiment)

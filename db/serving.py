@@ -8,7 +8,7 @@ import sqlalchemy
 from psycopg import Connection as Connection
 
 from driftline.db.lookup import read_answers
-from driftline.interests.back_off import Ranking, ids_of, rank
+from driftline.interests.back_off import RankedSuccessors, ids_of, rank
 from driftline.interests.hashes import Hashes
 from driftline.interests.pairs import Ids, Ints
 
@@ -84,12 +84,12 @@ class LoadedTable:
 
     answers: Ids
     """By number of the pair."""
-    ranking: Ranking
+    ranking: RankedSuccessors
     """Of the counts that the table was made from."""
 
 
 @dataclass(frozen=True)
-class Interests:
+class LoadedInterests:
     """A cluster set as it is served; all of it follows from its key."""
 
     names: tuple[str, ...]
@@ -131,7 +131,7 @@ def _followed(conn: Connection, pointer: Pointer) -> Ints:
     return found.reshape(pointer.clusters, pointer.clusters)
 
 
-def read_interests(conn: Connection, pointer: Pointer) -> Interests:
+def read_interests(conn: Connection, pointer: Pointer) -> LoadedInterests:
     """Names and items of the table's cluster set, with what the counts' assignment added.
 
     Two items of one hash in two clusters are both left out: never a wrong one.
@@ -145,4 +145,4 @@ def read_interests(conn: Connection, pointer: Pointer) -> Interests:
     hashes, clusters = hashes[order], clusters[order]
     clash = np.flatnonzero((hashes[1:] == hashes[:-1]) & (clusters[1:] != clusters[:-1]))
     kept = ~np.isin(hashes, hashes[clash])
-    return Interests(names, hashes[kept], clusters[kept])
+    return LoadedInterests(names, hashes[kept], clusters[kept])

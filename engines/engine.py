@@ -16,7 +16,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Scores:
+class PairScores:
     """Log-probabilities of one pair's novel clusters (`engines.scores`), likeliest first."""
 
     answer: tuple[int, ...]
@@ -37,7 +37,7 @@ class Answer:
     """None: decoding freely writes exactly this description (design §3.7). Else the text it writes, up to and including the
     first token that leaves the constrained answer: evidence for the engineer. Free decoding is greedy even where the answer is
     drawn at random (`Sampling`), so the share of exact answers says nothing about the model then."""
-    scores: Scores | None = None
+    scores: PairScores | None = None
     """None: none were asked for."""
 
     @property

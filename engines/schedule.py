@@ -14,7 +14,7 @@ LOSS_MARGIN = 0.01
 
 
 @dataclass(frozen=True)
-class Point:
+class ValidationPoint:
     """A validation, after `step` steps."""
 
     step: int
@@ -28,7 +28,7 @@ class Point:
         return self.exact_match_rate or 0.0
 
 
-def cools_down_at(curve: Sequence[Point], training: Training) -> int:
+def cools_down_at(curve: Sequence[ValidationPoint], training: Training) -> int:
     """The step at which the rate begins to fall.
 
     That is where neither measure had improved for `patience` validations, and at the latest in time to end with `steps`.
@@ -44,7 +44,7 @@ def cools_down_at(curve: Sequence[Point], training: Training) -> int:
     return latest
 
 
-def ends_at(curve: Sequence[Point], training: Training) -> int:
+def ends_at(curve: Sequence[ValidationPoint], training: Training) -> int:
     """The last step."""
     begins = cools_down_at(curve, training)
     if begins == math.floor(training.steps * (1 - training.cooldown)):
@@ -52,7 +52,7 @@ def ends_at(curve: Sequence[Point], training: Training) -> int:
     return min(training.steps, math.ceil(begins / (1 - training.cooldown)))
 
 
-def rate(step: int, curve: Sequence[Point], training: Training) -> float:
+def rate(step: int, curve: Sequence[ValidationPoint], training: Training) -> float:
     """Share of the peak learning rate at a step, counted from 0."""
     warmup = max(1, round(training.warmup * training.steps))
     begins, ends = cools_down_at(curve, training), ends_at(curve, training)
@@ -60,7 +60,7 @@ def rate(step: int, curve: Sequence[Point], training: Training) -> float:
     return min(falling, (step + 1) / warmup, 1.0)
 
 
-def best_of(curve: Sequence[Point], pairs: int, training: Training) -> Point:
+def best_of(curve: Sequence[ValidationPoint], pairs: int, training: Training) -> ValidationPoint:
     """The checkpoint to keep: its exact-match rate was within one standard error of the highest so far, and no later one that
     was, too, has a lower loss.
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from driftline.engines.engine import Scores
+from driftline.engines.engine import PairScores
 from driftline.engines.shared_prefix import Fed, RowCache, SharedPrefixModel
 from driftline.engines.trie import Node, Trie
 
@@ -87,13 +87,13 @@ class Scorer:
         self._k = answers if self._all else k
         self.tokens = 0
 
-    def score(self, cache: RowCache, prompts: Sequence[Prompt]) -> list[Scores]:
+    def score(self, cache: RowCache, prompts: Sequence[Prompt]) -> list[PairScores]:
         """The scores of each prompt. `cache`: rows that begin with what each prompt has of its own."""
         step = max(1, TOKENS // min(self._k, self._trie.shared + 1))
         batches = (prompts[begin : begin + step] for begin in range(0, len(prompts), step))
         return [scores for batch in batches for scores in self._search(cache, batch)]
 
-    def _search(self, cache: RowCache, prompts: Sequence[Prompt]) -> list[Scores]:
+    def _search(self, cache: RowCache, prompts: Sequence[Prompt]) -> list[PairScores]:
         own = max(prompt.own for prompt in prompts)
         room = own + min(self._trie.shared, self._k * self._trie.longest)
         rows = cache.fork([prompt.slot for prompt in prompts], own, room)
@@ -169,6 +169,6 @@ class Scorer:
         pair.beams = [beam for beam in every if not beam.decided]
 
 
-def _scores(pair: _Pair, trie: Trie) -> Scores:
+def _scores(pair: _Pair, trie: Trie) -> PairScores:
     log_rest = float(np.log(pair.lost)) if pair.lost > 0 else -np.inf
-    return Scores(tuple(trie.order[beam.node.low] for beam in pair.found), tuple(beam.log_p for beam in pair.found), log_rest)
+    return PairScores(tuple(trie.order[beam.node.low] for beam in pair.found), tuple(beam.log_p for beam in pair.found), log_rest)

@@ -37,7 +37,7 @@ from driftline.engines.attention import exchanged
 from driftline.engines.cost import Account
 from driftline.engines.examples import Example, label_loss, read_examples
 from driftline.engines.precision import cast, precision
-from driftline.engines.schedule import Point, best_of, ends_at, rate
+from driftline.engines.schedule import ValidationPoint, best_of, ends_at, rate
 from driftline.engines.validation import Validation
 from driftline.interests.memory import Shapes, of_training
 from driftline.system.files import atomic_folder, sha256
@@ -52,7 +52,7 @@ def train(job: TrainJob) -> None:
     """
     if Path(job.out).exists():
         return
-    run = Run(job)
+    run = LoraTraining(job)
     while True:
         run.validate_if_due()
         if run.step == run.last_step:
@@ -64,7 +64,7 @@ def train(job: TrainJob) -> None:
     run.finish()
 
 
-class Run:
+class LoraTraining:
     """A training between two of its steps: begun, or gone on with from the newest checkpoint.
 
     Attributes:
@@ -110,7 +110,7 @@ class Run:
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=training.learning_rate, weight_decay=0.0)
         self.step, self.losses, self.best = began["step"], began["losses"], began["best"]
-        self.curve = [Point(*point) for point in began["curve"]]
+        self.curve = [ValidationPoint(*point) for point in began["curve"]]
         if state:
             self._go_on_from(state)
         self.began = time.monotonic() - began["seconds"]
@@ -154,7 +154,7 @@ class Run:
             return
         with arithmetic(self.model, self.precision):
             exact, loss = self.validation.measure(self.model, self.together, self._between)
-        self.curve.append(Point(self.step, exact, loss))
+        self.curve.append(ValidationPoint(self.step, exact, loss))
         if best_of(self.curve, self.validation.pairs, self.job.training) is self.curve[-1]:
             self.best = {name: weight.clone() for name, weight in self._adapter().items()}
         self.keep_checkpoint()
@@ -231,7 +231,7 @@ class Run:
     def _facts(self, pairs: int) -> dict[str, Any]:
         """The curve, column by column, and which of its checkpoints became the adapter."""
         columns = zip(*map(dataclasses.astuple, self.curve), strict=True)
-        names = (field.name for field in dataclasses.fields(Point))
+        names = (field.name for field in dataclasses.fields(ValidationPoint))
         return {"best_step": best_of(self.curve, pairs, self.job.training).step, "pairs": pairs} | dict(
             zip(names, map(list, columns), strict=True)
         )

@@ -36,7 +36,7 @@ class Decoding(Protocol):
 
 
 @dataclass
-class Row:
+class TrieRow:
     """One pair on its way to an answer."""
 
     c1: int
@@ -109,7 +109,7 @@ class TrieEngine:
         prefix = self._extend(self._shared, [*self._segments.of(block.first), *common])
         for begin in range(0, len(block.c2), self._batch_size):
             batch = slice(begin, begin + self._batch_size)
-            rows = [Row(block.c1, c2, slot, self._trie.root) for slot, c2 in enumerate(block.c2[batch])]
+            rows = [TrieRow(block.c1, c2, slot, self._trie.root) for slot, c2 in enumerate(block.c2[batch])]
             own = [rest[len(common) :] for rest in rests[batch]]
             for row, tokens in zip(rows, own, strict=True):
                 self._follow(row, tokens)
@@ -118,7 +118,7 @@ class TrieEngine:
             yield from answers if self._scorer is None else self._scored(self._scorer, answers, rows, own, cache)
 
     def _scored(
-        self, scorer: Scorer, answers: Iterator[Answer], rows: list[Row], own: list[list[int]], cache: RowCache
+        self, scorer: Scorer, answers: Iterator[Answer], rows: list[TrieRow], own: list[list[int]], cache: RowCache
     ) -> Iterator[Answer]:
         """The answers with scores, once all of them are there: what the prompts computed is still in the cache."""
         found = {answer.c2: answer for answer in answers}
@@ -128,7 +128,7 @@ class TrieEngine:
             yield replace(found[prompt.c2], scores=scores)
         self.tokens += scorer.tokens - before
 
-    def _decode(self, rows: list[Row], cache: RowCache) -> Iterator[Answer]:
+    def _decode(self, rows: list[TrieRow], cache: RowCache) -> Iterator[Answer]:
         while rows:
             logits = self._forward(rows, cache)
             greedy = logits.max(-1).indices.tolist()  # argmax takes four times as long in bfloat16
@@ -142,17 +142,17 @@ class TrieEngine:
                     still.append(row)
             rows = still
 
-    def _forward(self, rows: list[Row], cache: RowCache) -> torch.Tensor:
+    def _forward(self, rows: list[TrieRow], cache: RowCache) -> torch.Tensor:
         """Logits [sum of `scores`, vocabulary] of every row's `feed`, row after row."""
         self.tokens += sum(len(row.feed) for row in rows)
         return self._model.forward(cache, [row.slot for row in rows], [row.feed for row in rows], [row.scores for row in rows])
 
-    def _choose(self, rows: list[Row], logits: torch.Tensor) -> list[int]:
+    def _choose(self, rows: list[TrieRow], logits: torch.Tensor) -> list[int]:
         """One of the allowed tokens, row by row: that with the highest logit, or one drawn. Meaningless for a row at its end."""
         allowed = [[0] if row.at_end else self._trie.allowed(row.node, row.c1, row.c2) for row in rows]
         return choose(logits, allowed, self._sampling, rows)
 
-    def _finished(self, row: Row, greedy: list[int], chosen: int) -> bool:
+    def _finished(self, row: TrieRow, greedy: list[int], chosen: int) -> bool:
         """Compares the row's new tokens with the unconstrained ones and moves it on; True when nothing is left to learn."""
         ended = row.at_end
         for token, free in zip(row.forced if ended else [*row.forced, chosen], greedy, strict=True):
@@ -166,12 +166,12 @@ class TrieEngine:
             self._follow(row, [chosen])
         return ended or (row.at_end and row.left is not None)
 
-    def _follow(self, row: Row, tokens: list[int]) -> None:
+    def _follow(self, row: TrieRow, tokens: list[int]) -> None:
         """Feeds `tokens` next, together with all that is forced after them; after an end token there is nothing to predict."""
         row.forced, row.node = self._trie.forced(row.node, row.c1, row.c2)
         row.feed = tokens + (row.forced[:-1] if row.at_end else row.forced)
 
-    def _answer(self, row: Row) -> Answer:
+    def _answer(self, row: TrieRow) -> Answer:
         free = None if row.left is None else self._tokenizer.decode([*row.agreed, row.left])
         assert row.node.cluster is not None, "it is at its end"
         return Answer(row.c2, row.node.cluster, free)

@@ -31,7 +31,7 @@ from driftline.engines import weights
 from driftline.engines.engine import Answer, Block
 from driftline.engines.tokens import Segments
 from driftline.engines.trie import Node, Trie
-from driftline.engines.vllm_trie import Row, TrieRows
+from driftline.engines.vllm_trie import TrieRows, VllmRow
 
 RANKS = sorted(get_args(MaxLoRARanks))
 CPU = {
@@ -109,7 +109,7 @@ class VllmEngine:
         self._segments.learn(block.rest)
         begin = [*self._shared, *self._segments.of(block.first)]
         prompts = [(*begin, *self._segments.of(rest)) for rest in block.rest]
-        rows = {prompt: Row(block.c1, c2, self._trie.root) for prompt, c2 in sorted(zip(prompts, block.c2, strict=True))}
+        rows = {prompt: VllmRow(block.c1, c2, self._trie.root) for prompt, c2 in sorted(zip(prompts, block.c2, strict=True))}
         if len(rows) < len(prompts):
             raise BadInput(f"two prompts of c1 = {block.c1} are the same: render them with both interests")
         self._answers.asked = rows
@@ -126,7 +126,7 @@ class VllmEngine:
         finally:
             engine.abort_request(asked, internal=True)
 
-    def _answer(self, row: Row, written: list[int]) -> Answer:
+    def _answer(self, row: VllmRow, written: list[int]) -> Answer:
         node: Node | None = self._trie.root
         for token in written:
             node = node.children.get(token) if node else None

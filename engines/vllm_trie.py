@@ -12,7 +12,7 @@ from driftline.engines.trie_engine import choose
 
 
 @dataclass
-class Row:
+class VllmRow:
     """One pair on its way to an answer."""
 
     c1: int
@@ -47,7 +47,7 @@ class TrieRows:
     def __init__(self, trie: Trie, sampling: Sampling | None) -> None:
         self.trie = trie
         self.sampling = sampling
-        self.asked: dict[tuple[int, ...], Row] = {}
+        self.asked: dict[tuple[int, ...], VllmRow] = {}
 
     def processor(self) -> type[LogitsProcessor]:
         """The class that vLLM makes its processor of."""
@@ -62,7 +62,7 @@ class TrieProcessor(LogitsProcessor):
     """
 
     answers: TrieRows
-    rows: dict[int, Row]
+    rows: dict[int, VllmRow]
     """By their place in vLLM's batch."""
 
     def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
@@ -91,7 +91,7 @@ class TrieProcessor(LogitsProcessor):
             logits[places, taken] = 0
         return logits
 
-    def _row(self, params: Any, prompt: list[int] | None, written: list[int]) -> Row | None:
+    def _row(self, params: Any, prompt: list[int] | None, written: list[int]) -> VllmRow | None:
         row = self.answers.asked[tuple(prompt or ())]
         row.written = written
         return row

@@ -16,7 +16,7 @@ How = Literal["pair", "backed_off", "popular"]
 
 
 @dataclass(frozen=True)
-class Ranking:
+class RankedSuccessors:
     """Interests by how often they came next in a window."""
 
     starts: Ids
@@ -27,7 +27,7 @@ class Ranking:
     """[|C|]: every interest, the most frequent successor first."""
 
 
-def rank(followed: Ints, traffic: Ints) -> Ranking:
+def rank(followed: Ints, traffic: Ints) -> RankedSuccessors:
     """Successors in their order.
 
     Args:
@@ -39,7 +39,7 @@ def rank(followed: Ints, traffic: Ints) -> Ranking:
     order = np.lexsort((c_next, -traffic[c_next], -followed[c2, c_next], c2))
     starts = np.searchsorted(c2, np.arange(n_clusters + 1)).astype(np.int32)
     popular = np.lexsort((np.arange(n_clusters), -traffic, -followed.sum(axis=0)))
-    return Ranking(starts, c_next[order].astype(kind), popular.astype(kind))
+    return RankedSuccessors(starts, c_next[order].astype(kind), popular.astype(kind))
 
 
 def ids_of(n_clusters: int) -> type[np.signedinteger[Any]]:
@@ -58,7 +58,7 @@ def sequence(history: Iterable[int], dedup: str) -> list[int]:
     return kept
 
 
-def next_interests(answers: Ids, ranking: Ranking, sequence: Sequence[int], top: int = 1) -> list[tuple[int, How]]:
+def next_interests(answers: Ids, ranking: RankedSuccessors, sequence: Sequence[int], top: int = 1) -> list[tuple[int, How]]:
     """Up to `top` interests that the sequence does not contain, each with how it was found; the best first.
 
     Where the sequence contains every interest, those that its last two are not: then nothing is novel, and the table's answer
@@ -80,7 +80,7 @@ def next_interests(answers: Ids, ranking: Ranking, sequence: Sequence[int], top:
     return list(found.items())
 
 
-def _candidates(answers: Ids, ranking: Ranking, sequence: Sequence[int]) -> Iterator[tuple[int, How]]:
+def _candidates(answers: Ids, ranking: RankedSuccessors, sequence: Sequence[int]) -> Iterator[tuple[int, How]]:
     if len(sequence) > 1:
         c1, c2 = sequence[-2:]
         yield int(answers[pair_number(c1, c2, len(ranking.popular))]), "pair"

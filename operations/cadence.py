@@ -18,7 +18,7 @@ from driftline.operations.context import Context
 from driftline.operations.runs import fine_tune_input, nominal_or_end_of_log, rag_refresh_input
 from driftline.report.cadences import Decided
 from driftline.report.content import CostRow
-from driftline.report.dimensions import Dimensions, Run
+from driftline.report.dimensions import Dimensions, TableDimensions
 from driftline.settings import Settings
 from driftline.workflows import policies
 
@@ -121,7 +121,7 @@ def dimensions(context: Context, runs: int, days: int) -> Dimensions:
         replays = db_measurements.since(connection, "refresh", EVER)
     names = [field.name for field in fields(CostRow) if field.name != "table"]
     made = tuple(
-        Run(
+        TableDimensions(
             CostRow(table=row["version"], **{name: row[name] for name in names}),
             row["answers"],
             row["recall"],

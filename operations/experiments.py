@@ -50,7 +50,7 @@ class Detectable:
 
 
 @dataclass(frozen=True)
-class State:
+class ExperimentState:
     """An experiment with its newest measurement and, where it runs, what its run says."""
 
     recorded: Recorded
@@ -134,23 +134,23 @@ async def start(context: Context, asked: ExperimentInput) -> str:
     return handle.id
 
 
-def known(context: Context) -> list[State]:
+def known(context: Context) -> list[ExperimentState]:
     """Every experiment, newest first; their runs are not asked."""
     with context.engine.connect() as connection:
         return [
-            State(recorded, db_experiments.newest(connection, recorded.name), None, _changed(context, recorded))
+            ExperimentState(recorded, db_experiments.newest(connection, recorded.name), None, _changed(context, recorded))
             for recorded in db_experiments.list_(connection)
         ]
 
 
-def get(context: Context, name: str) -> State:
+def get(context: Context, name: str) -> ExperimentState:
     """One experiment. Raises BadInput: there is none of this name."""
     with context.engine.connect() as connection:
         recorded = db_experiments.get(connection, name)
-        return State(recorded, db_experiments.newest(connection, name), None, _changed(context, recorded))
+        return ExperimentState(recorded, db_experiments.newest(connection, name), None, _changed(context, recorded))
 
 
-def shipped_by(context: Context, workflow_id: str) -> State | None:
+def shipped_by(context: Context, workflow_id: str) -> ExperimentState | None:
     """The experiment that a run would ship a channel of; None of any other run."""
     if not workflow_id.startswith(SHIP):
         return None
@@ -230,7 +230,7 @@ async def ship(context: Context, name: str, channel: str) -> WorkflowHandle[Any,
         raise BadInput(f"a review of shipping {name!r} waits already: see `driftline review list`") from None
 
 
-def write(context: Context, name: str, page: Path) -> State:
+def write(context: Context, name: str, page: Path) -> ExperimentState:
     """Write an experiment's page, one self-contained HTML file.
 
     Raises:

@@ -16,11 +16,11 @@ from driftline.operations.context import Context
 if TYPE_CHECKING:
     from driftline.operations.runs import RunSummary
 
-Part = Literal["external", "running", "stopped"]
+PartState = Literal["external", "running", "stopped"]
 
 
 @dataclass(frozen=True)
-class Serving:
+class LiveStatus:
     """Where the servers are, what runs, what waits, and which table each channel serves."""
 
     postgres_url: str
@@ -40,20 +40,20 @@ class Status:
     """`serving` is None while a server is stopped."""
 
     home: str
-    postgres: Part
-    temporal: Part
-    worker: Part
-    web: Part
+    postgres: PartState
+    temporal: PartState
+    worker: PartState
+    web: PartState
     web_address: str
     """Of the page that runs here."""
-    serving: Serving | None = None
+    serving: LiveStatus | None = None
 
 
 async def status(context: Context) -> Status:
     """What runs here. Starts nothing."""
     settings, state = context.settings, embedded.status(context.settings.home)
-    postgres: Part = "external" if settings.postgres_url else _running(state.postgres)
-    temporal: Part = "external" if settings.temporal_address else _running(state.temporal)
+    postgres: PartState = "external" if settings.postgres_url else _running(state.postgres)
+    temporal: PartState = "external" if settings.temporal_address else _running(state.temporal)
     open_doors = state.open_doors if temporal == "running" else ""
     serving = await _serving(context, open_doors) if "stopped" not in (postgres, temporal) else None
     web_address = state.web_address if state.web else ""
@@ -61,13 +61,13 @@ async def status(context: Context) -> Status:
     return Status(str(settings.home.absolute()), *parts, web_address, serving)
 
 
-async def _serving(context: Context, open_doors: str) -> Serving:
+async def _serving(context: Context, open_doors: str) -> LiveStatus:
     from driftline.operations import runs  # with Temporal's client
 
     addressed, newest = context.addressed, await runs.newest(context)
     with context.engine.connect() as connection:
         waiting, served = db_reviews.waiting(connection), db_channels.served(connection)
-    return Serving(
+    return LiveStatus(
         db_connection.without_password(embedded.reader_url(context.settings)),
         addressed.temporal_address,
         addressed.temporal_ui,
@@ -79,5 +79,5 @@ async def _serving(context: Context, open_doors: str) -> Serving:
     )
 
 
-def _running(process: object | None) -> Part:
+def _running(process: object | None) -> PartState:
     return "running" if process else "stopped"

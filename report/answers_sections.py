@@ -6,7 +6,7 @@ from driftline.interests.metrics.estimates import Estimate
 from driftline.interests.metrics.hits import HitRates
 from driftline.interests.metrics.significance import detected
 from driftline.report import plots, row_plots
-from driftline.report.comparisons import PAPERS_CHOICE, difference, verdict
+from driftline.report.comparisons import PAPERS_CHOICE, comparison, difference
 from driftline.report.content import Content
 from driftline.report.definitions import ANSWER, ARM, HIT, RETRIEVAL, SEQUENCE
 from driftline.report.layout import Cell, Grid, Plot, Section, cell, known, plot, sources, unmeasured
@@ -147,7 +147,7 @@ def _retrieval_plots(hits: HitRates) -> list[Plot]:
     figure = row_plots.forest(rates, "hit rate", differences=False)
     made = [plot(figure, "retrieval-rates", "Hit rate of each retrieval", text, wide=True)]
     against = [(arm.name, difference(hits, arm.name, PAPERS_CHOICE)) for arm in hits.arms]
-    differs = {name: verdict(hits.differences, name, PAPERS_CHOICE) != "cannot be told apart from" for name, _ in against}
+    differs = {name: comparison(hits.differences, name, PAPERS_CHOICE) != "cannot be told apart from" for name, _ in against}
     pairs = [row_plots.PlotRow(name, e, _colour(name), detected=differs[name]) for name, e in against if e is not None]
     if pairs:
         text = f"Right of 0 is hit more often than the paper's choice. 95 % intervals over users; {FILLED}"

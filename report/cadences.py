@@ -48,7 +48,7 @@ class Decided:
 
 
 @dataclass(frozen=True)
-class Cadence:
+class CadenceRate:
     """`updates`: after the first day."""
 
     name: str
@@ -57,11 +57,11 @@ class Cadence:
 
 
 @dataclass(frozen=True)
-class Line:
+class CadenceCurve:
     """Cadences of what answers alike, by rising number of updates."""
 
     name: str
-    cadences: tuple[Cadence, ...]
+    cadences: tuple[CadenceRate, ...]
 
     @property
     def unbeaten(self) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ class Line:
 @dataclass(frozen=True)
 class Compared:
     days: str
-    lines: tuple[Line, ...]
+    lines: tuple[CadenceCurve, ...]
 
 
 def replayed(found: Sequence[Measurement]) -> Compared | None:
@@ -89,7 +89,7 @@ def replayed(found: Sequence[Measurement]) -> Compared | None:
     for name, (fixed, renewed) in REPLAYED.items():
         cadences = [_replay(NEVER, newest, fixed)] + [_replay(_every(days), m, renewed) for days, m in by_interval.items()]
         known = sorted((one for one in cadences if one), key=lambda one: one.updates)
-        lines += [Line(name, tuple(known))] if known else []
+        lines += [CadenceCurve(name, tuple(known))] if known else []
     period = newest.inputs["period"]
     return Compared(f"{period['start'][:10]} to {period['end'][:10]}", tuple(lines))
 
@@ -108,14 +108,14 @@ def kept(days: Sequence[Decided]) -> Compared | None:
         sum(day.action in actions for day in days) for actions in (("counts", "rag_refresh", "fine_tune"), ("fine_tune",))
     )
     cadences = [
-        Cadence("as decided", acted, share(sum(day.stale for day in measured))),
-        Cadence("every day", len(days), share(sum(day.fresh for day in measured))),
+        CadenceRate("as decided", acted, share(sum(day.stale for day in measured))),
+        CadenceRate("every day", len(days), share(sum(day.fresh for day in measured))),
     ]
     learned = [day.learned for day in measured if day.learned is not None]
     if len(learned) == len(measured):
-        cadences.insert(0, Cadence("fine-tunes alone", tuned, share(sum(learned))))
+        cadences.insert(0, CadenceRate("fine-tunes alone", tuned, share(sum(learned))))
     span = f"{measured[0].day} to {measured[-1].day}"
-    return Compared(span, (Line("counts", tuple(sorted(cadences, key=lambda one: one.updates))),))
+    return Compared(span, (CadenceCurve("counts", tuple(sorted(cadences, key=lambda one: one.updates))),))
 
 
 def said(found: Compared | None) -> list[Finding]:
@@ -129,9 +129,9 @@ def said(found: Compared | None) -> list[Finding]:
     return [Finding("neutral", f"Replayed on {found.days}, the hit rate of the {LLM} was {rates}.")]
 
 
-def _replay(name: str, measured: Measurement, arm: str) -> Cadence | None:
+def _replay(name: str, measured: Measurement, arm: str) -> CadenceRate | None:
     rate = next((one.rate for one in measured.result.arms if one.name == arm), None)
-    return None if rate is None else Cadence(name, len(measured.inputs["since"][arm]) - 1, rate)
+    return None if rate is None else CadenceRate(name, len(measured.inputs["since"][arm]) - 1, rate)
 
 
 def _every(days: float) -> str:

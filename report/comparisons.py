@@ -47,8 +47,8 @@ CALLED = {
     PAPERS_CHOICE: f"the paper's retrieval ({PAPERS_CHOICE})",
 }
 
-Verdict = Literal["beats", "does not beat", "cannot be told apart from"]
-LEVELS: dict[Verdict, Level] = {"beats": "good", "does not beat": "bad", "cannot be told apart from": "neutral"}
+Comparison = Literal["beats", "does not beat", "cannot be told apart from"]
+LEVELS: dict[Comparison, Level] = {"beats": "good", "does not beat": "bad", "cannot be told apart from": "neutral"}
 
 
 def difference(hits: HitRates | None, a: str, b: str) -> Estimate | None:
@@ -56,7 +56,7 @@ def difference(hits: HitRates | None, a: str, b: str) -> Estimate | None:
     return _found(hits.differences if hits else (), a, b)
 
 
-def verdict(differences: Sequence[Difference], a: str, b: str) -> Verdict:
+def comparison(differences: Sequence[Difference], a: str, b: str) -> Comparison:
     """Whether a − b differs from 0, all of these differences looked at together (Holm); what was not compared, or of too few
     users, cannot be told apart."""
     apart = detected([found.estimate for found in differences])
@@ -87,7 +87,7 @@ def _sentence(
     ours, theirs = _capital(called or name_of(a)), name_of(b)
     if found.value is None:
         return Finding("neutral", f"{ours} against {theirs}: {lacking(found.n)} users.")
-    said = verdict(differences, a, b)
+    said = comparison(differences, a, b)
     value_a, value_b = values.get(a), values.get(b)
     against = ""
     if value_a is not None and value_b is not None:
@@ -152,7 +152,7 @@ def retrieving(hits: HitRates, alone: bool = True) -> list[Finding]:
     others = [name for d in hits.differences for name in (d.a, d.b) if PAPERS_CHOICE in (d.a, d.b) and name not in CALLED]
     sizes = {name: difference(hits, name, PAPERS_CHOICE) for name in others}
     known = {name: e for name, e in sizes.items() if e is not None and e.value is not None}
-    better = {name: e for name, e in known.items() if verdict(hits.differences, name, PAPERS_CHOICE) == "beats"}
+    better = {name: e for name, e in known.items() if comparison(hits.differences, name, PAPERS_CHOICE) == "beats"}
     found = [said for b in (NO_RAG, FREQUENT_FIXED) if alone and (said := compared(hits, PAPERS_CHOICE, b))]
     if better:
         gains = listed(f"“{name}” by {measured(e, points)}" for name, e in better.items())
@@ -165,7 +165,7 @@ def retrieving(hits: HitRates, alone: bool = True) -> list[Finding]:
     return found
 
 
-def _apart(ours: Estimate, theirs: Estimate) -> Verdict:
+def _apart(ours: Estimate, theirs: Estimate) -> Comparison:
     if ours.above(theirs):
         return "beats"
     return "does not beat" if theirs.above(ours) else "cannot be told apart from"
@@ -176,7 +176,7 @@ def name_of(arm: str) -> str:
     return CALLED.get(arm, f"“{arm}”")
 
 
-def _by(said: Verdict, small: bool = False, measure: str = "") -> str:
+def _by(said: Comparison, small: bool = False, measure: str = "") -> str:
     worse = ", it is worse" if said == "does not beat" else ""
     if said == "cannot be told apart from" or not small:
         return worse

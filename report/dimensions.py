@@ -13,7 +13,7 @@ from driftline.report.words import count, duration, kind, percent
 
 
 @dataclass(frozen=True)
-class Run:
+class TableDimensions:
     """One table, and how good it was on its test window."""
 
     cost: CostRow
@@ -52,7 +52,7 @@ class Run:
 @dataclass(frozen=True)
 class Dimensions:
     channel: str
-    runs: tuple[Run, ...]
+    runs: tuple[TableDimensions, ...]
     """Of each kind the newest, oldest first."""
     days: tuple[Decided, ...] = ()
     """Oldest first."""
@@ -60,9 +60,9 @@ class Dimensions:
     """Of the kind `refresh`, oldest first."""
 
     @property
-    def kinds(self) -> dict[str, list[Run]]:
+    def kinds(self) -> dict[str, list[TableDimensions]]:
         """By kind in words."""
-        found: dict[str, list[Run]] = {}
+        found: dict[str, list[TableDimensions]] = {}
         for run in self.runs:
             found.setdefault(run.update, []).append(run)
         return found

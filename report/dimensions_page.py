@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from driftline.report import cadence_section, row_plots
 from driftline.report.cadences import Decided, kept, replayed
 from driftline.report.definitions import COST, Terms
-from driftline.report.dimensions import Dimensions, Run, findings, typical
+from driftline.report.dimensions import Dimensions, TableDimensions, findings, typical
 from driftline.report.layout import Cell, Grid, Plot, Section, cell, plot
 from driftline.report.page import document
 from driftline.report.plot_style import MUTED, SERIES, drawing, figure, margins
@@ -62,7 +62,7 @@ def _cost(found: Dimensions) -> Section:
     ]
     drawn = row_plots.stacked(bars, ("training", "bulk inference"), "CPU time") if bars else None
     plots = (plot(drawn, "cpu", "CPU time of an update", "Medians by kind."),) if drawn else ()
-    columns: dict[str, Callable[[Run], float | None]] = {
+    columns: dict[str, Callable[[TableDimensions], float | None]] = {
         "training: CPU": lambda run: run.cost.train_cpu_seconds,
         "inference: CPU": lambda run: run.cost.generate_cpu_seconds,
         "GPU": lambda run: run.gpu_seconds,
@@ -74,14 +74,14 @@ def _cost(found: Dimensions) -> Section:
 
 
 def _agility(found: Dimensions) -> Section:
-    columns: dict[str, Callable[[Run], float | None]] = {"from data to serving": lambda run: run.delay}
+    columns: dict[str, Callable[[TableDimensions], float | None]] = {"from data to serving": lambda run: run.delay}
     grid = _by_kind(found, "How long after the end of its data an update was served", columns, duration, "not published")
     lead = "The second dimension: a table acts when it is served. Long for a run of a past date, and with a review in it."
     return Section("agility", "How soon did it act?", "Agility", lead, _terms("agility"), (), *_or_missing(found, grid))
 
 
 def _knowledge(found: Dimensions) -> Section:
-    columns: dict[str, Callable[[Run], float | None]] = {
+    columns: dict[str, Callable[[TableDimensions], float | None]] = {
         "recall": lambda run: run.recall,
         "chance": lambda run: run.chance,
         "popular": lambda run: run.popular,
@@ -139,7 +139,7 @@ def _terms(*names: str) -> Terms:
 def _by_kind(
     found: Dimensions,
     caption: str,
-    columns: dict[str, Callable[[Run], float | None]],
+    columns: dict[str, Callable[[TableDimensions], float | None]],
     shown: Callable[[float], str],
     lack: str = "not recorded",
 ) -> Grid:

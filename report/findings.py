@@ -12,14 +12,14 @@ from driftline.interests.naming import Named
 from driftline.report.comparisons import (
     CALLED,
     LEVELS,
-    Verdict,
+    Comparison,
+    comparison,
     counting,
     difference,
     little,
     recalls,
     refreshing,
     retrieving,
-    verdict,
 )
 from driftline.report.content import MAX_UNKNOWN_SHARE, MIN_EXACT_MATCH_RATE, CostRow
 from driftline.report.content import Finding as Finding
@@ -81,8 +81,8 @@ def conclusion(refresh: HitRates | None, drift: Drift | None) -> Finding:
         lacks = f"cannot be said: {lacking(refresh.users)} users." if refresh else run
         return Finding("neutral", f"Whether the refresh pays {lacks}{still}")
 
-    def against(arm: str) -> Verdict:
-        return verdict(refresh.differences if refresh else (), RAG_RENEWED, arm)
+    def against(arm: str) -> Comparison:
+        return comparison(refresh.differences if refresh else (), RAG_RENEWED, arm)
 
     pays, helps = against(RAG_FIXED) == "beats", against(NO_RAG) == "beats"
     counted = COUNTED_RENEWED if difference(refresh, RAG_RENEWED, COUNTED_RENEWED) else FREQUENT_RENEWED

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 from driftline.interests.assignment import channel_of
 from driftline.interests.back_off import next_interests, sequence
-from driftline.serving.channels import Served
+from driftline.serving.channels import ServedChannel
 from driftline.serving.items import add_items
 from driftline.serving.messages import Ask, Channel, Next, NextInterests
 
 
-class Refused(Exception):
+class RequestError(Exception):
     """A request that has no answer: HTTP status and one sentence."""
 
     def __init__(self, status: int, sentence: str) -> None:
@@ -35,7 +35,11 @@ class Router:
 
 
 def answer(
-    served: Mapping[str, Served], router: Router, asks: Sequence[Ask], stale_since: datetime | None, first: int | None = None
+    served: Mapping[str, ServedChannel],
+    router: Router,
+    asks: Sequence[Ask],
+    stale_since: datetime | None,
+    first: int | None = None,
 ) -> list[NextInterests]:
     """An answer for each of `asks`, all from the one state `served`.
 
@@ -43,7 +47,7 @@ def answer(
         first: the number of the first of `asks` in its batch.
 
     Raises:
-        Refused: a request of them cannot be answered; in a batch the sentence says which.
+        RequestError: a request of them cannot be answered; in a batch the sentence says which.
     """
     by_channel: dict[str, list[int]] = {}
     for number, ask in enumerate(asks):
@@ -59,38 +63,38 @@ def answer(
                 end = at + len(ask.items or ())
                 answers[number] = _one(one, ask, known[at:end], now, stale_since)
                 at = end
-            except Refused as refused:
+            except RequestError as refused:
                 where = "" if first is None else f"request {first + number}: "
-                raise Refused(refused.status, f"{where}{refused}") from None
+                raise RequestError(refused.status, f"{where}{refused}") from None
         _recommend(one, [asks[number] for number in numbers], [answers[number] for number in numbers])
     return [answers[number] for number in range(len(asks))]
 
 
-def _recommend(served: Served, asks: Sequence[Ask], answers: Sequence[NextInterests]) -> None:
-    """The items, where they are asked for. Raises Refused: there is nothing that could recommend."""
+def _recommend(served: ServedChannel, asks: Sequence[Ask], answers: Sequence[NextInterests]) -> None:
+    """The items, where they are asked for. Raises RequestError: there is nothing that could recommend."""
     if not any(ask.recommend for ask in asks):
         return
     if served.recommender is None:
-        raise Refused(503, f"channel {served.pointer.channel!r} recommends no items: see docs/serving.md, Items")
+        raise RequestError(503, f"channel {served.pointer.channel!r} recommends no items: see docs/serving.md, Items")
     add_items(served.recommender, asks, answers)
     for ask, answer in zip(asks, answers, strict=True):
         if ask.recommend and served.pointer.recommender is not None:
             answer.recommender = served.pointer.recommender
 
 
-def find(served: Mapping[str, Served], channel: str, *, named: bool = True) -> Served:
+def find(served: Mapping[str, ServedChannel], channel: str, *, named: bool = True) -> ServedChannel:
     """What a channel serves.
 
     Raises:
-        Refused: nothing; that is the caller's mistake (404) where the channel was `named`, else the server's (503).
+        RequestError: nothing; that is the caller's mistake (404) where the channel was `named`, else the server's (503).
     """
     if (one := served.get(channel)) is None:
         status = 404 if named and served else 503
-        raise Refused(status, f"nothing is published on channel {channel!r}: see `driftline tables list`")
+        raise RequestError(status, f"nothing is published on channel {channel!r}: see `driftline tables list`")
     return one
 
 
-def describe(one: Served, stale_since: datetime | None) -> Channel:
+def describe(one: ServedChannel, stale_since: datetime | None) -> Channel:
     """What `/v1/channels` says of a channel."""
     pointer, now = one.pointer, datetime.now(UTC)
     return Channel(
@@ -108,15 +112,15 @@ def describe(one: Served, stale_since: datetime | None) -> Channel:
     )
 
 
-def _one(served: Served, ask: Ask, known: list[int], now: datetime, stale_since: datetime | None) -> NextInterests:
+def _one(served: ServedChannel, ask: Ask, known: list[int], now: datetime, stale_since: datetime | None) -> NextInterests:
     pointer, names = served.pointer, served.interests.names
     if ask.items is not None and ask.interests is not None:
-        raise Refused(422, "give `items` or `interests`, not both")
+        raise RequestError(422, "give `items` or `interests`, not both")
     if ask.cluster_set not in (None, pointer.cluster_set):
-        raise Refused(409, f"channel {pointer.channel!r} serves cluster set {pointer.cluster_set}, not {ask.cluster_set}")
+        raise RequestError(409, f"channel {pointer.channel!r} serves cluster set {pointer.cluster_set}, not {ask.cluster_set}")
     history = ask.interests if ask.interests is not None else [interest for interest in known if interest >= 0]
     if history and max(history) >= pointer.clusters:
-        raise Refused(422, f"interest {max(history)}: cluster set {pointer.cluster_set} has 0 to {pointer.clusters - 1}")
+        raise RequestError(422, f"interest {max(history)}: cluster set {pointer.cluster_set} has 0 to {pointer.clusters - 1}")
     seen = sequence(history, pointer.dedup)
     found = next_interests(served.table.answers, served.table.ranking, seen, ask.top)
     return NextInterests(

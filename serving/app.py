@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from driftline import embedded
 from driftline.operations import artifacts
 from driftline.serving import metrics, openapi, tables
-from driftline.serving.answers import Refused, Router, answer, describe, find
+from driftline.serving.answers import RequestError, Router, answer, describe, find
 from driftline.serving.channels import Channels
 from driftline.serving.messages import Ask, Body, NextInterests, Problem
 from driftline.settings import Settings
@@ -85,7 +85,7 @@ class Api:
         """The whole table, when it is another than the caller has; waits for that if asked to."""
         channel, format_ = request.path_params["channel"], request.path_params["format"]
         if format_ not in tables.FORMATS:
-            raise Refused(404, f"there is no format {format_!r}: {' or '.join(tables.FORMATS)}")
+            raise RequestError(404, f"there is no format {format_!r}: {' or '.join(tables.FORMATS)}")
         wait, had = _wait(request), request.headers.get("if-none-match", "")
         end = monotonic() + wait
         while True:
@@ -108,8 +108,8 @@ class Api:
         for channel in wanted:
             try:
                 find(self._channels.served, channel)
-            except Refused as refused:
-                raise Refused(503, str(refused)) from None
+            except RequestError as refused:
+                raise RequestError(503, str(refused)) from None
         since = self._channels.stale_since
         age = f", but not confirmed since {since:%Y-%m-%d %H:%M:%S} UTC" if since else ""
         return Response(f"ok{age}\n", media_type="text/plain")
@@ -142,7 +142,7 @@ def make(settings: Settings | None = None) -> ASGIApp:
         Route("/metrics", api.metrics),
         Route("/openapi.json", api.openapi),
     ]
-    refused = {Refused: _refused, msgspec.DecodeError: _malformed, HTTPException: _http, Exception: _fault}
+    refused = {RequestError: _refused, msgspec.DecodeError: _malformed, HTTPException: _http, Exception: _fault}
     return _measured(Starlette(routes=routes, lifespan=api.lifespan, exception_handlers=refused))
 
 
@@ -176,7 +176,7 @@ async def _body(request: Request) -> bytes:
     async for part in request.stream():
         size += len(part)
         if size > MAX_BYTES:
-            raise Refused(413, f"the body has more than {MAX_BYTES:,} bytes: send smaller batches")
+            raise RequestError(413, f"the body has more than {MAX_BYTES:,} bytes: send smaller batches")
         parts.append(part)
     return b"".join(parts)
 
@@ -184,7 +184,7 @@ async def _body(request: Request) -> bytes:
 def _wait(request: Request) -> int:
     given = request.query_params.get("wait", "0")
     if not (given.isascii() and given.isdigit() and int(given) <= MAX_WAIT):
-        raise Refused(422, f"wait is a whole number of seconds, 0 to {MAX_WAIT}")
+        raise RequestError(422, f"wait is a whole number of seconds, 0 to {MAX_WAIT}")
     return int(given)
 
 
@@ -206,7 +206,7 @@ def _problem(status: int, sentence: str) -> Response:
 
 
 def _refused(_request: Request, error: Exception) -> Response:
-    return _problem(error.status if isinstance(error, Refused) else 500, str(error))
+    return _problem(error.status if isinstance(error, RequestError) else 500, str(error))
 
 
 def _malformed(_request: Request, error: Exception) -> Response:

@@ -21,12 +21,13 @@ import numpy as np
 
 from driftline.db import serving as db_serving
 from driftline.db.follow import PATIENCE, Follower, listen
-from driftline.db.serving import Connection, Interests, LoadedTable, Pointer
-from driftline.interests.back_off import Ranking
+from driftline.db.serving import Connection, LoadedInterests, LoadedTable, Pointer
+from driftline.interests.back_off import RankedSuccessors
 from driftline.interests.hashes import hashed
 from driftline.interests.recommender import trained
 from driftline.interests.recommender.trained import Trained
 from driftline.serving import copies, metrics
+from driftline.system.files import Damaged
 
 APPLICATION = "driftline serve"
 KEPT = 16
@@ -35,19 +36,19 @@ KEPT = 16
 Part = TypeVar("Part")
 Held = Callable[[Pointer, Callable[[], Part]], Part]
 """Gives a part of what is served by its copy, which it makes of what it reads where there is none."""
-Load = Callable[[Pointer, Interests | None], tuple[LoadedTable, Interests]]
+Load = Callable[[Pointer, LoadedInterests | None], tuple[LoadedTable, LoadedInterests]]
 """Reads a table, and the interests where they are not at hand."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Served:
+class ServedChannel:
     """A channel's table with the items of its own cluster set."""
 
     pointer: Pointer
     table: LoadedTable
-    interests: Interests
+    interests: LoadedInterests
     recommender: Trained | None = None
     """None: items are not switched on, there is none of this cluster set, or its files are out of reach."""
 
@@ -88,7 +89,7 @@ class Channels:
         """
         self._files = files
         self._recommenders: dict[str, Trained] = {}
-        self.served: Mapping[str, Served] = {}
+        self.served: Mapping[str, ServedChannel] = {}
         self._folder, self._changed = home / "serving", changed
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -108,7 +109,7 @@ class Channels:
     # --- from Postgres -------------------------------------------------------------------------------------------------
 
     def _refresh(self, conn: Connection) -> None:
-        served: dict[str, Served] = {}
+        served: dict[str, ServedChannel] = {}
         for pointer in db_serving.pointers(conn):
             try:
                 served[pointer.channel] = self._one(pointer, partial(self._load, conn))
@@ -124,7 +125,7 @@ class Channels:
         with suppress(OSError):
             os.utime(self._folder / "channels.json")  # when this was last known to be true
 
-    def _serve(self, served: dict[str, Served]) -> None:
+    def _serve(self, served: dict[str, ServedChannel]) -> None:
         self.served = served
         used = {one.pointer.recommender_hash for one in served.values()}
         self._recommenders = {key: found for key, found in self._recommenders.items() if key in used}
@@ -134,13 +135,13 @@ class Channels:
             metrics.PUBLISHED.labels(one.pointer.channel).set(one.pointer.published.timestamp())
         self._changed()
 
-    def _one(self, pointer: Pointer, load: Load) -> Served:
+    def _one(self, pointer: Pointer, load: Load) -> ServedChannel:
         """The channel's table, from memory where this or another channel has it."""
         held, recommender = {one.pointer.key: one for one in self.served.values()}, self._recommender(pointer)
         if (same := held.get(pointer.key)) is not None:
-            return Served(pointer, same.table, same.interests, recommender)
+            return ServedChannel(pointer, same.table, same.interests, recommender)
         sets = {one.pointer.items_key: one.interests for one in self.served.values()}
-        return Served(pointer, *load(pointer, sets.get(pointer.items_key)), recommender)
+        return ServedChannel(pointer, *load(pointer, sets.get(pointer.items_key)), recommender)
 
     def _recommender(self, pointer: Pointer) -> Trained | None:
         """Of the pointer's cluster set, mapped once; whatever is wrong with its files takes no table with it."""
@@ -154,10 +155,10 @@ class Channels:
                 log.error("channel %s recommends no items: %s", pointer.channel, error)
         return self._recommenders.get(pointer.recommender_hash)
 
-    def _load(self, conn: Connection, pointer: Pointer, interests: Interests | None) -> tuple[LoadedTable, Interests]:
+    def _load(self, conn: Connection, pointer: Pointer, interests: LoadedInterests | None) -> tuple[LoadedTable, LoadedInterests]:
         """Both at the same time, each by a connection of its own: Postgres has a core for either."""
 
-        def read_interests() -> Interests:
+        def read_interests() -> LoadedInterests:
             with self._open() as another:
                 return db_serving.read_interests(another, pointer)
 
@@ -187,9 +188,9 @@ class Channels:
             copy = copies.read(path)
             self._discard(".table")
         _, arrays = copy
-        return LoadedTable(arrays.pop("answers"), Ranking(**arrays))
+        return LoadedTable(arrays.pop("answers"), RankedSuccessors(**arrays))
 
-    def _interests(self, pointer: Pointer, read: Callable[[], Interests] | None = None) -> Interests:
+    def _interests(self, pointer: Pointer, read: Callable[[], LoadedInterests] | None = None) -> LoadedInterests:
         path = self._folder / f"{pointer.items_key}.interests"
         if (copy := _copy(path)) is None:
             if read is None:
@@ -199,7 +200,7 @@ class Channels:
             copy = copies.read(path)
             self._discard(".interests")
         facts, arrays = copy
-        return Interests(tuple(facts["names"]), **arrays)
+        return LoadedInterests(tuple(facts["names"]), **arrays)
 
     def _keep_pointers(self, found: list[Pointer]) -> None:
         rows = [{name: str(v) if isinstance(v, datetime) else v for name, v in asdict(one).items()} for one in found]
@@ -218,7 +219,7 @@ class Channels:
         except (OSError, ValueError) as error:
             log.warning("%s cannot be read: %s", file, error)
             return datetime.now(UTC)
-        served: dict[str, Served] = {}
+        served: dict[str, ServedChannel] = {}
         for row in rows:
             try:
                 times = {name: datetime.fromisoformat(row[name]) for name in ("nominal", "published")}
@@ -229,7 +230,7 @@ class Channels:
                 log.warning("no copy of what channel %r served: %s", row.get("channel"), error)
         return confirmed
 
-    def _from_copies(self, pointer: Pointer, interests: Interests | None) -> tuple[LoadedTable, Interests]:
+    def _from_copies(self, pointer: Pointer, interests: LoadedInterests | None) -> tuple[LoadedTable, LoadedInterests]:
         return self._table(pointer), interests or self._interests(pointer)
 
     def _discard(self, kind: str) -> None:
@@ -255,7 +256,7 @@ def _copy(path: Path) -> tuple[dict[str, Any], copies.Arrays] | None:
         return copies.read(path)
     except FileNotFoundError:
         return None
-    except copies.Damaged as error:
+    except Damaged as error:
         log.warning("%s", error)
         path.unlink(missing_ok=True)
         return None

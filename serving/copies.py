@@ -14,15 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftline.system.files import atomic_file
+from driftline.system.files import Damaged, atomic_file
 
 Arrays = dict[str, NDArray[Any]]
 ALIGNED = 64
 BEFORE = 40  # the hash and the head's length
-
-
-class Damaged(RuntimeError):
-    """The file is not what was written."""
 
 
 def write(path: Path, facts: dict[str, Any], arrays: Arrays) -> None:

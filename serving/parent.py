@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
-class Process:
+class ServerProcess:
     pid: int
     generation: int
     """How many SIGHUPs came before it."""
@@ -57,7 +57,7 @@ class Parent:
     def __init__(self, serve: Serve, number: int) -> None:
         self._serve, self._number = serve, number
         self._generation, self._not_before = 0, 0.0
-        self._processes: list[Process] = []
+        self._processes: list[ServerProcess] = []
 
     def run(self) -> int:
         """Returns the status to exit with: not 0 if a process could not start, and no other serves."""
@@ -92,7 +92,7 @@ class Parent:
         for _ in range(missing if monotonic() >= self._not_before else 0):
             self._fork()
 
-    def _kill(self, which: Callable[[Process], bool]) -> None:
+    def _kill(self, which: Callable[[ServerProcess], bool]) -> None:
         for one in filter(which, self._processes):
             log.error("process %d gives no sign of life and is killed", one.pid)
             os.kill(one.pid, signal.SIGKILL)
@@ -117,7 +117,7 @@ class Parent:
     def _fork(self) -> None:
         parent, sign = os.getpid(), mmap(-1, struct.calcsize("d"))
         if pid := os.fork():
-            self._processes.append(Process(pid, self._generation, sign))
+            self._processes.append(ServerProcess(pid, self._generation, sign))
             return
         status = 1
         try:

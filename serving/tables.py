@@ -6,13 +6,13 @@ from io import BytesIO
 import numpy as np
 
 from driftline.interests.pairs import pairs
-from driftline.serving.channels import Served
+from driftline.serving.channels import ServedChannel
 
 MEDIA_TYPES = {"npy": "application/octet-stream", "arrow": "application/vnd.apache.arrow.stream"}
 
 
 @lru_cache(maxsize=8)
-def npy(served: Served) -> bytes:
+def npy(served: ServedChannel) -> bytes:
     """int16 (int32 where ids need it) [|C|, |C|]: row c1, column c2, the next interest; −1 where c1 = c2."""
     size, answers = served.pointer.clusters, served.table.answers
     matrix = np.full((size, size), -1, answers.dtype)
@@ -23,7 +23,7 @@ def npy(served: Served) -> bytes:
 
 
 @lru_cache(maxsize=8)
-def arrow(served: Served) -> bytes:
+def arrow(served: ServedChannel) -> bytes:
     """An IPC stream: c1, c2, c_next int32, sorted by pair; the schema's metadata say which version it is."""
     import pyarrow as pa
 

@@ -10,7 +10,7 @@ from driftline.contracts import STRICT, AnswersFrom, Days, WholeDays, Windows
 
 
 @dataclass(frozen=True, config=STRICT)
-class Update(Windows):
+class UpdateWindows(Windows):
     """One of the two updates, and what its table is made of."""
 
     answers: AnswersFrom = "llm"
@@ -23,7 +23,7 @@ class Update(Windows):
 
 
 @dataclass(frozen=True, config=STRICT)
-class FineTuneWindows(Update):
+class FineTuneWindows(UpdateWindows):
     days: Days = 90
     """Days of log to learn from."""
     test_days: Days = 28
@@ -35,7 +35,7 @@ class FineTuneWindows(Update):
 
 
 @dataclass(frozen=True, config=STRICT)
-class RagRefreshWindows(Update):
+class RagRefreshWindows(UpdateWindows):
     days: Days = 28
     """Days of log to retrieve from."""
     test_days: Days = 7

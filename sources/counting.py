@@ -16,7 +16,7 @@ from driftline.sources.identity import Unclean
 from driftline.sources.log import SPAN, utc, utc_span
 from driftline.sources.packed import count_packed
 from driftline.sources.sequences import REFERENCE, over_sequences, parameters, sql_file
-from driftline.sources.session import Ask
+from driftline.sources.session import RunQuery
 from driftline.sources.times import possible
 
 COUNTS = pa.schema([("c1", pa.int32()), ("c2", pa.int32()), ("c_next", pa.int32()), ("n", pa.int64())])
@@ -76,35 +76,35 @@ def _count(
     Raises:
         Unclean: some do.
     """
-    with open_engine(engine, source, assignment, window, plain) as (ask, con):
+    with open_engine(engine, source, assignment, window, plain) as (run_query, con):
         counted = count_packed(con, source, sequences, window, plain) if con and engine != REFERENCE else None
         if counted is None and con and plain:
             raise Unclean
-        table, figures = counted or _count_by_sql(ask, sequences, window)
+        table, figures = counted or _count_by_sql(run_query, sequences, window)
         if not figures["events"]:
-            raise _nothing(ask, window, figures)
-        undated = ask(UNDATED.format(possible("ts")), {}).to_pydict()
+            raise _nothing(run_query, window, figures)
+        undated = run_query(UNDATED.format(possible("ts")), {}).to_pydict()
     return table, figures, dict(zip(undated["fault"], undated["n"], strict=True))
 
 
-def _count_by_sql(ask: Ask, sequences: Sequences, window: Window) -> tuple[pa.Table, dict[str, int]]:
+def _count_by_sql(run_query: RunQuery, sequences: Sequences, window: Window) -> tuple[pa.Table, dict[str, int]]:
     asked = parameters(sequences, window)
-    (figures,) = ask(sql_file("figures"), {name: asked[name] for name in ("start", "end")}).to_pylist()
-    return ask(over_sequences("triples"), asked), {name: int(n or 0) for name, n in figures.items()}
+    (figures,) = run_query(sql_file("figures"), {name: asked[name] for name in ("start", "end")}).to_pylist()
+    return run_query(over_sequences("triples"), asked), {name: int(n or 0) for name, n in figures.items()}
 
 
-def _nothing(ask: Ask, window: Window, figures: dict[str, int]) -> BadInput:
+def _nothing(run_query: RunQuery, window: Window, figures: dict[str, int]) -> BadInput:
     """Why no event counts: none at all, none usable, none positive, or none of a known item."""
     where = f"the window [{_text(window.start)}, {_text(window.end)})"
     if not figures["rows"]:
-        (found,) = ask(SPAN.format(possible("ts")), {}).to_pylist()
+        (found,) = run_query(SPAN.format(possible("ts")), {}).to_pylist()
         first, last = utc_span(**found)
         return BadInput(
             f"{where} has no events: the log goes from {_text(first)} to {_text(last)}. "
             "Choose the run's nominal time with --at of `driftline run`, or its length in driftline.toml"
         )
     if figures["events_of_unknown_items"]:
-        logged, known = (ask(f"SELECT item FROM driftline_{name} LIMIT 1", {})["item"] for name in ("events", "assignment"))
+        logged, known = (run_query(f"SELECT item FROM driftline_{name} LIMIT 1", {})["item"] for name in ("events", "assignment"))
         return BadInput(
             f"{where}: none of its {figures['unknown_items']} items is in the cluster set; "
             f"the log has items such as {logged[0].as_py()!r}, the cluster set {known[0].as_py() if known else None!r}: "

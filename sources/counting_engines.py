@@ -9,13 +9,13 @@ import pyarrow as pa
 
 from driftline.contracts import BadInput, Source, Window
 from driftline.sources.sequences import check_assignment, open_assigned
-from driftline.sources.session import Ask, arrow, explained
+from driftline.sources.session import RunQuery, arrow, explained
 
 
 @contextmanager
 def open_engine(
     engine: str, source: Source, assignment: pa.Table, window: Window, plain: bool = False
-) -> Iterator[tuple[Ask, duckdb.DuckDBPyConnection | None]]:
+) -> Iterator[tuple[RunQuery, duckdb.DuckDBPyConnection | None]]:
     """Opens the log in the engine that counts it; with DuckDB's connection where that is DuckDB.
 
     Args:
@@ -29,8 +29,8 @@ def open_engine(
     name, _, url = engine.partition(":")
     if name in ("spark", "sql"):
         check_assignment(assignment)
-        with _remote(name)(url, source, assignment, window) as ask:
-            yield ask, None
+        with _remote(name)(url, source, assignment, window) as run_query:
+            yield run_query, None
     else:
         with open_assigned(source, assignment, window, plain) as con:
             # One transaction, so that all scans of a live database see the same rows.
@@ -40,7 +40,7 @@ def open_engine(
             con.rollback()
 
 
-def _remote(name: str) -> Callable[[str, Source, pa.Table, Window], AbstractContextManager[Ask]]:
+def _remote(name: str) -> Callable[[str, Source, pa.Table, Window], AbstractContextManager[RunQuery]]:
     """Imported when it is asked for: not everybody has its packages, and Spark's take a second."""
     try:
         if name == "spark":

@@ -15,8 +15,8 @@ from sqlglot import exp
 
 from driftline.contracts import QUERY, BadInput, Source, Window
 from driftline.sources.dialects import DIALECTS, Dialect, read, write
-from driftline.sources.remote import RAW, RemoteRelation, ask_remotely
-from driftline.sources.session import Ask, expanded, hidden
+from driftline.sources.remote import RAW, RemoteRelation, query_remotely
+from driftline.sources.session import RunQuery, expanded, hidden
 
 NAMES = {
     "postgresql": "postgres",
@@ -34,7 +34,7 @@ ROWS = 5000
 
 
 @contextmanager
-def open_database(url: str, source: Source, assignment: pa.Table, window: Window | None = None) -> Iterator[Ask]:
+def open_database(url: str, source: Source, assignment: pa.Table, window: Window | None = None) -> Iterator[RunQuery]:
     """`url`: SQLAlchemy's, with `${NAME}` from the environment.
 
     Raises:
@@ -56,7 +56,7 @@ def open_database(url: str, source: Source, assignment: pa.Table, window: Window
             given = {RAW: raw, "driftline_assignment": f"SELECT DISTINCT item, cluster FROM {table}"}
             columns = _columns(connection, raw)
             rows = RemoteRelation(lambda sql: _table(connection, sql), dialect, given, columns, "the query")
-            yield ask_remotely(rows, source, window)
+            yield query_remotely(rows, source, window)
     except DBAPIError as error:
         # Another attempt may heal what is left of them.
         raise ConnectionError(f"counting.engine: {hidden(str(error.orig).strip(), secrets)}") from None

@@ -61,11 +61,11 @@ def read_held_out(source: Source, sequences: Sequences, window: Window, assignme
     Raises:
         BadInput: `source` or `assignment` is not as it should be; the engine is not there.
     """
-    with open_engine(engine, source, assignment, window) as (ask, con):
+    with open_engine(engine, source, assignment, window) as (run_query, con):
         if con is not None:
             return _in_one_scan(con, sequences, window)
-        steps = ask(over_sequences(STEPS_IN_ORDER), parameters(sequences, window))
-        return HeldOut(steps.cast(STEPS), ask(SHOWN, {"start": utc(window.start)}).cast(STEPS))
+        steps = run_query(over_sequences(STEPS_IN_ORDER), parameters(sequences, window))
+        return HeldOut(steps.cast(STEPS), run_query(SHOWN, {"start": utc(window.start)}).cast(STEPS))
 
 
 def _in_one_scan(con: duckdb.DuckDBPyConnection, sequences: Sequences, window: Window) -> HeldOut:

@@ -11,7 +11,7 @@ from driftline.contracts import BadInput, Source, Window
 from driftline.sources.dialects import Dialect, Tree, is_predicate, read, write
 from driftline.sources.identity import BLANKS, NONE
 from driftline.sources.log import EVENTS, log_query, look_for_missing
-from driftline.sources.session import Ask, literal
+from driftline.sources.session import RunQuery, literal
 
 Run = Callable[[str], pa.Table]
 """Runs a query. Raises BadInput with the engine's words where no retry would help."""
@@ -59,10 +59,10 @@ class RemoteRelation:
         return f"driftline_nul({sql})"
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        return [tuple(row.values()) for row in self.ask({}, query, {}).to_pylist()]
+        return [tuple(row.values()) for row in self.query({}, query, {}).to_pylist()]
 
-    def ask(self, views: Mapping[str, str], query: str, parameters: Mapping[str, object]) -> pa.Table:
-        """Answers a query in DuckDB's SQL over some `views`, which are queries in DuckDB's SQL by name."""
+    def query(self, views: Mapping[str, str], query: str, parameters: Mapping[str, object]) -> pa.Table:
+        """Runs a query in DuckDB's SQL over some `views`, which are queries in DuckDB's SQL by name."""
         tree = _query(query)
         names = tree.named_selects
         used = self._add_views(tree, views)
@@ -74,7 +74,7 @@ class RemoteRelation:
         return self.run(f"{sql}\n{self.dialect.query}".rstrip()).rename_columns(names)
 
     def _first(self, sql: str, condition: str) -> pa.Table:
-        return self.ask({}, f"SELECT {sql} AS x FROM {self.sql} WHERE {condition} LIMIT 1", {})
+        return self.query({}, f"SELECT {sql} AS x FROM {self.sql} WHERE {condition} LIMIT 1", {})
 
     def _add_views(self, tree: exp.Query, views: Mapping[str, str]) -> set[str]:
         """Puts those views that the query needs in front of its own common table expressions. Returns all tables it reads."""
@@ -103,20 +103,20 @@ class RemoteRelation:
                         column.replace(exp.column(exp.to_identifier(name, quoted=True), table=exp.to_identifier("raw")))
 
 
-def ask_remotely(rows: RemoteRelation, source: Source, window: Window | None = None) -> Ask:
+def query_remotely(rows: RemoteRelation, source: Source, window: Window | None = None) -> RunQuery:
     """Raises BadInput where a setting of `source` does not fit the log."""
     query = log_query(rows, source)
     if (missing := look_for_missing(rows, query, window)) != NONE:
         query = log_query(rows, source, missing)
     views = {"driftline_log": query.sql, "driftline_events": EVENTS}
 
-    def ask(query: str, parameters: Mapping[str, object]) -> pa.Table:
+    def run_query(query: str, parameters: Mapping[str, object]) -> pa.Table:
         try:
-            return rows.ask(views, query, parameters)
+            return rows.query(views, query, parameters)
         except BadInput as error:
             raise BadInput(f"source: {error}") from error
 
-    return ask
+    return run_query
 
 
 def _query(sql: str) -> exp.Query:

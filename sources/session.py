@@ -15,8 +15,8 @@ from driftline.contracts import BadInput
 BAD_INPUT = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError)
 """What no retry heals. Files and networks that fail (`OperationalError`) are left as they are."""
 
-Ask = Callable[[str, Mapping[str, object]], pa.Table]
-"""Answers a query in DuckDB's SQL, with its parameters, over `driftline_log`, `driftline_events` and `driftline_assignment`."""
+RunQuery = Callable[[str, Mapping[str, object]], pa.Table]
+"""Runs a query in DuckDB's SQL, with its parameters, over `driftline_log`, `driftline_events` and `driftline_assignment`."""
 
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 

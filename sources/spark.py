@@ -24,8 +24,8 @@ from driftline.contracts import QUERY, BadInput, Source, Window
 from driftline.sources.dialects import DIALECTS
 from driftline.sources.files import file_format
 from driftline.sources.log import find_log
-from driftline.sources.remote import RAW, RemoteRelation, ask_remotely
-from driftline.sources.session import Ask, connect
+from driftline.sources.remote import RAW, RemoteRelation, query_remotely
+from driftline.sources.session import RunQuery, connect
 
 BAD_INPUT = (
     AnalysisException,
@@ -57,7 +57,7 @@ _open = 0
 
 
 @contextmanager
-def open_spark(url: str, source: Source, assignment: pa.Table, window: Window | None = None) -> Iterator[Ask]:
+def open_spark(url: str, source: Source, assignment: pa.Table, window: Window | None = None) -> Iterator[RunQuery]:
     """`url`: a master, a Spark Connect server (`sc://…`), or nothing: what Spark's own configuration says, else this machine.
 
     Raises:
@@ -84,7 +84,7 @@ def open_spark(url: str, source: Source, assignment: pa.Table, window: Window | 
         spark.createDataFrame(assignment).createOrReplaceTempView("driftline_assignment")
         columns = {name: KINDS.get(kind, kind.upper()) for name, kind in log.dtypes}
         shown = "the query" if QUERY.match(source.events) else source.events
-        yield ask_remotely(RemoteRelation(run, DIALECTS["spark"], {}, columns, shown), source, window)
+        yield query_remotely(RemoteRelation(run, DIALECTS["spark"], {}, columns, shown), source, window)
 
 
 def _read(spark: SparkSession, source: Source) -> DataFrame:

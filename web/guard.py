@@ -24,7 +24,7 @@ GROUPS = 200
 _name = TypeAdapter[str](Name)
 
 
-class Refused(ValueError):
+class UnknownPerson(ValueError):
     """Whoever asks cannot be known; the message says why."""
 
 
@@ -32,7 +32,7 @@ def asking(request: Request) -> Person | None:
     """Who asks; None if they have not logged in.
 
     Raises:
-        Refused: a proxy was bypassed, or says no name.
+        UnknownPerson: a proxy was bypassed, or says no name.
     """
     web = context(request).settings.web
     if web.login == "proxy":
@@ -53,7 +53,7 @@ def log_in(request: Request, name: str, groups: tuple[str, ...], known_by: Known
     """Begin a session, a new one: what a browser brought along is forgotten.
 
     Raises:
-        Refused: the name is not one bounded line of printable text.
+        UnknownPerson: the name is not one bounded line of printable text.
     """
     request.session.clear()
     request.session.update(name=checked(name), groups=groups[:GROUPS], known_by=known_by, csrf=secrets.token_urlsafe(24))
@@ -63,7 +63,7 @@ def checked(name: str) -> str:
     try:
         return _name.validate_python(name)
     except ValidationError:
-        raise Refused("the name of this login is empty, longer than 200 characters or not printable") from None
+        raise UnknownPerson("the name of this login is empty, longer than 200 characters or not printable") from None
 
 
 def guarded(endpoint: Page, role: Role = "viewer") -> Page:
@@ -72,7 +72,7 @@ def guarded(endpoint: Page, role: Role = "viewer") -> Page:
     async def answer(request: Request) -> Response:
         try:
             who = asking(request)
-        except Refused as refused:
+        except UnknownPerson as refused:
             return page.say(request, 403, "You cannot come in", str(refused))
         if who is None:
             if request.method != "GET":
@@ -115,10 +115,10 @@ async def _call(endpoint: Page, request: Request) -> Response:
 def _proxied(request: Request, web: Web) -> Person:
     peer = request.client.host if request.client else ""
     if not any(_within(peer, entry) for entry in web.proxies):
-        raise Refused("come through the proxy that logs people in: this address is not one of web.proxies")
+        raise UnknownPerson("come through the proxy that logs people in: this address is not one of web.proxies")
     names = request.headers.getlist(web.user_header)
     if len(names) != 1:
-        raise Refused(f"the proxy has to send {web.user_header} once")
+        raise UnknownPerson(f"the proxy has to send {web.user_header} once")
     groups = [group.strip() for value in request.headers.getlist(web.groups_header) for group in value.split(",")]
     return person(checked(names[0]), [group for group in groups if group], "proxy", web)
 

@@ -10,7 +10,7 @@ LEFT, RIGHT, TOP, BOTTOM = 6, 8, 14, 18
 
 
 @dataclass(frozen=True)
-class Line:
+class PlotLine:
     """One curve; `None`: not measured there. `style`: a class of the style sheet, `a` to `e`."""
 
     name: str
@@ -49,7 +49,7 @@ class Trail:
 
 
 def lines(
-    title: str, ticks: Sequence[str], curves: Sequence[Line], shown: str = "percent", marks: Mapping[int, str] | None = None
+    title: str, ticks: Sequence[str], curves: Sequence[PlotLine], shown: str = "percent", marks: Mapping[int, str] | None = None
 ) -> Markup:
     """Curves over the same places from left to right.
 
@@ -125,7 +125,7 @@ def trails(title: str, of: str, found: Sequence[Trail]) -> Markup:
     return _drawing(title, WIDTH, HEIGHT, parts)
 
 
-def newest(curve: Line, shown: str) -> str:
+def newest(curve: PlotLine, shown: str) -> str:
     """The last value of a curve, as it is written."""
     known = [value for value in curve.values if value is not None]
     return write(known[-1], shown) if known else ""

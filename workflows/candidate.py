@@ -42,7 +42,7 @@ from driftline.workflows import policies
 from driftline.workflows.attributes import TABLE
 from driftline.workflows.long_run import LongRun
 from driftline.workflows.notifications import tell
-from driftline.workflows.review import Review, review_id
+from driftline.workflows.review import ReviewState, review_id
 
 with workflow.unsafe.imports_passed_through():
     from driftline.activities.blend import BlendActivities
@@ -70,7 +70,7 @@ class CandidateWorkflow(LongRun):
 
     def __init__(self) -> None:
         self.kind: Kind = "fine_tune"
-        self.review = Review()
+        self.review = ReviewState()
         self.status_now = RunStatus(stage="starting", attempt=1)
 
     @workflow.query

@@ -44,7 +44,7 @@ def review_id(run: RunIds, attempt: int, table: int, evaluation: Evaluation) -> 
     return hashlib.sha256(repr(candidate).encode()).hexdigest()[:12]
 
 
-class Review:
+class ReviewState:
     """State of the review inside a running workflow.
 
     Attributes:

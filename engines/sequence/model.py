@@ -32,7 +32,7 @@ class TransformerBlock(nn.Module):
         return x + self.dropout(self.down(F.relu(self.up(self.feed_norm(x)))))
 
 
-class Encoder(nn.Module):
+class TorchEncoder(nn.Module):
     """
     Attributes:
         items: [n + 1, d + 1]: the vectors, whose last coordinate is the item's own popularity; the last row is of no item.

@@ -25,9 +25,9 @@ from driftline.contracts import BadInput, TrainEncoderJob
 from driftline.engines import checkpoints, device
 from driftline.engines.cost import Account
 from driftline.engines.sequence.batches import DROPOUT, Batches, Draws
-from driftline.engines.sequence.model import Encoder, sampled_loss
+from driftline.engines.sequence.model import TorchEncoder, sampled_loss
 from driftline.interests.metrics.ranking import find, gains
-from driftline.interests.recommender.encoder import Encoder as Forward
+from driftline.interests.recommender.encoder import Encoder
 from driftline.interests.recommender.histories import read
 from driftline.interests.recommender.index import by_cluster
 from driftline.interests.recommender.ranking import best
@@ -51,7 +51,7 @@ def train(job: TrainEncoderJob) -> None:
     """
     if Path(job.out).exists():
         return
-    run = Run(job)
+    run = EncoderTraining(job)
     while run.step < run.last_step:
         if child.stopping():
             run.keep_checkpoint()
@@ -65,7 +65,7 @@ def train(job: TrainEncoderJob) -> None:
     run.finish()
 
 
-class Run:
+class EncoderTraining:
     """A training between two of its steps: begun, or gone on with from the newest checkpoint.
 
     Attributes:
@@ -87,7 +87,7 @@ class Run:
         torch.utils.deterministic.fill_uninitialized_memory = False
         torch.manual_seed(self.knobs.seed)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.model = Encoder(self.knobs, self.events).to(self.device).train()
+        self.model = TorchEncoder(self.knobs, self.events).to(self.device).train()
         dense = [parameter for name, parameter in self.model.named_parameters() if name != "items.weight"]
         self.optimizers = [
             torch.optim.AdamW(dense, lr=self.knobs.learning_rate, weight_decay=0.01),
@@ -166,7 +166,7 @@ class Run:
         self.losses.append(self.total / self.batches.per_epoch)
         self.total = 0.0
         weights, vectors = self.model.export()
-        forward = Forward(weights, self.knobs.heads)
+        forward = Encoder(weights, self.knobs.heads)
         users, of = np.unique(self.cases.user, return_inverse=True)
         encoded = forward.encode(self.known.last(users, forward.length), vectors)[of]
         ranked = best(self.index.starts, self.cases.cluster, self.cases.seen, lambda n, rows: encoded[n] @ vectors[rows].T, AT)

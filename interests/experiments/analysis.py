@@ -6,7 +6,7 @@ import numpy as np
 
 from driftline.contracts import Metric
 from driftline.interests.experiments.days import Observed
-from driftline.interests.experiments.difference import Difference, before, relative_difference
+from driftline.interests.experiments.difference import RelativeDifference, before, relative_difference
 from driftline.interests.experiments.intervals import ALPHA, always_valid, fixed, intervals
 from driftline.interests.experiments.p_values import always_valid_p, fixed_p, mismatch_p
 from driftline.interests.experiments.result import Effect, MetricResult, Reading
@@ -41,7 +41,7 @@ def analyse(observed: Observed, metrics: Mapping[str, Metric], planned: float, a
 
 def _measured(
     name: str, metric: Metric, observed: Observed, planned: float, adjust: bool
-) -> tuple[MetricResult, Difference, float | None]:
+) -> tuple[MetricResult, RelativeDifference, float | None]:
     control, treatment = observed.metrics[name]
     cumulated = relative_difference(control.cumulated, treatment.cumulated, adjust)
     daily = relative_difference(control.daily, treatment.daily, adjust)
@@ -73,7 +73,7 @@ def _read(result: MetricResult, biased: bool, harmed: bool | None) -> MetricResu
     return MetricResult(**{**vars(result), "biased": biased, "reading": reading})
 
 
-def _effects(found: Difference, planned: float) -> tuple[Effect, ...]:
+def _effects(found: RelativeDifference, planned: float) -> tuple[Effect, ...]:
     once, always = intervals(found, fixed(found)), intervals(found, always_valid(found.users, planned))
     ends = (once.low, once.high, always.low, always.high, always_valid_p(found, planned))
     rows = np.stack([found.control, found.treatment, found.value, *ends], axis=-1)

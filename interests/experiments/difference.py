@@ -23,7 +23,7 @@ from driftline.interests.experiments.moments import (
 
 
 @dataclass(frozen=True, eq=False)
-class Difference:
+class RelativeDifference:
     """All arrays are [...], as the moments are; NaN where there is nothing to divide, or fewer than two users.
 
     Attributes:
@@ -52,7 +52,7 @@ class Difference:
     reduction: Floats
 
 
-def relative_difference(control: Moments, treatment: Moments, adjust: bool = False) -> Difference:
+def relative_difference(control: Moments, treatment: Moments, adjust: bool = False) -> RelativeDifference:
     """How far treatment lies above control, relative to control. `adjust`: by the days before (CUPED)."""
     with np.errstate(invalid="ignore", divide="ignore"):
         a, slope_a = _ratio(control, NUMERATOR, DENOMINATOR)
@@ -72,7 +72,7 @@ def relative_difference(control: Moments, treatment: Moments, adjust: bool = Fal
         per_a, per_b = var_a / control.n, var_b / treatment.n
         absolute, size = b - a - shift, np.abs(a)
         cross = -np.einsum("...i,...ij,...j->...", below, control.covariance, slope_a) / control.n
-        return Difference(
+        return RelativeDifference(
             control=a,
             treatment=b,
             absolute=absolute,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t
 
-from driftline.interests.experiments.difference import Difference
+from driftline.interests.experiments.difference import RelativeDifference
 from driftline.interests.experiments.moments import Floats
 
 ALPHA = 0.05
@@ -22,7 +22,7 @@ class Intervals:
     near_zero: np.ndarray
 
 
-def fixed(found: Difference, alpha: float = ALPHA) -> Floats:
+def fixed(found: RelativeDifference, alpha: float = ALPHA) -> Floats:
     """Standard errors to either side for one look at one time, by Student's t."""
     return np.asarray(t.isf(alpha / 2, found.freedom))
 
@@ -46,7 +46,7 @@ def rho2(planned: float, alpha: float = ALPHA) -> float:
     return float((log + np.log(log + 1)) / planned)
 
 
-def intervals(found: Difference, errors: Floats) -> Intervals:
+def intervals(found: RelativeDifference, errors: Floats) -> Intervals:
     """`errors`: standard errors to either side, as `fixed` or `always_valid` give them."""
     with np.errstate(invalid="ignore"):
         size = np.abs(found.control)
@@ -58,7 +58,7 @@ def intervals(found: Difference, errors: Floats) -> Intervals:
         )
 
 
-def fieller(found: Difference, errors: Floats) -> tuple[Floats, Floats]:
+def fieller(found: RelativeDifference, errors: Floats) -> tuple[Floats, Floats]:
     """All ratios that the data does not refute: NaN where that is no interval, because control may be 0 itself."""
     with np.errstate(invalid="ignore", divide="ignore"):
         size, squared = np.abs(found.control), errors**2

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import chi2, t
 
-from driftline.interests.experiments.difference import Difference
+from driftline.interests.experiments.difference import RelativeDifference
 from driftline.interests.experiments.intervals import ALPHA, NEAR_ZERO, rho2
 from driftline.interests.experiments.moments import Floats
 
 
-def statistic(found: Difference) -> Floats:
+def statistic(found: RelativeDifference) -> Floats:
     """Standard errors from no difference; of the plain difference where control is near zero."""
     with np.errstate(invalid="ignore", divide="ignore"):
         near_zero = np.abs(found.control) < NEAR_ZERO * np.sqrt(found.base_variance)
@@ -18,14 +18,14 @@ def statistic(found: Difference) -> Floats:
         return np.where(near_zero, found.absolute / np.sqrt(found.absolute_variance), relative)
 
 
-def always_valid_p(found: Difference, planned: float, alpha: float = ALPHA) -> Floats:
+def always_valid_p(found: RelativeDifference, planned: float, alpha: float = ALPHA) -> Floats:
     """Two-sided; may be looked at every day (eq. 155 of arXiv 2103.06476). `planned`: as of `intervals.always_valid`."""
     spread = found.users * rho2(planned, alpha)
     log_evidence = statistic(found) ** 2 * spread / (2 * (spread + 1)) - np.log(spread + 1) / 2
     return np.asarray(np.minimum(np.exp(-log_evidence), 1.0))
 
 
-def fixed_p(found: Difference) -> Floats:
+def fixed_p(found: RelativeDifference) -> Floats:
     """Two-sided, of one look, by Student's t."""
     return np.asarray(2 * t.sf(np.abs(statistic(found)), found.freedom))
 

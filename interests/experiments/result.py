@@ -57,7 +57,7 @@ class MetricResult:
 
 
 @dataclass(frozen=True)
-class Update:
+class ChannelMove:
     """A channel of the experiment moved to another table."""
 
     at: datetime
@@ -89,4 +89,4 @@ class Result:
     metrics: tuple[MetricResult, ...]
     dropped: Mapping[str, int]
     planned_users: float
-    updates: tuple[Update, ...] = ()
+    updates: tuple[ChannelMove, ...] = ()

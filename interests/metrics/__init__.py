@@ -9,7 +9,7 @@ from driftline.interests.metrics.answers import AnswersCompared, compare_answers
 from driftline.interests.metrics.baselines import chance, most_frequent, most_popular
 from driftline.interests.metrics.drift import Curve, Drift, Lag, Sampled, WindowFacts, drift
 from driftline.interests.metrics.estimates import Difference, Estimate, mean, ratio
-from driftline.interests.metrics.hits import ArmHits, HitRates, Version, hit_rates
+from driftline.interests.metrics.hits import ArmHits, DatedMapping, HitRates, hit_rates
 from driftline.interests.metrics.quality import ArmRecall, Quality, changed, measure_table, quality, top_share
 from driftline.interests.metrics.spread import effective_clusters, entropy
 from driftline.interests.metrics.staleness import Staleness, StalePoint, staleness
@@ -22,6 +22,7 @@ __all__ = [
     "ArmHits",
     "ArmRecall",
     "Curve",
+    "DatedMapping",
     "Difference",
     "Drift",
     "Estimate",
@@ -33,7 +34,6 @@ __all__ = [
     "StalePoint",
     "Staleness",
     "Successors",
-    "Version",
     "WindowFacts",
     "chance",
     "changed",

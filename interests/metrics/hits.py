@@ -20,7 +20,7 @@ from driftline.interests.pairs import Ints, pair_count
 
 
 @dataclass(frozen=True)
-class Version:
+class DatedMapping:
     """An arm's mapping from `since` on, until its next version."""
 
     since: datetime
@@ -85,7 +85,7 @@ def hit_rates(
     n_clusters: int,
     start: datetime,
     end: datetime,
-    arms: Mapping[str, Sequence[Version]],
+    arms: Mapping[str, Sequence[DatedMapping]],
     differences: Sequence[tuple[str, str]],
     support: Ints | None = None,
     confidence: float | None = None,
@@ -205,7 +205,7 @@ def _daily_chance(asked: Occurrences, random: float) -> tuple[float | None, ...]
     return tuple(float(rest / n) * random if n else None for rest, n in zip(to_come, of_day, strict=True))
 
 
-def _predicted(name: str, versions: Sequence[Version], asked: Occurrences, n_clusters: int) -> Ints:
+def _predicted(name: str, versions: Sequence[DatedMapping], asked: Occurrences, n_clusters: int) -> Ints:
     """The answer to each occurrence, of the version that serves at its time."""
     ordered = sorted(versions, key=lambda version: utc(version.since))
     for version in ordered:

@@ -12,7 +12,7 @@ from driftline.interests.mapping import answers_of, coverage, exact_match_rate
 from driftline.interests.metrics.arms import COUNTED, FREQUENT, LLM_ALONE, POPULAR, TABLE
 from driftline.interests.metrics.baselines import chance, most_frequent, most_popular
 from driftline.interests.metrics.estimates import Estimate
-from driftline.interests.metrics.hits import HitRates, Version, hit_rates
+from driftline.interests.metrics.hits import DatedMapping, HitRates, hit_rates
 from driftline.interests.metrics.spread import entropy
 from driftline.interests.metrics.support import support
 from driftline.interests.pairs import Ints
@@ -100,7 +100,7 @@ def measure_table(
     """
     baselines = {name: made(counts, n_clusters) for name, made in COUNTING.items()} if counts.num_rows else {}
     baselines |= {LLM_ALONE: alone} if alone is not None else {}
-    arms = {name: [Version(start, answers_of(found, n_clusters))] for name, found in {TABLE: mapping, **baselines}.items()}
+    arms = {name: [DatedMapping(start, answers_of(found, n_clusters))] for name, found in {TABLE: mapping, **baselines}.items()}
     compared = [(TABLE, baseline) for baseline in baselines]
     known = support(counts, n_clusters)
     return quality(

@@ -30,7 +30,7 @@ class Cases:
 
 
 @dataclass(frozen=True)
-class Lists:
+class ArmRanking:
     """How good an arm's lists of items are."""
 
     name: str
@@ -40,13 +40,13 @@ class Lists:
 
 
 @dataclass(frozen=True)
-class Ranking:
+class RankingQuality:
     """Several arms on the same cases. Intervals are over users."""
 
     at: int
     users: int
     cases: int
-    arms: tuple[Lists, ...]
+    arms: tuple[ArmRanking, ...]
     differences: tuple[Difference, ...]
     """Of NDCG, of the first arm to each other one."""
 
@@ -97,13 +97,13 @@ def gains(cases: Cases, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.flo
     return ndcg, hit
 
 
-def compare(cases: Cases, arms: Sequence[tuple[str, Rows]]) -> Ranking:
+def compare(cases: Cases, arms: Sequence[tuple[str, Rows]]) -> RankingQuality:
     """Arms side by side; the differences are those of the first to the others, paired by user."""
     users, of = np.unique(cases.user, return_inverse=True)
     out_of = np.bincount(of, minlength=len(users))
     found = {name: gains(cases, rows) for name, rows in arms}
     sums = {name: [np.bincount(of, value, len(users)) for value in values] for name, values in found.items()}
-    lists = tuple(Lists(name, ratio(ndcg, out_of), ratio(hit, out_of)) for name, (ndcg, hit) in sums.items())
+    lists = tuple(ArmRanking(name, ratio(ndcg, out_of), ratio(hit, out_of)) for name, (ndcg, hit) in sums.items())
     first, *others = sums
     differences = tuple(Difference(first, name, ratio(sums[first][0] - sums[name][0], out_of)) for name in others)
-    return Ranking(arms[0][1].shape[1], len(users), len(cases.user), lists, differences)
+    return RankingQuality(arms[0][1].shape[1], len(users), len(cases.user), lists, differences)

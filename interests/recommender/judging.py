@@ -6,7 +6,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from driftline.interests.metrics.ranking import Cases, Ranking, compare, find, gains
+from driftline.interests.metrics.ranking import Cases, RankingQuality, compare, find, gains
 from driftline.interests.recommender.baselines import covisited, covisits, lately
 from driftline.interests.recommender.encoder import Encoder
 from driftline.interests.recommender.histories import Histories
@@ -47,7 +47,7 @@ def judge(
     before: Histories,
     held_out: Histories,
     restricted: bool = True,
-) -> Ranking:
+) -> RankingQuality:
     """NDCG@10 and hit@10 on the held-out days, within the interest that was turned to, or among all items.
 
     Args:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from driftline.contracts import Evaluation, Verdict
 from driftline.db import channels, connection, evaluations, models, reviews, tables
-from driftline.db.channels import NotPublishable, Refused
+from driftline.db.channels import NotApproved, NotPublishable
 from tests.db import world
 
 
@@ -35,7 +35,7 @@ def judge_again(conn: Connection, version: int, *failed: str, always: bool = Fal
 
 def withdrawn(conn: Connection, version: int) -> bool:
     """Nothing takes it any more: no publication, no model, not the view; and its channel says so."""
-    with pytest.raises(Refused):
+    with pytest.raises(NotApproved):
         channels.publish(conn, version, "other", "test")
     (seen,) = channels.served(conn)
     return not (tables.get(conn, version).approved or models.newest_approved(conn) or seen.approved)
@@ -79,7 +79,7 @@ def test_a_rejection_holds_against_other_thresholds(conn: Connection, decision: 
     world.open_review(conn, version, "review-1", "recall")
     reviews.record_verdict(conn, Verdict("review-1", decision, "ada"))  # type: ignore[arg-type]
     assert judge_again(conn, version).review_required  # nothing fails by the lower threshold
-    with pytest.raises(Refused, match=f"{decision} by ada"):
+    with pytest.raises(NotApproved, match=f"{decision} by ada"):
         channels.publish(conn, version, "default", "test")
 
 

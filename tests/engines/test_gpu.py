@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from driftline.contracts import GenerateJob, Generation, Training, TrainJob
 from driftline.engines import memory
 from driftline.engines.generate import generate
-from driftline.engines.train import Run, train
+from driftline.engines.train import LoraTraining, train
 from tests.engines.conftest import DESCRIPTIONS, write_prompts, write_samples
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")]
@@ -35,12 +35,12 @@ def test_a_training_on_a_gpu_says_so_and_its_adapter_is_float32(job: TrainJob) -
 
 def test_a_checkpoint_of_a_gpu_goes_on_on_a_cpu(job: TrainJob, monkeypatch: pytest.MonkeyPatch) -> None:
     named = dataclasses.replace(job, training=dataclasses.replace(job.training, precision="float32"))
-    begun = Run(named)
+    begun = LoraTraining(named)
     begun.update()
     begun.keep_checkpoint()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    on_cpu = Run(named)
+    on_cpu = LoraTraining(named)
     assert (on_cpu.step, on_cpu.model.device.type) == (1, "cpu")
     on_cpu.update()
 

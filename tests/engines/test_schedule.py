@@ -3,13 +3,13 @@
 import pytest
 
 from driftline.contracts import Training
-from driftline.engines.schedule import Point, best_of, cools_down_at, ends_at, rate
+from driftline.engines.schedule import ValidationPoint, best_of, cools_down_at, ends_at, rate
 
 TRAINING = Training(steps=100, warmup=0.05, cooldown=0.2, validate_every=10, patience=2)
 
 
-def curve(*measures: tuple[float, float]) -> list[Point]:
-    return [Point(10 * (number + 1), exact, loss) for number, (exact, loss) in enumerate(measures)]
+def curve(*measures: tuple[float, float]) -> list[ValidationPoint]:
+    return [ValidationPoint(10 * (number + 1), exact, loss) for number, (exact, loss) in enumerate(measures)]
 
 
 def test_it_ends_with_its_steps_where_validations_improve_to_the_end() -> None:
@@ -24,11 +24,11 @@ def test_it_ends_with_its_steps_where_validations_improve_to_the_end() -> None:
 def test_it_cools_down_when_both_measures_have_stopped_improving() -> None:
     one_improves = curve((0.5, 2.0), (0.9, 1.5), (0.9, 1.4), (0.95, 1.6), (0.95, 1.6))
     assert cools_down_at(one_improves, TRAINING) == 80
-    neither = [*one_improves, Point(60, 0.95, 1.39)]  # by less than a hundredth
+    neither = [*one_improves, ValidationPoint(60, 0.95, 1.39)]  # by less than a hundredth
     assert (cools_down_at(neither, TRAINING), ends_at(neither, TRAINING)) == (60, 75)
     assert rate(59, neither, TRAINING) == rate(60, neither, TRAINING) == 1
     assert rate(74, neither, TRAINING) == pytest.approx(1 / 15)
-    later = [*neither, Point(70, 1.0, 0.5)]  # it has begun to fall: nothing turns it back
+    later = [*neither, ValidationPoint(70, 1.0, 0.5)]  # it has begun to fall: nothing turns it back
     assert ends_at(later, TRAINING) == 75
 
 
@@ -60,7 +60,7 @@ def test_once_the_rate_falls_the_checkpoints_of_its_peak_are_out() -> None:
     at_peak = curve(*((0.98, 0.39),) * 8)
     early = Training(steps=100, cooldown=0.2, validate_every=10, patience=9)
     assert best_of(at_peak, 64, early).step == 80
-    falling = [*at_peak, Point(90, 0.9, 0.5)]
+    falling = [*at_peak, ValidationPoint(90, 0.9, 0.5)]
     assert best_of(falling, 64, early).step == 90
-    assert best_of([*falling, Point(100, 0.98, 0.45)], 64, early).step == 100
+    assert best_of([*falling, ValidationPoint(100, 0.98, 0.45)], 64, early).step == 100
     assert best_of(falling, 64, Training(steps=100, cooldown=0, patience=9)).step == 80

@@ -14,10 +14,10 @@ import torch
 
 from driftline.contracts import BadInput, Recommender, TrainEncoderJob, Window
 from driftline.engines.sequence.batches import Batches, Draws, first_times
-from driftline.engines.sequence.model import Encoder, sampled_loss
+from driftline.engines.sequence.model import TorchEncoder, sampled_loss
 from driftline.engines.sequence.train import train
 from driftline.interests.recommender import histories
-from driftline.interests.recommender.encoder import Encoder as Forward
+from driftline.interests.recommender.encoder import Encoder
 from driftline.interests.recommender.index import by_cluster
 from tests.engines.conftest import start
 
@@ -63,7 +63,7 @@ def test_it_learns_an_order_that_popularity_does_not_know(job: TrainEncoderJob) 
 
 def test_numpys_forward_pass_is_the_one_that_was_trained() -> None:
     torch.manual_seed(0)
-    model = Encoder(KNOBS, np.arange(ITEMS)).eval()
+    model = TorchEncoder(KNOBS, np.arange(ITEMS)).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.3)
@@ -71,7 +71,7 @@ def test_numpys_forward_pass_is_the_one_that_was_trained() -> None:
     rows = np.array([[3, 9, 1, 7, 7, 2, 0, 5], [-1, -1, -1, 4, 8, 6, 1, 30], [-1] * 7 + [11]], np.int32)
     with torch.no_grad():
         wanted = model(torch.from_numpy(np.where(rows < 0, ITEMS, rows)).long())[:, -1].numpy()
-    assert Forward(weights, KNOBS.heads).encode(rows, vectors)[:, :-1] == pytest.approx(wanted, abs=1e-5)
+    assert Encoder(weights, KNOBS.heads).encode(rows, vectors)[:, :-1] == pytest.approx(wanted, abs=1e-5)
 
 
 def test_the_sampled_loss_is_in_the_mean_that_over_all_items() -> None:

@@ -20,7 +20,7 @@ from driftline.contracts import BadInput, Precision, Training, TrainJob
 from driftline.engines import checkpoints, suits
 from driftline.engines.examples import Example, label_loss, read_examples
 from driftline.engines.prefix_tree import PrefixTree
-from driftline.engines.train import Run, batch_of, train
+from driftline.engines.train import LoraTraining, batch_of, train
 from tests.engines.conftest import DESCRIPTIONS, fills_the_disk, kept, start, write_samples, write_validation
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
@@ -198,9 +198,9 @@ def test_plain_peft_loads_the_adapter(job: TrainJob, tiny_llm: Path, precision: 
 def test_a_checkpoint_of_another_precision_is_not_gone_on_with(job: TrainJob, capfd: pytest.CaptureFixture[str]) -> None:
     runs = [dataclasses.replace(job.training, precision=precision) for precision in PRECISIONS]
     for training in runs:
-        Run(dataclasses.replace(job, training=training)).keep_checkpoint()
+        LoraTraining(dataclasses.replace(job, training=training)).keep_checkpoint()
     assert "goes on" not in capfd.readouterr().err
-    Run(dataclasses.replace(job, training=runs[1])).keep_checkpoint()
+    LoraTraining(dataclasses.replace(job, training=runs[1])).keep_checkpoint()
     assert "goes on" in capfd.readouterr().err
 
 

@@ -5,18 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftline.interests.back_off import Ranking, next_interests, rank, sequence
+from driftline.interests.back_off import RankedSuccessors, next_interests, rank, sequence
 from driftline.interests.pairs import pairs
 
 
-def ranked(rows: list[tuple[int, int, int]], traffic: list[int]) -> Ranking:
+def ranked(rows: list[tuple[int, int, int]], traffic: list[int]) -> RankedSuccessors:
     followed = np.zeros((len(traffic), len(traffic)), np.int64)
     for c2, c_next, n in rows:
         followed[c2, c_next] = n
     return rank(followed, np.array(traffic, np.int64))
 
 
-def successors(ranking: Ranking, interest: int) -> list[int]:
+def successors(ranking: RankedSuccessors, interest: int) -> list[int]:
     return [int(c) for c in ranking.successors[ranking.starts[interest] : ranking.starts[interest + 1]]]
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driftline.interests.metrics import Estimate, HitRates, Version, hit_rates, ratio
+from driftline.interests.metrics import DatedMapping, Estimate, HitRates, hit_rates, ratio
 from driftline.interests.pairs import Ints, pairs
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
@@ -55,7 +55,10 @@ HAND = [
 def test_by_hand() -> None:
     old = answering({(0, 1): 2, (1, 2): 4, (1, 0): 3}, 5)
     new = answering({(0, 1): 3, (1, 2): 3, (1, 0): 3}, 5)
-    arms = {"steady": [Version(START, old)], "renewed": [Version(START, old), Version(START + timedelta(days=1), new)]}
+    arms = {
+        "steady": [DatedMapping(START, old)],
+        "renewed": [DatedMapping(START, old), DatedMapping(START + timedelta(days=1), new)],
+    }
     # ann showed 4 before, dan is nobody's business.
     history = table([("ann", 4, -3), ("ann", 4, -2), ("dan", 2, -1)])
 
@@ -90,7 +93,7 @@ def test_by_hand() -> None:
 def test_a_cluster_that_the_user_showed_earlier_in_the_period_can_be_hit_but_is_not_novel() -> None:
     """(1, 2) → 0: the user showed 0 first, and shows it again."""
     steps = table([("ann", 0, 0), ("ann", 1, 0), ("ann", 2, 0), ("ann", 0, 1)])
-    (arm,) = hit_rates(steps, None, 3, START, END, {"only": [Version(START, answering({}, 3))]}, []).arms
+    (arm,) = hit_rates(steps, None, 3, START, END, {"only": [DatedMapping(START, answering({}, 3))]}, []).arms
 
     assert arm.rate.value == 1.0  # (0, 1) → 2 and (1, 2) → 0
     assert arm.novel.value == 0.5
@@ -103,7 +106,7 @@ def test_a_version_serves_from_its_very_moment_on_in_any_zone() -> None:
     wrong, right = answering({(0, 1): 3}, 4), answering({(0, 1): 2}, 4)
 
     def rate(since: datetime) -> float | None:
-        arm = [Version(since, right), Version(START.replace(tzinfo=None), wrong)]
+        arm = [DatedMapping(since, right), DatedMapping(START.replace(tzinfo=None), wrong)]
         return hit_rates(steps, None, 4, START, END, {"only": arm}, []).arms[0].rate.value
 
     assert rate(noon) == 1.0
@@ -112,7 +115,7 @@ def test_a_version_serves_from_its_very_moment_on_in_any_zone() -> None:
 
 class TestTooLittle:
     def measured(self, steps: list[Step]) -> HitRates:
-        arms = {name: [Version(START, answering({}, 4))] for name in ("a", "b")}
+        arms = {name: [DatedMapping(START, answering({}, 4))] for name in ("a", "b")}
         return hit_rates(table(steps), None, 4, START, END, arms, [("a", "b")])
 
     @pytest.mark.parametrize("steps", [[], [("ann", 0, 0.0), ("ann", 1, 0.0), ("bob", 0, 0.0)]])
@@ -144,10 +147,10 @@ class TestBadInput:
         steps: list[Step] | None = None,
         history: list[Step] | None = None,
         end: datetime = END,
-        versions: list[Version] | None = None,
+        versions: list[DatedMapping] | None = None,
         differences: list[tuple[str, str]] | None = None,
     ) -> None:
-        arms = {"only": [Version(START, answering({}, 4))] if versions is None else versions}
+        arms = {"only": [DatedMapping(START, answering({}, 4))] if versions is None else versions}
         before = None if history is None else table(history)
         hit_rates(table(steps or list(self.ANN)), before, 4, START, end, arms, differences or [])
 
@@ -174,11 +177,11 @@ class TestBadInput:
 
     def test_arms(self) -> None:
         with pytest.raises(ValueError, match="'only' has no version yet at 2024-03-01T12:00"):
-            self.measure(versions=[Version(START + timedelta(days=1), answering({}, 4))])
+            self.measure(versions=[DatedMapping(START + timedelta(days=1), answering({}, 4))])
         with pytest.raises(ValueError, match="'only' has no version yet"):
             self.measure(versions=[])
         with pytest.raises(ValueError, match="'only' since 2024-03-01: not every pair is answered with one of 4 clusters"):
-            self.measure(versions=[Version(START, np.full(12, -1))])
+            self.measure(versions=[DatedMapping(START, np.full(12, -1))])
         with pytest.raises(ValueError, match="cannot compare 'none': there is no such arm among 'only'"):
             self.measure(differences=[("only", "none")])
 
@@ -201,7 +204,9 @@ class Tally:
     fresh: float
 
 
-def naive(steps: list[Step], history: list[Step], n_clusters: int, arms: dict[str, list[Version]]) -> tuple[list[Tally], int]:
+def naive(
+    steps: list[Step], history: list[Step], n_clusters: int, arms: dict[str, list[DatedMapping]]
+) -> tuple[list[Tally], int]:
     number = {pair: i for i, pair in enumerate(zip(*(c.tolist() for c in pairs(n_clusters)), strict=True))}
     tallies, last_pairs = [], 0
     for user in dict.fromkeys(user for user, _, _ in steps):
@@ -234,7 +239,7 @@ def over_users(tallies: list[Tally], values: list[int]) -> Estimate:
 
 
 @st.composite
-def logs(draw: st.DrawFn) -> tuple[int, list[Step], list[Step], dict[str, list[Version]]]:
+def logs(draw: st.DrawFn) -> tuple[int, list[Step], list[Step], dict[str, list[DatedMapping]]]:
     n_clusters = draw(st.integers(3, 6))
     clusters = st.integers(0, n_clusters - 1)
     steps: list[Step] = []
@@ -253,13 +258,13 @@ def logs(draw: st.DrawFn) -> tuple[int, list[Step], list[Step], dict[str, list[V
         choices = [[c for c in range(n_clusters) if c not in pair] for pair in zip(*pairs(n_clusters), strict=True)]
         seed = draw(st.integers(0, 99))
         rng = np.random.default_rng(seed)
-        arms[name] = [Version(time, np.array([rng.choice(novel) for novel in choices])) for time in since]
+        arms[name] = [DatedMapping(time, np.array([rng.choice(novel) for novel in choices])) for time in since]
     return n_clusters, steps, history, arms
 
 
 @settings(deadline=None, max_examples=60)
 @given(logs())
-def test_agrees_with_the_definition_in_python(drawn: tuple[int, list[Step], list[Step], dict[str, list[Version]]]) -> None:
+def test_agrees_with_the_definition_in_python(drawn: tuple[int, list[Step], list[Step], dict[str, list[DatedMapping]]]) -> None:
     n_clusters, steps, history, arms = drawn
     found = hit_rates(table(steps), table(history), n_clusters, START, END, arms, [("a", "b")])
     tallies, last_pairs = naive(steps, history, n_clusters, arms)
@@ -289,7 +294,7 @@ def test_agrees_with_the_definition_in_python(drawn: tuple[int, list[Step], list
 @settings(deadline=None, max_examples=30)
 @given(logs(), st.randoms(use_true_random=False))
 def test_levels_of_support_are_the_definition_on_their_pairs(
-    drawn: tuple[int, list[Step], list[Step], dict[str, list[Version]]], random: Random
+    drawn: tuple[int, list[Step], list[Step], dict[str, list[DatedMapping]]], random: Random
 ) -> None:
     n_clusters, steps, history, arms = drawn
     support = np.array([random.choice([0, 1, 5, 6, 20, 21, 999]) for _ in range(n_clusters * (n_clusters - 1))])
@@ -311,14 +316,14 @@ def test_levels_of_support_are_the_definition_on_their_pairs(
 
 def test_the_spread_of_an_arm_is_that_of_all_its_versions_and_the_frontier_trades_it_for_recall() -> None:
     """3 clusters leave one novel answer to each pair: 2 of 6 pairs each. 5 clusters: `narrow` is right and answers few."""
-    (only,) = hit_rates(table(HAND[:4]), None, 4, START, END, {"only": [Version(START, answering({}, 4))]}, []).arms
+    (only,) = hit_rates(table(HAND[:4]), None, 4, START, END, {"only": [DatedMapping(START, answering({}, 4))]}, []).arms
     share = np.bincount(answering({}, 4)) / 12
     assert only.effective_clusters == pytest.approx(2 ** -sum(p * np.log2(p) for p in share if p))
 
     narrow = answering({(0, 1): 2, (1, 2): 3}, 5)
     wide = np.array([next(c % 5 for c in range(a + b, a + b + 5) if c % 5 not in (a, b)) for a, b in zip(*pairs(5), strict=True)])
     poor = answering({(0, 1): 4, (1, 2): 4}, 5)
-    arms = {name: [Version(START, found)] for name, found in {"narrow": narrow, "wide": wide, "poor": poor}.items()}
+    arms = {name: [DatedMapping(START, found)] for name, found in {"narrow": narrow, "wide": wide, "poor": poor}.items()}
     found = hit_rates(table(HAND), None, 5, START, END, arms, [])
     by_name = {arm.name: arm for arm in found.arms}
     assert (by_name["wide"].effective_clusters or 0) > (by_name["poor"].effective_clusters or 0)
@@ -336,7 +341,7 @@ def test_support_of_other_pairs_is_refused() -> None:
 @settings(deadline=None, max_examples=20)
 @given(logs(), st.integers(0, 99))
 def test_neither_chunks_nor_the_order_of_history_and_versions_matter(
-    drawn: tuple[int, list[Step], list[Step], dict[str, list[Version]]], seed: int
+    drawn: tuple[int, list[Step], list[Step], dict[str, list[DatedMapping]]], seed: int
 ) -> None:
     n_clusters, steps, history, arms = drawn
     shuffled = np.random.default_rng(seed).permutation(len(history))

@@ -11,7 +11,7 @@ from driftline.contracts import Gates
 from driftline.interests import metrics
 from driftline.interests.gates import evaluation, judge
 from driftline.interests.mapping import answers_of, check
-from driftline.interests.metrics import HitRates, Quality, Version
+from driftline.interests.metrics import DatedMapping, HitRates, Quality
 from driftline.interests.metrics.arms import FREQUENT, POPULAR, TABLE
 from driftline.interests.pairs import pairs
 from tests.interests.tables import Counts, counts_of, recall, table
@@ -39,7 +39,7 @@ def hits(answering: pa.Table, test: pa.Table, n_clusters: int) -> HitRates:
         POPULAR: metrics.most_popular(COUNTS, n_clusters),
         FREQUENT: metrics.most_frequent(COUNTS, n_clusters),
     }
-    arms = {name: [Version(NOMINAL, answers_of(found, n_clusters))] for name, found in mappings.items()}
+    arms = {name: [DatedMapping(NOMINAL, answers_of(found, n_clusters))] for name, found in mappings.items()}
     return metrics.hit_rates(played(test), None, n_clusters, NOMINAL, NOMINAL + timedelta(days=1), arms, [])
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from driftline.contracts import Experiment, ExperimentInput, Metric, RunIds
 from driftline.db import experiments
 from driftline.db.experiments import Recorded
-from driftline.interests.experiments.result import Effect, MetricResult, Reading, Result, Update
+from driftline.interests.experiments.result import ChannelMove, Effect, MetricResult, Reading, Result
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 SMALL = Effect(0.5, 0.50125, 0.0025, 0.0001, 0.0048, 0.0000, 0.0051, 0.06)
@@ -42,7 +42,7 @@ RESULT = Result(
     METRICS,
     {"users_in_both_arms": 12},
     5000,
-    (Update(START + timedelta(hours=30), "treatment", 12),),
+    (ChannelMove(START + timedelta(hours=30), "treatment", 12),),
 )
 RECORDED = Recorded(
     "rag-2026-03",

@@ -5,13 +5,15 @@ from datetime import UTC, datetime, timedelta
 from driftline.contracts import MeasuredDay
 from driftline.report.cadences import Decided
 from driftline.report.content import CostRow
-from driftline.report.dimensions import Dimensions, Run, findings
+from driftline.report.dimensions import Dimensions, TableDimensions, findings
 from driftline.report.dimensions_page import render
 
 DAY = datetime(2024, 3, 1, tzinfo=UTC)
 
 
-def run(table: int, kind: str, train: float | None, generate: float | None, recall: float | None, answers: str = "llm") -> Run:
+def run(
+    table: int, kind: str, train: float | None, generate: float | None, recall: float | None, answers: str = "llm"
+) -> TableDimensions:
     cost = CostRow(
         table,
         kind,
@@ -22,7 +24,7 @@ def run(table: int, kind: str, train: float | None, generate: float | None, reca
         generate_cpu_seconds=generate,
         changed=0.25,
     )
-    return Run(cost, answers, recall, 0.05, 0.08)
+    return TableDimensions(cost, answers, recall, 0.05, 0.08)
 
 
 def decided(day: int, action: str, more: int) -> Decided:

@@ -7,7 +7,7 @@ import pytest
 from driftline.interests.metrics.arms import FREQUENT, FREQUENT_RENEWED, NO_RAG, POPULAR, RAG_FIXED, RAG_RENEWED, TABLE
 from driftline.interests.metrics.estimates import Difference, Estimate
 from driftline.interests.metrics.hits import HitRates
-from driftline.report.comparisons import difference, verdict
+from driftline.report.comparisons import comparison, difference
 from driftline.report.content import Finding
 from driftline.report.exploring import exploring
 from driftline.report.findings import conclusion, findings
@@ -75,9 +75,9 @@ def test_several_differences_are_looked_at_together() -> None:
     border = about(0.0217, 0.0196)
     others = [Difference("c", f"d{place}", SAME) for place in range(9)]
 
-    assert verdict([Difference("a", "b", border)], "a", "b") == "beats"
-    assert verdict([Difference("a", "b", border)], "b", "a") == "does not beat"
-    assert verdict([Difference("a", "b", border), *others], "a", "b") == "cannot be told apart from"
+    assert comparison([Difference("a", "b", border)], "a", "b") == "beats"
+    assert comparison([Difference("a", "b", border)], "b", "a") == "does not beat"
+    assert comparison([Difference("a", "b", border), *others], "a", "b") == "cannot be told apart from"
 
 
 def test_a_difference_that_is_sure_and_small_says_both() -> None:
@@ -218,8 +218,8 @@ def test_few_users_decide_nothing(users: int) -> None:
     few = replace(BETTER, n=users)
     refresh = replace(measured.refresh(few, few, few), users=users)
 
-    assert verdict([Difference("a", "b", few)], "a", "b") == "cannot be told apart from"
-    assert verdict([Difference("a", "b", replace(BETTER, n=10))], "a", "b") == "beats"
+    assert comparison([Difference("a", "b", few)], "a", "b") == "cannot be told apart from"
+    assert comparison([Difference("a", "b", replace(BETTER, n=10))], "a", "b") == "beats"
     assert conclusion(refresh, None) == Finding(
         "neutral", f"Whether the refresh pays cannot be said: not enough data: n = {users} users."
     )

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 from driftline.serving import copies
+from driftline.system.files import Damaged
 
 KINDS = st.sampled_from([np.int16, np.int32, np.uint64, np.float64])
 ARRAYS = st.dictionaries(st.text(max_size=5), KINDS.flatmap(lambda kind: arrays_of.arrays(kind, st.integers(0, 70))), max_size=4)
@@ -39,7 +40,7 @@ def test_any_changed_byte_is_damage(path: Path) -> None:
     whole = path.read_bytes()
     for at in range(len(whole)):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-        with pytest.raises(copies.Damaged, match="is damaged"):
+        with pytest.raises(Damaged, match="is damaged"):
             copies.read(path)
 
 
@@ -47,7 +48,7 @@ def test_a_file_that_ends_early_is_damage(path: Path) -> None:
     whole = path.read_bytes()
     for size in range(len(whole)):
         path.write_bytes(whole[:size])
-        with pytest.raises(copies.Damaged, match="is damaged"):
+        with pytest.raises(Damaged, match="is damaged"):
             copies.read(path)
 
 

@@ -20,7 +20,7 @@ from driftline.interests.mapping import answers_of
 from driftline.interests.metrics import hit_rates
 from driftline.interests.metrics.drift import drift
 from driftline.interests.metrics.estimates import Estimate
-from driftline.interests.metrics.hits import Version
+from driftline.interests.metrics.hits import DatedMapping
 from driftline.interests.pairs import pairs
 from driftline.report.sentences import mattering
 from driftline.sources.halves import sampled_successors
@@ -71,7 +71,7 @@ def test_recall_holds_the_truth_in_nineteen_of_twenty_intervals() -> None:
             8,
             log.window(14, 28).start,
             log.window(14, 28).end,
-            {"served": [Version(log.window(14, 28).start, answers)]},
+            {"served": [DatedMapping(log.window(14, 28).start, answers)]},
             [],
         )
         recall = found.arms[0].recall
@@ -91,7 +91,7 @@ def test_hit_rates_hold_that_of_all_users_in_nineteen_of_twenty_intervals() -> N
 
     def rate(users: NDArray[np.bool_]) -> Estimate:
         there = pa.array(users[log.user[(log.day >= 14) & (log.day < 28)]])
-        served = {"served": [Version(window.start, answers)]}
+        served = {"served": [DatedMapping(window.start, answers)]}
         found = hit_rates(log.sequences(window).filter(there), None, 8, window.start, window.end, served, [])
         return found.arms[0].rate
 

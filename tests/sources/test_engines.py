@@ -24,9 +24,9 @@ from driftline.sources.counting import Counted, count_triples
 from driftline.sources.database import assignment_table
 from driftline.sources.dialects import DIALECTS, read, write
 from driftline.sources.held_out import read_held_out
-from driftline.sources.remote import RAW, RemoteRelation, ask_remotely
+from driftline.sources.remote import RAW, RemoteRelation, query_remotely
 from driftline.sources.sequences import REFERENCE, over_sequences, parameters, sql_file
-from driftline.sources.session import Ask
+from driftline.sources.session import RunQuery
 from tests.sources.logs import assignment
 from tests.sources.test_packed import Dedup
 
@@ -133,7 +133,7 @@ def in_clickhouse(request: pytest.FixtureRequest, file: Path) -> Place:
     request.addfinalizer(session.close)
 
     @contextmanager
-    def opened(url: str, source: Source, clusters: pa.Table, window: Window) -> Iterator[Ask]:
+    def opened(url: str, source: Source, clusters: pa.Table, window: Window) -> Iterator[RunQuery]:
         dialect = DIALECTS["clickhouse"]
         name, create, inserts = assignment_table(dialect, clusters)
         session.query(f"CREATE DATABASE IF NOT EXISTS {url}")
@@ -142,7 +142,7 @@ def in_clickhouse(request: pytest.FixtureRequest, file: Path) -> Place:
             session.query(statement)
         given = {RAW: source.events, "driftline_assignment": f"SELECT DISTINCT item, cluster FROM {name}"}
         columns = dict.fromkeys(pq.read_schema(file).names, "")
-        yield ask_remotely(
+        yield query_remotely(
             RemoteRelation(lambda sql: session.query(sql, "ArrowTable"), dialect, given, columns, "log"), source, window
         )
 
@@ -347,7 +347,7 @@ def test_sql_that_is_compiled(name: str, zone: str) -> None:
 
     given = {RAW: "SELECT * FROM log", "driftline_assignment": "SELECT DISTINCT item, cluster FROM clusters"}
     columns = dict.fromkeys(log().column_names, "")
-    ask = ask_remotely(
+    ask = query_remotely(
         RemoteRelation(run, DIALECTS[name], given, columns, "log"), replace(SOURCE, positive='"LIKED"  AND rating > 1')
     )
     asked.clear()

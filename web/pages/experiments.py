@@ -9,12 +9,12 @@ from starlette.responses import Response
 
 from driftline.interests.experiments.result import MetricResult, Result
 from driftline.operations import experiments
-from driftline.operations.experiments import State
+from driftline.operations.experiments import ExperimentState
 from driftline.report.content import Finding
 from driftline.report.experiment_findings import around, findings, relative
 from driftline.web.guard import context
 from driftline.web.page import render
-from driftline.web.plots import Line
+from driftline.web.plots import PlotLine
 
 LISTED = 20
 
@@ -27,12 +27,12 @@ class MetricRow:
     difference: str
     always: str
     once: str
-    curves: tuple[Line, ...]
+    curves: tuple[PlotLine, ...]
 
 
 @dataclass(frozen=True)
 class Shown:
-    state: State
+    state: ExperimentState
     findings: tuple[Finding, ...]
     ticks: tuple[str, ...]
     marks: Mapping[int, str]
@@ -57,7 +57,7 @@ def show(request: Request) -> Response:
     return render(request, "experiments.html", shown=[_shown(state)], older=0, alone=True)
 
 
-def _shown(state: State) -> Shown:
+def _shown(state: ExperimentState) -> Shown:
     if state.measured is None:
         return Shown(state, (), (), {}, ())
     result = state.measured.result
@@ -70,10 +70,10 @@ def _shown(state: State) -> Shown:
 def _row(result: Result, metric: MetricResult) -> MetricRow:
     effect = metric.cumulated[-1]
     curves = (
-        Line(f"{result.treatment} over {result.control}", [e.value for e in metric.cumulated], "a"),
-        Line("no difference", [0.0] * result.days, "d"),
-        Line("bounds, valid on every day", [e.always_low for e in metric.cumulated], "f"),
-        Line("bounds, valid on every day", [e.always_high for e in metric.cumulated], "f"),
+        PlotLine(f"{result.treatment} over {result.control}", [e.value for e in metric.cumulated], "a"),
+        PlotLine("no difference", [0.0] * result.days, "d"),
+        PlotLine("bounds, valid on every day", [e.always_low for e in metric.cumulated], "f"),
+        PlotLine("bounds, valid on every day", [e.always_high for e in metric.cumulated], "f"),
     )
     difference = "no number" if effect.value is None else relative(effect.value)
     return MetricRow(metric, difference, around(effect), around(effect, always=False), curves)

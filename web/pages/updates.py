@@ -6,12 +6,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from driftline.operations import cadence
-from driftline.report.cadences import HOW, LLM, Compared, Line, kept, replayed
-from driftline.report.dimensions import Run, findings, typical
+from driftline.report.cadences import HOW, LLM, CadenceCurve, Compared, kept, replayed
+from driftline.report.dimensions import TableDimensions, findings, typical
 from driftline.web.guard import context
 from driftline.web.page import render
-from driftline.web.plots import Line as Curve
-from driftline.web.plots import Point, Trail
+from driftline.web.plots import PlotLine, Point, Trail
 from driftline.web.words import action
 
 RUNS = 10
@@ -51,7 +50,7 @@ class FrontierPlot:
 
 def index(request: Request) -> Response:
     found = cadence.dimensions(context(request), RUNS, DAYS)
-    lost = Curve("lost since the last update", [float(lost) for lost in found.lost], "a")
+    lost = PlotLine("lost since the last update", [float(lost) for lost in found.lost], "a")
     frontiers = (
         _frontier("Cadences replayed", replayed(found.replays), found.refresh_seconds),
         _frontier("The cadence as it was kept", kept(found.days), found.refresh_seconds),
@@ -72,7 +71,7 @@ def index(request: Request) -> Response:
     )
 
 
-def _kind(name: str, runs: list[Run]) -> Kind:
+def _kind(name: str, runs: list[TableDimensions]) -> Kind:
     return Kind(
         name,
         len(runs),
@@ -90,14 +89,14 @@ def _kind(name: str, runs: list[Run]) -> Kind:
 def _frontier(title: str, compared: Compared | None, seconds: float | None) -> FrontierPlot | None:
     if compared is None:
         return None
-    trails = tuple(_trail(line, style) for line, style in zip(compared.lines, STYLES, strict=False))
+    trails = tuple(_trail(curve, style) for curve, style in zip(compared.lines, STYLES, strict=False))
     return FrontierPlot(title, compared, tuple(trail for trail in trails if trail.points), seconds=seconds)
 
 
-def _trail(line: Line, style: str) -> Trail:
+def _trail(curve: CadenceCurve, style: str) -> Trail:
     points = (
-        Point(one.name, one.updates, one.rate.value, one.rate.low, one.rate.high, one.name in line.unbeaten)
-        for one in line.cadences
+        Point(one.name, one.updates, one.rate.value, one.rate.low, one.rate.high, one.name in curve.unbeaten)
+        for one in curve.cadences
         if one.rate.value is not None
     )
-    return Trail(line.name, tuple(points), style)
+    return Trail(curve.name, tuple(points), style)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from driftline.interests.experiments.difference import Difference, relative_difference
+from driftline.interests.experiments.difference import RelativeDifference, relative_difference
 from driftline.interests.experiments.intervals import always_valid, fixed, intervals
 from driftline.interests.experiments.moments import Moments, moments_of
 from driftline.interests.experiments.p_values import always_valid_p, mismatch_p
@@ -27,7 +27,7 @@ def arms(seed: int, lift: float, shown: bool = False, count: int = 500) -> tuple
     return moments_of(users(rng, count, 0.0, shown)[:, 0]), moments_of(users(rng, count // 2, lift, shown)[:, 0])
 
 
-def covered(found: Difference, truth: float) -> float:
+def covered(found: RelativeDifference, truth: float) -> float:
     ends = intervals(found, fixed(found))
     return float(((ends.low <= truth) & (truth <= ends.high)).mean())
 
@@ -62,7 +62,7 @@ def test_taking_a_ratio_for_independent_rows_would_not_hold_the_truth() -> None:
 class Peeked:
     """[experiments, days], of experiments that are looked at every day."""
 
-    found: Difference
+    found: RelativeDifference
 
 
 @pytest.fixture(scope="module")
