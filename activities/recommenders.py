@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 from temporalio import activity
 
 from driftline.activities.child import run_child
@@ -130,7 +129,7 @@ class RecommenderActivities:
                 new_items=int(new.sum()),
                 popularity=prior.weight,
                 metrics=json.loads((encoder_folder / "train.json").read_text()) | {"half_life_days": prior.half_life},
-                measured=TypeAdapter(Any).dump_python(judged, mode="json"),
+                measured=judged,
             )
 
     def _vectors(

@@ -1,6 +1,5 @@
 """`driftline run fine-tune|rag-refresh|recommender`: start one update by hand."""
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -50,7 +49,7 @@ def fine_tune(
     """Count, curate samples, train a LoRA adapter, answer every pair, pass the gates, publish."""
     context = load(settings)
     nominal = runs.nominal_or_end_of_log(context.settings, at)
-    request = replace(runs.fine_tune_input(context.settings), nominal=nominal, cluster_set=cluster_set)
+    request = runs.fine_tune_input(context.settings, nominal, cluster_set)
     raise typer.Exit(wait_for(_run(context, request, f"fine-tune-{nominal:%Y-%m-%d}", wait, json)))
 
 
@@ -61,7 +60,7 @@ def rag_refresh(
     """Let the newest approved model answer every pair again with fresh retrieved clusters, and publish."""
     context = load(settings)
     nominal = runs.nominal_or_end_of_log(context.settings, at)
-    request = replace(runs.rag_refresh_input(context.settings), nominal=nominal, cluster_set=cluster_set)
+    request = runs.rag_refresh_input(context.settings, nominal, cluster_set)
     raise typer.Exit(wait_for(_run(context, request, f"rag-refresh-{nominal:%Y-%m-%d}", wait, json)))
 
 
@@ -106,7 +105,7 @@ def draw_recommender(found: RecommenderVersion) -> None:
     """A recommender's lists on its test days, beside those of popularity, ever and lately, and of the last item's neighbours."""
     new = f", {found.new_items:,} by their text" if found.new_items else ""
     console.print(f"[green]recommender {found.version}[/]: {found.items:,} items{new}", highlight=False)
-    for where, ranking in recommenders.measured(found).items():
+    for where, ranking in found.measured.items():
         rows = [(arm.name, *(interval(estimate) for estimate in (arm.ndcg, arm.hit))) for arm in ranking.arms]
         about = f"{where}: {ranking.cases:,} lists of {ranking.users:,} users on the test days"
         grid(about, ("arm", f"NDCG@{ranking.at}", f"hit@{ranking.at}"), rows)

@@ -1,16 +1,23 @@
 """Versions of the sequence recommender: weights, item embeddings and everything needed to make them again."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pydantic import TypeAdapter
 from sqlalchemy import Connection, insert, select
 
 from driftline.contracts import BadInput, EncoderRef, PlaceItems, RecommenderRef
 from driftline.db.keys import content_key, lock
 from driftline.db.schema import recommender
+from driftline.interests.metrics.ranking import RankingQuality
 
 HOW = "run `driftline run recommender`"
+FORMAT = 1
+"""Of `measured`; rows of before it had a number are the same. A field that is added to the result needs a default."""
+
+_measured = TypeAdapter(Mapping[str, RankingQuality])
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,8 @@ class RecommenderVersion:
     new_items: int
     popularity: float
     metrics: dict[str, Any]
-    measured: dict[str, Any]
+    measured: Mapping[str, RankingQuality]
+    """On its test days: within the interest that users turned to, and among all items."""
     workflow_id: str
     run_id: str
     created_at: datetime
@@ -52,7 +60,7 @@ def add(
     new_items: int,
     popularity: float,
     metrics: dict[str, Any],
-    measured: dict[str, Any],
+    measured: Mapping[str, RankingQuality],
 ) -> RecommenderRef:
     """Store a version, or find the one that was made of the same things (it then keeps its first run and metrics).
 
@@ -83,7 +91,7 @@ def add(
         "new_items": new_items,
         "popularity": popularity,
         "metrics": metrics,
-        "measured": measured,
+        "measured": {"format": FORMAT, **_measured.dump_python(measured, mode="json")},
         "workflow_id": request.run.workflow_id,
         "run_id": request.run.run_id,
     }
@@ -91,11 +99,20 @@ def add(
 
 
 def get(conn: Connection, version: int) -> RecommenderVersion:
-    """Raises BadInput: there is no such version."""
+    """One version.
+
+    Raises:
+        BadInput: there is none.
+        RuntimeError: it was measured by a newer release.
+    """
     row = conn.execute(select(recommender).where(recommender.c.version == version)).mappings().one_or_none()
     if row is None:
         raise BadInput(f"no recommender {version}: {HOW}")
-    return RecommenderVersion(**{name: value for name, value in row.items() if name != "key"})
+    stored = dict(row["measured"])
+    if (number := stored.pop("format", 1)) > FORMAT:
+        raise RuntimeError(f"what was measured of recommender {version} has format {number}, this release reads up to {FORMAT}")
+    columns = {name: value for name, value in row.items() if name != "key"}
+    return RecommenderVersion(**columns | {"measured": _measured.validate_python(stored)})
 
 
 def newest(conn: Connection, cluster_set: int, until: datetime | None = None) -> RecommenderVersion | None:

@@ -3,20 +3,17 @@
 from datetime import datetime
 from typing import Any
 
-from pydantic import TypeAdapter
 from temporalio.client import WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 
 from driftline.contracts import RecommenderInput, RecommenderRef
 from driftline.db import recommenders as db_recommenders
 from driftline.db.recommenders import RecommenderVersion
-from driftline.interests.metrics.ranking import RankingQuality
 from driftline.operations.context import Context
 from driftline.settings import Settings
 from driftline.workflows import policies
 
 RecommenderHandle = WorkflowHandle[Any, RecommenderRef]
-_measured = TypeAdapter(dict[str, RankingQuality])
 
 
 def recommender_input(settings: Settings, nominal: datetime | None = None, cluster_set: int | None = None) -> RecommenderInput:
@@ -51,8 +48,3 @@ def get(context: Context, version: int) -> RecommenderVersion:
     """
     with context.engine.connect() as connection:
         return db_recommenders.get(connection, version)
-
-
-def measured(found: RecommenderVersion) -> dict[str, RankingQuality]:
-    """How good its lists were on its test days: within the interest that users turned to, and among all items."""
-    return _measured.validate_python(found.measured)

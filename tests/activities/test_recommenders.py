@@ -79,7 +79,7 @@ def test_from_the_log_to_a_version_that_recommends(postgres_url: str, tmp_path: 
         assert db_recommenders.newest(connection, chain.cluster_set, WINDOWS.train.start) is None
     assert version.window_end == WINDOWS.test.start
     assert version.metrics["cpu_seconds"] > 0
-    assert [arm["name"] for arm in version.measured["within the interest"]["arms"]] == [
+    assert [arm.name for arm in version.measured["within the interest"].arms] == [
         "sequence",
         "most popular",
         "last co-visited",

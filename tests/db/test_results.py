@@ -1,6 +1,7 @@
 """Stored results are read by the code of after: one of each kind and format, as an earlier release stored it, is kept here."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -9,12 +10,13 @@ import pytest
 from sqlalchemy import Connection, text
 
 from driftline.contracts import MeasurementKind, Retrieval
-from driftline.db import measurements, results, tables
+from driftline.db import experiments, measurements, recommenders, results, schema, tables
 from driftline.interests.metrics import arms
 from driftline.interests.metrics.moved import Moved
 from driftline.report import sentences
 from tests.db import world
-from tests.report import measured
+from tests.report import experiment_examples, measured
+from tests.serving import recommender as recommender_examples
 
 STORED = sorted((Path(__file__).parent / "results").glob("format_*/*.json"))
 
@@ -59,6 +61,58 @@ def test_ids_and_labels_are_each_others_way_back() -> None:
 def test_a_result_of_a_newer_release_is_refused_by_name() -> None:
     with pytest.raises(RuntimeError, match=r"format 99, this release reads up to \d: update it"):
         results.load("drift", {"format": 99})
+
+
+def test_a_stored_result_of_an_experiment_is_read(conn: Connection) -> None:
+    name = experiment_examples.RECORDED.name
+    experiments.register(conn, experiment_examples.RECORDED.design, world.RUN)
+    stored = {"name": name, "result": (STORED[0].parents[1] / "experiment_1.json").read_text()}
+    conn.execute(
+        text(
+            "INSERT INTO experiment_measurement (key, experiment, days, mismatch, result, workflow_id, run_id) "
+            "VALUES ('old', :name, 2, false, cast(:result AS jsonb), 'w', 'r')"
+        ),
+        stored,
+    )
+    found = experiments.newest(conn, name)
+    assert found
+    assert found.result == experiment_examples.RESULT
+
+
+@pytest.fixture
+def recommender(conn: Connection) -> Callable[[dict[str, Any]], int]:
+    """Puts a recommender on record of which this was measured."""
+    request = recommender_examples.request(tables.get(conn, world.add_table(conn)).cluster_set)
+    about: dict[str, Any] = {"recipe": {}, "items": 3, "new_items": 0, "popularity": 0.0, "metrics": {}, "measured": {}}
+    made = recommenders.add(conn, request, uri="file:///a", digest="a", **about).version
+    names = [
+        column.name for column in schema.recommender.columns if column.name not in ("version", "created_at", "key", "measured")
+    ]
+
+    def add(measured: dict[str, Any]) -> int:
+        columns = ", ".join(names)
+        query = (
+            f"INSERT INTO recommender ({columns}, key, measured) SELECT {columns}, gen_random_uuid(), cast(:measured AS jsonb) "
+            "FROM recommender WHERE version = :made RETURNING version"
+        )
+        version: int = conn.execute(text(query), {"made": made, "measured": json.dumps(measured)}).scalar_one()
+        return version
+
+    return add
+
+
+def test_what_was_measured_of_a_recommender_is_read_also_of_before_it_had_a_format(
+    conn: Connection, recommender: Callable[[dict[str, Any]], int]
+) -> None:
+    stored = read(STORED[0].parents[1] / "recommender_1.json")
+    assert "format" not in stored
+    for form in ({}, {"format": recommenders.FORMAT}):
+        found = recommenders.get(conn, recommender(form | stored)).measured
+        assert set(found) == {"within the interest", "all items"}
+        assert [arm.name for arm in found["all items"].arms][:2] == ["sequence", "most popular"]
+    newer = recommender({"format": 99} | stored)
+    with pytest.raises(RuntimeError, match=r"format 99, this release reads up to 1"):
+        recommenders.get(conn, newer)
 
 
 class TestViews:

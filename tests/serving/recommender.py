@@ -41,13 +41,20 @@ def add_recommender(
     with artifacts.folder() as folder:
         trained.write(folder, weights or encoder(), vectors, items, np.array(starts), np.zeros(len(items), np.int64))
         uri, digest = artifacts.store("recommenders", folder)
+    about = {"recipe": {}, "items": len(items), "new_items": 0, "popularity": 0.0, "metrics": {}, "measured": {}}
+    with engine.begin() as conn:
+        return recommenders.add(conn, request(cluster_set, len(items), day, begin), uri=uri, digest=digest, **about)  # type: ignore[arg-type]
+
+
+def request(cluster_set: int, items: int = 3, day: int = 0, begin: datetime = world.START) -> PlaceItems:
+    """Of a recommender that has seen 57 days and `day`."""
     train = Window(begin, begin + timedelta(days=50 + day))
     days = Window(train.end, train.end + timedelta(days=7))
-    request = PlaceItems(
+    return PlaceItems(
         source=Source(),
         cluster_set=cluster_set,
         assignment=None,
-        sequences=ItemSequencesRef("file:///s", "s", 1, 1, len(items)),
+        sequences=ItemSequencesRef("file:///s", "s", 1, 1, items),
         encoder=EncoderRef("file:///e", "e"),
         recommender=Recommender(),
         train=train,
@@ -56,6 +63,3 @@ def add_recommender(
         nominal=days.end,
         run=RunIds("w", "r"),
     )
-    about = {"recipe": {}, "items": len(items), "new_items": 0, "popularity": 0.0, "metrics": {}, "measured": {}}
-    with engine.begin() as conn:
-        return recommenders.add(conn, request, uri=uri, digest=digest, **about)  # type: ignore[arg-type]
