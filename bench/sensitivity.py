@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from bench.vectors import traffic, write_vectors
 from driftline import contracts
-from driftline.interests import clusters, keywords, partition
+from driftline.interests import clusters, keywords, partition, rebalancing
 from driftline.sources.demo import write_demo
 
 PARTITION = (
     *("SAMPLED", "SAMPLE", "SPREAD", "NEAREST", "ROUNDS", "PRICINGS", "STEP", "LONGEST_STEP", "FASTER", "SLOWER", "RESTARTS"),
-    "TRIED",
+    *("TRIED", "NEIGHBOURS"),
 )
 KEYWORDS = ("COVERED", "UNREADABLE", "PHRASE", "SINGLE", "EVERYWHERE")
 N, K, SEEDS = 8_000, 100, (0, 1, 2)
@@ -53,7 +53,7 @@ def main() -> None:
         print(f"partition: {N:,} vectors, {K} clusters, seeds {SEEDS}: inertia by traffic {inertia:.4f}, {spent:.1f} CPU-s")
         for name in PARTITION:
             for factor in (0.5, 2.0):
-                with changed(partition, name, factor) as what:
+                with changed(rebalancing if hasattr(rebalancing, name) else partition, name, factor) as what:
                     other, cpu = built(vectors, weight)
                 print(
                     f"{name:13} {what:18} inertia {100 * (other / inertia - 1):+.2f} %, CPU {100 * (cpu / spent - 1):+.0f} %",

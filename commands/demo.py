@@ -3,7 +3,6 @@
 import json
 import sys
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -54,13 +53,13 @@ def demo(
     clusters.draw(cluster_set.version, interests)
 
     heading("3  Fine-tune", f"counts → samples → LoRA → a mapping of every ordered pair → gates, as of {FINE_TUNE_AT:%Y-%m-%d}")
-    slow = replace(runs.fine_tune_input(context.settings), nominal=FINE_TUNE_AT, cluster_set=cluster_set.version)
+    slow = runs.fine_tune_input(context.settings, FINE_TUNE_AT, cluster_set.version)
     first = _run(context, slow, "demo-fine-tune", yes)
 
     heading(
         "4  RAG refresh", f"the same model, told what households did in the four weeks after, as of {RAG_REFRESH_AT:%Y-%m-%d}"
     )
-    fast = replace(runs.rag_refresh_input(context.settings), nominal=RAG_REFRESH_AT, cluster_set=cluster_set.version)
+    fast = runs.rag_refresh_input(context.settings, RAG_REFRESH_AT, cluster_set.version)
     second = _run(context, fast, "demo-rag-refresh", yes)
 
     heading("5  What changed", f"table {first} → table {second}")

@@ -10,7 +10,7 @@ import psycopg
 from numpy.typing import ArrayLike
 
 from driftline.db.follow import Follower, listen
-from driftline.interests.pairs import Ids, pair_count, pair_number
+from driftline.interests.pairs import Ids, id_type, pair_count, pair_number
 
 CURRENT = """
     SELECT t.version, s.clusters FROM channel c
@@ -116,7 +116,7 @@ def read_answers(conn: psycopg.Connection, version: int, clusters: int) -> Ids:
         RuntimeError: it is not complete.
     """
     data = b"".join(block for (block,) in conn.execute(ANSWERS, [version], binary=True))
-    answers: Ids = np.frombuffer(data, ">i4").astype(np.int16 if clusters <= 32767 else np.int32)
+    answers: Ids = np.frombuffer(data, ">i4").astype(id_type(clusters))
     if len(answers) != pair_count(clusters):
         raise RuntimeError(f"table {version} answers {len(answers)} pairs of {clusters} clusters: it is not complete")
     return answers

@@ -8,9 +8,9 @@ import sqlalchemy
 from psycopg import Connection as Connection
 
 from driftline.db.lookup import read_answers
-from driftline.interests.back_off import RankedSuccessors, ids_of, rank
+from driftline.interests.back_off import RankedSuccessors, rank
 from driftline.interests.hashes import Hashes
-from driftline.interests.pairs import Ids, Ints
+from driftline.interests.pairs import Ids, Ints, id_type
 
 POINTERS = """
     SELECT c.name AS channel, t.version, t.kind, t.nominal, p.at AS published, c.publication, k.dedup,
@@ -140,7 +140,7 @@ def read_interests(conn: Connection, pointer: Pointer) -> LoadedInterests:
     of = {"cluster_set": pointer.cluster_set, "assignment": pointer.assignment or 0}
     blocks = list(conn.execute(ITEMS, of, binary=True))
     hashes = np.concatenate([np.empty(0, ">u8"), *(np.frombuffer(block, ">u8") for _, block in blocks)]).astype(np.uint64)
-    clusters = np.repeat(np.array([c for c, _ in blocks], ids_of(len(names))), [len(block) // 8 for _, block in blocks])
+    clusters = np.repeat(np.array([c for c, _ in blocks], id_type(len(names))), [len(block) // 8 for _, block in blocks])
     order = np.argsort(hashes, kind="stable")
     hashes, clusters = hashes[order], clusters[order]
     clash = np.flatnonzero((hashes[1:] == hashes[:-1]) & (clusters[1:] != clusters[:-1]))

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from driftline.contracts import BadInput
 from driftline.engines.engine import Block
 from driftline.engines.tokens import Segments
+from driftline.interests.pairs import pairs
 from driftline.interests.prompts import completion
 
 ANSWER = ("c_next", "exact", "free")
@@ -58,8 +59,7 @@ def read_prompts(folder: Path) -> Prompts:
     table = pq.read_table(folder / "prompts.parquet", columns=["c1", "c2", "shared", "first", "rest"])
     table = table.sort_by([("c1", "ascending"), ("c2", "ascending")])
     clusters = len(labels)
-    every_pair = [(c1, c2) for c1 in range(clusters) for c2 in range(clusters) if c1 != c2]
-    if list(zip(table["c1"].to_pylist(), table["c2"].to_pylist(), strict=True)) != every_pair or clusters < 3:
+    if clusters < 3 or not all(map(np.array_equal, (table["c1"].to_numpy(), table["c2"].to_numpy()), pairs(clusters))):
         raise BadInput(f"{folder} does not hold one prompt for every ordered pair of at least 3 clusters: render it again")
     shared = table["shared"].unique().to_pylist()
     if len(shared) != 1:

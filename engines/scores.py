@@ -24,7 +24,8 @@ from driftline.engines.trie import Node, Trie
 TOKENS = 512
 """Fed at a time, about: their logits over the whole vocabulary are in memory."""
 NEGLIGIBLE = 9.0
-"""A prefix this much less likely than the pair's likeliest (in nats; e⁻⁹ = 1/8,103) is not followed, unless all are asked for."""
+"""A prefix this much less likely than the pair's likeliest (in nats; e⁻⁹ = 1/8,103) is not followed, unless all are asked for.
+Round, and safe: what is dropped is in `log_rest`."""
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ Ties of counts go to the interest with more traffic, then to the lower id.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from driftline.interests.pairs import Ids, Ints, pair_number
+from driftline.interests.pairs import Ids, Ints, id_type, pair_number
 
 How = Literal["pair", "backed_off", "popular"]
 """`pair`: the table's answer; `backed_off`: a successor of the newest interest; `popular`: a successor of any."""
@@ -34,17 +34,12 @@ def rank(followed: Ints, traffic: Ints) -> RankedSuccessors:
         followed: [|C|, |C|], how often the column's interest followed upon the row's.
         traffic: [|C|], positive events of each interest.
     """
-    n_clusters, kind = len(traffic), ids_of(len(traffic))
+    n_clusters, kind = len(traffic), id_type(len(traffic))
     c2, c_next = followed.nonzero()
     order = np.lexsort((c_next, -traffic[c_next], -followed[c2, c_next], c2))
     starts = np.searchsorted(c2, np.arange(n_clusters + 1)).astype(np.int32)
     popular = np.lexsort((np.arange(n_clusters), -traffic, -followed.sum(axis=0)))
     return RankedSuccessors(starts, c_next[order].astype(kind), popular.astype(kind))
-
-
-def ids_of(n_clusters: int) -> type[np.signedinteger[Any]]:
-    """The type that holds the ids of so many clusters."""
-    return np.int16 if n_clusters <= 32767 else np.int32
 
 
 def sequence(history: Iterable[int], dedup: str) -> list[int]:

@@ -13,6 +13,11 @@ Ids = NDArray[np.signedinteger[Any]]
 """Of clusters, in as few bits as hold them."""
 
 
+def id_type(n_clusters: int) -> type[np.signedinteger[Any]]:
+    """The type of `Ids` that holds those of so many clusters."""
+    return np.int16 if n_clusters <= 32_767 else np.int32
+
+
 def pair_count(n_clusters: int) -> int:
     """Number of ordered pairs."""
     return n_clusters * (n_clusters - 1)

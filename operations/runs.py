@@ -38,8 +38,8 @@ class RunFailed(RuntimeError):
     """A run ended with a fault; the message is the root cause's own."""
 
 
-def fine_tune_input(settings: Settings) -> FineTuneInput:
-    """Maps settings to a fine-tune's input; its nominal time is the schedule's unless one is set."""
+def fine_tune_input(settings: Settings, nominal: datetime | None = None, cluster_set: int | None = None) -> FineTuneInput:
+    """Maps settings to a fine-tune's input. By default its nominal time is the schedule's and its cluster set the newest."""
     return contracts.FineTuneInput(
         source=settings.source,
         windows=settings.fine_tune.windows,
@@ -53,11 +53,13 @@ def fine_tune_input(settings: Settings) -> FineTuneInput:
         gates=settings.gates,
         channel=settings.channel,
         clusters=settings.clusters,
+        nominal=nominal,
+        cluster_set=cluster_set,
     )
 
 
-def rag_refresh_input(settings: Settings) -> RagRefreshInput:
-    """Maps settings to a RAG refresh's input."""
+def rag_refresh_input(settings: Settings, nominal: datetime | None = None, cluster_set: int | None = None) -> RagRefreshInput:
+    """Maps settings to a RAG refresh's input; nominal time and cluster set as in `fine_tune_input`."""
     return contracts.RagRefreshInput(
         source=settings.source,
         windows=settings.rag_refresh.windows,
@@ -69,6 +71,8 @@ def rag_refresh_input(settings: Settings) -> RagRefreshInput:
         gates=settings.gates,
         channel=settings.channel,
         clusters=settings.clusters,
+        nominal=nominal,
+        cluster_set=cluster_set,
     )
 
 

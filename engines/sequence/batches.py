@@ -16,7 +16,7 @@ from driftline.interests.recommender.rows import NOTHING, Rows
 CHUNKS, NEGATIVES, DROPOUT = range(3)
 """What random numbers are for."""
 FLATTEN = 0.75
-"""Exponent of an item's events within its interest where items are drawn to compare with."""
+"""Exponent of an item's events within its interest where items are drawn to compare with: that of word2vec."""
 
 
 @dataclass(frozen=True)

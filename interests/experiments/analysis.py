@@ -13,7 +13,9 @@ from driftline.interests.experiments.result import Effect, MetricResult, Reading
 from driftline.interests.metrics.significance import holm
 
 MISMATCH = 0.001
+"""A split of the users that is less likely than this is wrong (ADR 0020)."""
 BIAS = 0.01
+"""Level at which metrics differ in the days before, all tested together: there is one such look, and an alarm stops people."""
 DIGITS = 12
 """Significant digits on record: sums over users differ in later ones by the order in which they were added."""
 

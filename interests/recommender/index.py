@@ -26,9 +26,6 @@ class Index:
         """Cluster of each row."""
         return np.repeat(np.arange(len(self.starts) - 1, dtype=np.int32), np.diff(self.starts))
 
-    def rows_of(self, cluster: int) -> slice:
-        return slice(int(self.starts[cluster]), int(self.starts[cluster + 1]))
-
     def rows(self, items: pa.Array) -> Rows:
         """Row of each item; −1 where the index has no such item."""
         found: Rows = pc.index_in(items, value_set=self.items).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)

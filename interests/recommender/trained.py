@@ -47,9 +47,6 @@ class Trained:
         at = np.minimum(self.hashes.searchsorted(asked), len(self.hashes) - 1)
         return np.where(self.hashes[at] == asked, self.hash_rows[at], np.int32(NOTHING)).astype(np.int32)
 
-    def rows_of(self, cluster: int) -> slice:
-        return slice(int(self.starts[cluster]), int(self.starts[cluster + 1]))
-
 
 def write(
     folder: Path,

@@ -58,8 +58,8 @@ class Whole:
     ) -> runs.RunHandle:
         """A refresh, or a fine-tune, on a channel of this name."""
         context = self.context(channel=name, **settings)
-        asked = (runs.fine_tune_input if fine_tune else runs.rag_refresh_input)(context.settings)
-        asked = asked.__class__(**vars(asked) | {"nominal": nominal, "cluster_set": cluster_set or self.chain.cluster_set})
+        asked_for = runs.fine_tune_input if fine_tune else runs.rag_refresh_input
+        asked = asked_for(context.settings, nominal, cluster_set or self.chain.cluster_set)
         return await runs.start(context, asked, f"{name}-{self.folder.name}")
 
     async def outcome(self, name: str, **asked: Any) -> str:
