@@ -57,8 +57,8 @@ chaos: $(BIN)/.installed
 
 $(VLLM_VENV)/.installed: constraints.txt
 	$(PYTHON) -m venv $(VLLM_VENV)
-	@# numpy: what vLLM needs wants an older one.
-	grep -v '^numpy==' constraints.txt > $(VLLM_VENV)/constraints.txt
+	@# numpy, setuptools: vLLM, or what it needs, wants older ones.
+	grep -vE '^(numpy|setuptools)==' constraints.txt > $(VLLM_VENV)/constraints.txt
 	@# torch first: vLLM must not bring another.
 	$(VLLM_VENV)/bin/python -m pip install --disable-pip-version-check -c $(VLLM_VENV)/constraints.txt torch==2.13.0
 	$(VLLM_VENV)/bin/python -m pip install --disable-pip-version-check -c $(VLLM_VENV)/constraints.txt torch==2.13.0 $(VLLM) \

@@ -3,6 +3,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import TypeAdapter
 
+from driftline.contracts import GenerateJob
 from tests.tiny import make_tiny_llm
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +27,8 @@ DESCRIPTIONS = [
     "breaded cheese, soft",
     "soft drinks",
 ]
+MANY = [f"{one} {two}, fresh" for one in ("milk", "bread", "cheese", "snacks", "soft") for two in "abcd"]
+"""Enough that a mapping of them can be disturbed."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -132,6 +136,16 @@ def start(module: str, job: object, folder: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def wait_for_blocks(process: "subprocess.Popen[str]", job: GenerateJob, number: int) -> None:
+    """As long as it takes: how soon torch is loaded is the machine's."""
+    while len(finished(job)) < number and process.poll() is None:
+        time.sleep(0.005)
+
+
+def finished(job: GenerateJob) -> dict[str, tuple[int, int]]:
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in Path(job.work).glob("blocks-*/[0-9]*.parquet")}
 
 
 def fills_the_disk(process: "subprocess.Popen[str]") -> None:

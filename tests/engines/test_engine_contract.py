@@ -7,10 +7,12 @@ import dataclasses
 import gc
 import importlib.util
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -19,13 +21,23 @@ from peft import PeftModel
 
 from driftline.contracts import GenerateJob, Generation, Sampling, Training, TrainJob
 from driftline.engines import weights
-from driftline.engines.engine import Answer, Block
+from driftline.engines.engine import Answer, Block, Engine
 from driftline.engines.generate import ENGINES, generate
 from driftline.engines.precision import cast
-from driftline.engines.prompts import read_prompts
+from driftline.engines.prompts import Prompts, read_prompts
 from driftline.engines.tokens import Segments
 from driftline.engines.train import train
-from tests.engines.conftest import DESCRIPTIONS, SHARED, first, rest, start, write_prompts
+from tests.engines.conftest import (
+    DESCRIPTIONS,
+    MANY,
+    SHARED,
+    finished,
+    first,
+    rest,
+    start,
+    wait_for_blocks,
+    write_prompts,
+)
 from tests.tiny import make_tiny_llm
 
 LABELS = [" " + text for text in DESCRIPTIONS]
@@ -234,6 +246,45 @@ def test_a_child_writes_the_mapping_and_says_nothing_but_progress(
     assert [json.loads(line)["done"] for line in said.splitlines()][-1] == len(PAIRS)
     rows = pq.read_table(tmp_path / "out" / "mapping.parquet").to_pylist()
     assert {(row["c1"], row["c2"]): Answer(row["c2"], row["c_next"], row["free"]) for row in rows} == answers(engine, job)
+
+
+def test_an_engine_that_is_killed_leaves_its_finished_blocks_and_no_process(
+    engine: Name, job: GenerateJob, adapters: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine is the child itself: no process of vLLM's could die, or stay, alone."""
+    asked = dataclasses.replace(
+        job,
+        prompts=str(write_prompts(tmp_path / "prompts", MANY)),
+        adapter=adapters["sums"],
+        generation=dataclasses.replace(FLOAT32, engine=engine, batch_size=1),
+        work=str(tmp_path / "work"),
+        out=str(tmp_path / "out"),
+    )
+    with start("generate", asked, tmp_path) as process:
+        wait_for_blocks(process, asked, 3)
+        beside = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        _, errors = process.communicate()
+    assert (process.returncode, beside) == (-signal.SIGKILL, []), errors
+    killed = finished(asked)
+    assert 3 <= len(killed) < len(MANY)
+    assert not Path(asked.out).exists()
+
+    answered, make = [], ENGINES[engine]
+
+    def watched(job: GenerateJob, prompts: Prompts) -> Engine:
+        made = make(job, prompts)
+        answer = made.answer
+        made.answer = lambda block: answered.append(block.c1) or answer(block)  # type: ignore[func-returns-value, method-assign]
+        return made
+
+    monkeypatch.setitem(ENGINES, engine, watched)
+    generate(asked)
+    assert answered == [c1 for c1 in range(len(MANY)) if f"{c1:06d}.parquet" not in killed]
+    whole = dataclasses.replace(asked, work=str(tmp_path / "work-whole"), out=str(tmp_path / "whole"))
+    generate(whole)
+    mappings = [pq.read_table(Path(each.out) / "mapping.parquet") for each in (asked, whole)]
+    assert mappings[0].equals(mappings[1])
 
 
 def test_a_missing_vllm_is_named_with_the_command_that_installs_it(job: GenerateJob, monkeypatch: pytest.MonkeyPatch) -> None:

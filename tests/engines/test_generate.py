@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import signal
-import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,20 @@ from driftline.engines.generate import MAPPING, generate, trie_engine
 from driftline.engines.precision import precision
 from driftline.engines.prompts import read_prompts
 from driftline.engines.train import train
-from tests.engines.conftest import DESCRIPTIONS, SHARED, fills_the_disk, first, kept, rest, start, write_prompts, write_samples
+from tests.engines.conftest import (
+    DESCRIPTIONS,
+    MANY,
+    SHARED,
+    fills_the_disk,
+    finished,
+    first,
+    kept,
+    rest,
+    start,
+    wait_for_blocks,
+    write_prompts,
+    write_samples,
+)
 
 PAIRS = [(c1, c2) for c1 in range(6) for c2 in range(6) if c1 != c2]
 
@@ -68,8 +79,7 @@ def test_the_mapping_holds_every_pair_and_only_novel_answers(job: GenerateJob, t
 
 def test_a_killed_run_goes_on_from_its_last_finished_block(job: GenerateJob, tmp_path: Path) -> None:
     """Killed, without a disk to write to, and stopped."""
-    many = [f"{one} {two}, fresh" for one in ("milk", "bread", "cheese", "snacks", "soft") for two in "abcd"]
-    job = dataclasses.replace(job, prompts=str(write_prompts(tmp_path / "many", many)), generation=Generation(batch_size=1))
+    job = dataclasses.replace(job, prompts=str(write_prompts(tmp_path / "many", MANY)), generation=Generation(batch_size=1))
     whole = dataclasses.replace(job, work=str(tmp_path / "work-whole"), out=str(tmp_path / "whole"))
 
     with start("generate", job, tmp_path) as process:
@@ -77,7 +87,7 @@ def test_a_killed_run_goes_on_from_its_last_finished_block(job: GenerateJob, tmp
         process.send_signal(signal.SIGKILL)
         process.communicate()
     killed = finished(job)
-    assert 3 <= len(killed) < len(many)
+    assert 3 <= len(killed) < len(MANY)
     assert not Path(job.out).exists()
 
     with start("generate", job, tmp_path) as process:
@@ -96,7 +106,7 @@ def test_a_killed_run_goes_on_from_its_last_finished_block(job: GenerateJob, tmp
     assert process.returncode == 75
     after = finished(job)
     assert before.items() <= after.items()  # the same files, byte for byte and inode for inode
-    assert len(before) < len(after) < len(many)
+    assert len(before) < len(after) < len(MANY)
 
     stopped = kept(Path(job.work))
     generate(job)
@@ -104,22 +114,12 @@ def test_a_killed_run_goes_on_from_its_last_finished_block(job: GenerateJob, tmp
     assert mapping(job).equals(mapping(whole))
     spent, least = cost(job), cost(whole)
     assert (spent.asked, spent.reused) == (least.asked, least.reused) == (380, 0)
-    assert len(many) * 19 < least.tokens <= spent.tokens  # blocks that a kill cut short were paid for as well
+    assert len(MANY) * 19 < least.tokens <= spent.tokens  # blocks that a kill cut short were paid for as well
     assert len(stopped) == 3  # the accounts of three more processes that were started, and had torch to load
     assert spent.cpu_seconds > sum(attempt["cpu_seconds"] for attempt in stopped)
     assert spent.wall_seconds > sum(attempt["wall_seconds"] for attempt in stopped)
     assert spent.gpu_seconds == 0 or torch.cuda.is_available()
     assert not list(Path(job.work).glob("blocks-*"))
-
-
-def wait_for_blocks(process: "subprocess.Popen[str]", job: GenerateJob, number: int) -> None:
-    """As long as it takes: how soon torch is loaded is the machine's."""
-    while len(finished(job)) < number and process.poll() is None:
-        time.sleep(0.005)
-
-
-def finished(job: GenerateJob) -> dict[str, tuple[int, int]]:
-    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in Path(job.work).glob("blocks-*/[0-9]*.parquet")}
 
 
 def test_blocks_of_other_prompts_are_never_mixed_in(job: GenerateJob, tmp_path: Path) -> None:
