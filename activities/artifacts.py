@@ -177,11 +177,11 @@ class LocalArtifacts:
         found = [path for pattern in ("*/*", "mappings/*/*") for path in self.root.absolute().glob(pattern)]
         for place in sorted(path for path in found if path.is_dir()):
             kind = place.parent.relative_to(self.root.absolute()).as_posix()
-            if kind == "mappings" and any(path.is_dir() for path in place.iterdir()):
-                continue  # a family, not a mapping
             scrap = kind == DAMAGED or kind.startswith(".new-")
             whole = place.parent if kind.startswith(".new-") else place
-            with suppress(FileNotFoundError):  # a step has just finished
+            with suppress(FileNotFoundError):  # a step has just finished, or it was deleted
+                if kind == "mappings" and any(path.is_dir() for path in place.iterdir()):
+                    continue  # a family, not a mapping
                 files = [path.stat() for path in whole.rglob("*") if path.is_file()]
                 changed = [whole.stat().st_mtime, *(file.st_mtime for file in files if scrap)]
                 used, digest = datetime.fromtimestamp(max(changed), UTC), "" if scrap else self._recorded(place)
@@ -190,8 +190,10 @@ class LocalArtifacts:
     def remove(self, stored: Stored) -> None:
         place = self.place(stored.uri)
         aside = Path(tempfile.mkdtemp(prefix=".new-", dir=self.root))
-        os.replace(place, aside / place.name)
-        shutil.rmtree(aside)
+        try:
+            os.replace(place, aside / place.name)
+        finally:
+            shutil.rmtree(aside)
         if "/" in stored.kind:
             with suppress(OSError):  # unless it was the last mapping of its family
                 place.parent.rmdir()

@@ -2,9 +2,10 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from multiprocessing.connection import wait
 from socket import socketpair
 
@@ -59,6 +60,7 @@ class Follower:
         """
         self._what, self._open, self._refresh, self._poll_seconds = what, open_, refresh, poll_seconds
         self._confirmed, self._lost, self._closing = confirmed or datetime.now(UTC), confirmed is not None, False
+        self._heard = time.monotonic()
         self.tried = threading.Event()
         """Set when Postgres has been asked once, with whatever success."""
         self._bell, self._ringer = socketpair()
@@ -70,7 +72,7 @@ class Follower:
     def stale_since(self) -> datetime | None:
         """When Postgres last confirmed what is served, if it is out of reach now or silent for three polls; else None."""
         confirmed = self._confirmed
-        late = datetime.now(UTC) - confirmed > timedelta(seconds=3 * self._poll_seconds)
+        late = time.monotonic() - self._heard > 3 * self._poll_seconds
         return confirmed if self._lost or late else None
 
     def close(self) -> None:
@@ -85,7 +87,7 @@ class Follower:
             try:
                 conn = self._open() if conn is None or conn.closed else conn
                 self._refresh(conn)
-                self._confirmed, self._lost, warned = datetime.now(UTC), False, False
+                self._confirmed, self._heard, self._lost, warned = datetime.now(UTC), time.monotonic(), False, False
                 self.tried.set()
                 # A notification that came along with the answer is not in the socket any more.
                 if not list(conn.notifies(timeout=0)):

@@ -42,7 +42,8 @@ def claim(conn: Connection, key: str, targets: Sequence[str], event: Event, leve
         return []
     row = {"key": key, "event": event, "level": level, "title": title, "state": "claimed", "said": "", "attempts": 1}
     fresh = insert(notification).values([{**row, "target": target} for target in sorted(targets)])
-    orphaned = (notification.c.state == "claimed") & (notification.c.claimed_at < func.now() - LEASE)
+    # One of the future is older than it looks: Postgres' clock was set back.
+    orphaned = (notification.c.state == "claimed") & ~notification.c.claimed_at.between(func.now() - LEASE, func.now() + LEASE)
     taken = fresh.on_conflict_do_update(
         index_elements=["key", "target"],
         set_={"state": "claimed", "attempts": notification.c.attempts + 1, "claimed_at": func.now()},

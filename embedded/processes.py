@@ -44,14 +44,13 @@ def process(pid: int) -> Process | None:
     with suppress(psutil().Error):
         found = psutil().Process(pid)
         # A zombie is dead, its parent has not noticed.
-        return None if found.status() == "zombie" else Process(pid, found.create_time())
+        return None if found.status() == "zombie" else Process(pid, found.create_time() - psutil().boot_time())
     return None
 
 
 def lives(known: Process) -> bool:
     found = process(known.pid)
-    # The clock may have been set since, and start times with it.
-    return found is not None and abs(found.created - known.created) <= 2
+    return found is not None and abs(found.created - known.created) <= 2  # psutil knows the boot to the second
 
 
 def is_ours(known: Process, part: Part, home: Path) -> bool:

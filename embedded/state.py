@@ -18,7 +18,7 @@ Part = Literal["postgres", "temporal", "worker", "web"]
 class Process:
     pid: int
     created: float
-    """Seconds since the epoch."""
+    """Seconds since this machine booted: setting its clock does not move them."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ def issue(home: Path) -> str:
     folder = home.resolve() / "web"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for old in folder.iterdir():
-        if old.stat().st_mtime < time.time() - SECONDS:
+        if not _good(old):
             old.unlink(missing_ok=True)
     token = secrets.token_urlsafe(32)
     with open_private(folder / _name(token)) as file:
@@ -33,12 +33,17 @@ def redeem(home: Path, token: str) -> str | None:
     """Whose token it is, once; None if it was used, is too old, or never was one."""
     file = home.resolve() / "web" / _name(token)
     try:
-        fresh = file.stat().st_mtime >= time.time() - SECONDS
+        fresh = _good(file)
         name = json.loads(file.read_text())["name"]
         file.unlink()  # of two at once only one gets here
     except FileNotFoundError:
         return None
     return str(name) if fresh else None
+
+
+def _good(file: Path) -> bool:
+    """Not older than that, and not of the future either: the clock may have been set back."""
+    return abs(time.time() - file.stat().st_mtime) <= SECONDS
 
 
 def _name(token: str) -> str:

@@ -49,15 +49,15 @@ class Queue:
         return "workflow" if self.slots is None else "activity"
 
 
-async def last_polls(client: Client, queue: Queue) -> dict[str, float]:
-    """Identity of each worker that polls the queue → seconds since its last poll began."""
+async def last_polls(client: Client, queue: Queue) -> dict[str, int]:
+    """Identity of each worker that polls the queue → when its last poll began, in milliseconds of Temporal's clock."""
     request = DescribeTaskQueueRequest(
         namespace=client.namespace,
         task_queue=TaskQueue(name=queue.name),
         task_queue_type=TaskQueueType.Value(f"TASK_QUEUE_TYPE_{queue.kind.upper()}"),
     )
     found = await client.workflow_service.describe_task_queue(request, timeout=EVERY)
-    return {poller.identity: time.time() - poller.last_access_time.ToMilliseconds() / 1e3 for poller in found.pollers}
+    return {poller.identity: poller.last_access_time.ToMilliseconds() for poller in found.pollers}
 
 
 class Busy(Interceptor):
@@ -94,6 +94,9 @@ async def silence(
 ) -> Queue:
     """Returns a task queue that this worker has not polled for SILENT though it had a free slot and was not asked to stop.
 
+    A poll is new if its time is another than that of the one before: whether Temporal's clock and this machine's agree, and
+    whether one of them is set meanwhile, does not matter.
+
     While the server does not answer, the gauge `driftline_worker_polls` goes to 0 and the worker stays. All queues are asked at
     once: so it goes to 0 within SILENT and two times EVERY, whatever hangs.
 
@@ -102,20 +105,21 @@ async def silence(
         draining: whether the worker was asked to stop: it polls nothing then, for as long as its activities take.
     """
     gauge = meter.create_gauge(POLLS, "1 if Temporal has seen this worker poll lately, or its slots are taken; else 0")
-    heard = dict.fromkeys(queues, time.monotonic())
+    heard, newest = dict.fromkeys(queues, time.monotonic()), dict[Queue, int]()
 
     async def ask(queue: Queue) -> bool:
         """Whether Temporal has answered."""
         asked = time.monotonic()
         try:
-            since, answered = (await last_polls(client, queue)).get(identity), True
+            polled, answered = (await last_polls(client, queue)).get(identity), True
         except RPCError as error:
-            since, answered = None, False
+            polled, answered = None, False
             log.warning("Temporal does not say who polls %s: %s", queue.name, error.status.name)
-        if draining() or (queue.slots is not None and busy.running[queue.name] >= queue.slots):
+        taken = queue.slots is not None and busy.running[queue.name] >= queue.slots
+        if draining() or taken or polled not in (None, newest.get(queue)):
             heard[queue] = asked
-        elif since is not None:
-            heard[queue] = max(heard[queue], asked - since)
+        if polled is not None:
+            newest[queue] = polled
         return answered
 
     while True:

@@ -59,9 +59,10 @@ async def prunable(context: Context, days: int | None = None) -> Pruning:
         Unreachable: Temporal does not answer, so that nobody knows what open runs need.
     """
     opened = await _oldest_open_run(context)
-    asked = datetime.now(UTC) - timedelta(days=days or context.settings.retention.days)
-    before = min(asked, opened or asked)
     with context.engine.connect() as connection:
+        now = min(datetime.now(UTC), db_retention.now(connection))  # a clock that is ahead makes nothing old
+        asked = now - timedelta(days=days or context.settings.retention.days)
+        before = min(asked, opened or asked)
         rows = db_retention.prunable(connection, before)
         kept = db_retention.kept_files(connection, before)
     home = context.settings.home.absolute()
@@ -77,7 +78,8 @@ async def prunable(context: Context, days: int | None = None) -> Pruning:
 
 
 def prune(context: Context, found: Pruning) -> Pruning:
-    """Delete it, and say what is gone. Postgres asks again whether something needs a version before it drops its rows.
+    """Delete it, and say what is gone. Postgres asks again whether something needs a version before it drops its rows. Several
+    may do it at once: each says what it has deleted itself.
 
     Raises:
         BadInput: this login of Postgres may not.
@@ -103,11 +105,12 @@ def prune(context: Context, found: Pruning) -> Pruning:
     artifacts = artifacts_of(home, context.settings.artifacts)
     removed = []
     for each in found.files:
-        if each.kind not in OF_THIS_MACHINE:
-            artifacts.remove(each)
-        elif not _remove_unlocked(Path(unquote(urlsplit(each.uri).path))):
-            continue
-        removed.append(each)
+        with suppress(FileNotFoundError):  # another pruning was faster
+            if each.kind not in OF_THIS_MACHINE:
+                artifacts.remove(each)
+            elif not _remove_unlocked(Path(unquote(urlsplit(each.uri).path))):
+                continue
+            removed.append(each)
     return Pruning(found.before, found.open_since, dropped, removed, busy)
 
 
@@ -128,7 +131,8 @@ def _of_this_machine(home: Path) -> Iterator[Stored]:
 
 
 def _remove_unlocked(place: Path) -> bool:
-    """Delete a folder unless a step works in it."""
+    """Delete a folder unless a step works in it. Raises FileNotFoundError: it is gone."""
+    place.stat()
     with suppress(FileNotFoundError), (place / "lock").open("r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -125,7 +125,9 @@ class LogQuery:
     stamp: Stamp
 
 
-def log_query(raw: Relation, source: Source, missing: Missing = NONE, plain: bool = False) -> LogQuery:
+def log_query(
+    raw: Relation, source: Source, window: Window | None = None, missing: Missing = NONE, plain: bool = False
+) -> LogQuery:
     user = identifier(raw, "source.user", source.user, plain=plain)
     item = identifier(raw, "source.item", source.item, plain=plain)
     basket = (
@@ -137,12 +139,13 @@ def log_query(raw: Relation, source: Source, missing: Missing = NONE, plain: boo
     texts = [] if plain else [name for name, one in (('"user"', user), ("item", item)) if one.was_text]
     float_id = " OR ".join(map(badly_written, texts)) or "false"
     has_nul = " OR ".join(raw.has_nul(name) for name in texts) or "false"
+    asked = utc(window.end) if window else None
     sql = f"""
         SELECT "user", item, ts, positive, basket, written,
             CASE
                 WHEN no_stamp THEN 'events_without_timestamp'
                 WHEN ts IS NULL OR NOT isfinite(ts) THEN 'events_with_unreadable_timestamp'
-                WHEN NOT ({possible("ts")}) THEN '{IMPOSSIBLE}'
+                WHEN NOT ({possible("ts", asked)}) THEN '{IMPOSSIBLE}'
                 WHEN "user" IS NULL{_among('"user"', missing.users)} THEN 'events_without_user'
                 WHEN item IS NULL{_among("item", missing.items)} THEN 'events_without_item'
                 WHEN {float_id} THEN 'events_with_float_id'
@@ -184,10 +187,10 @@ def find_log(con: duckdb.DuckDBPyConnection, source: Source) -> LocalRelation:
 def _define_log(
     con: duckdb.DuckDBPyConnection, raw: LocalRelation, source: Source, window: Window | None, plain: bool
 ) -> tuple[Reading, Missing]:
-    query, missing = log_query(raw, source, plain=plain), NONE
+    query, missing = log_query(raw, source, window, plain=plain), NONE
     with explained("source"):
         if not plain and (missing := look_for_missing(raw, query, window)) != NONE:
-            query = log_query(raw, source, missing)
+            query = log_query(raw, source, window, missing)
         con.execute(f"CREATE OR REPLACE TEMP VIEW driftline_log AS {query.sql}")
     con.execute(f"CREATE OR REPLACE TEMP VIEW driftline_events AS {EVENTS}")
     return replace(raw.reading, times=query.stamp.formats, zone=query.stamp.zone), missing

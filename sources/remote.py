@@ -105,9 +105,9 @@ class RemoteRelation:
 
 def query_remotely(rows: RemoteRelation, source: Source, window: Window | None = None) -> RunQuery:
     """Raises BadInput where a setting of `source` does not fit the log."""
-    query = log_query(rows, source)
+    query = log_query(rows, source, window)
     if (missing := look_for_missing(rows, query, window)) != NONE:
-        query = log_query(rows, source, missing)
+        query = log_query(rows, source, window, missing)
     views = {"driftline_log": query.sql, "driftline_events": EVENTS}
 
     def run_query(query: str, parameters: Mapping[str, object]) -> pa.Table:

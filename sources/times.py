@@ -108,9 +108,12 @@ def latest() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0) + timedelta(days=366)
 
 
-def possible(ts: str) -> str:
-    """SQL: whether an event can have happened at `ts`. Sentinels (9999-12-31, 1970-01-01) and wrong units are out of it."""
-    return f"{ts} >= TIMESTAMP '{FIRST}' AND {ts} < TIMESTAMP '{latest()}'"
+def possible(ts: str, asked: datetime | None = None) -> str:
+    """SQL: whether an event can have happened at `ts`. Sentinels (9999-12-31, 1970-01-01) and wrong units are out of it.
+
+    `asked`: the end of a window (UTC, without zone), before which this machine's clock has no say: it may be years behind.
+    """
+    return f"{ts} >= TIMESTAMP '{FIRST}' AND {ts} < TIMESTAMP '{max(latest(), asked or FIRST)}'"
 
 
 def timestamp(raw: Relation, stamp: Column) -> Stamp:

@@ -30,7 +30,7 @@ def test_every_role_has_one_worker() -> None:
 def test_roles_that_do_not_compute_have_an_image_without_torch() -> None:
     targets = {name: service["build"]["target"] for name, service in OURS.items()}
     assert {name for name, target in targets.items() if target == "light"} == {
-        *("serve", "set-up", "web"),
+        *("prune", "serve", "set-up", "web"),
         *("worker-workflows", "worker-db", "worker-notify"),
     }
     for name, service in OURS.items():

@@ -159,7 +159,7 @@ def test_a_reused_pid_is_not_taken_for_ours(home: Path) -> None:
     try:
         file = home / "state.json"
         raw = json.loads(file.read_text())
-        created = psutil.Process(stranger.pid).create_time()
+        created = psutil.Process(stranger.pid).create_time() - psutil.boot_time()
         raw |= {part: {"pid": stranger.pid, "created": created} for part in ("postgres", "temporal", "worker", "web")}
         file.write_text(json.dumps(raw))
         (home / "postgres" / "postmaster.pid").write_text(f"{stranger.pid}\n")
@@ -172,6 +172,15 @@ def test_a_reused_pid_is_not_taken_for_ours(home: Path) -> None:
     finally:
         stranger.kill()
         stranger.wait()
+
+
+def test_setting_the_clock_loses_no_process(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the kernel says of a process is when it began after the boot, and of the boot by how much the clock is older."""
+    before = embedded.up(home, temporal=False)
+    boot = psutil.boot_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: boot + 3600)
+    assert embedded.status(home).postgres == before.postgres
+    assert embedded.up(home, temporal=False).postgres == before.postgres
 
 
 def test_only_the_owner_gets_in(home: Path) -> None:

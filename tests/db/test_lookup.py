@@ -2,15 +2,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import numpy as np
 import psycopg
 import pytest
 from sqlalchemy import Engine, text
 
-from driftline.db import channels, tables
+from driftline.db import channels, follow, tables
 from driftline.db.lookup import Snapshot
 from driftline.interests.pairs import pairs
+from tests.clock import off_by
 from tests.db import world
 
 NEVER = 3600.0
@@ -178,13 +180,28 @@ def test_without_postgres_it_serves_on_and_says_so(
     assert caplog.text.count("channel default cannot be followed") == 1
 
 
-def test_a_silent_postgres_is_noticed_too(engine: Engine, postgres_url: str, two_tables: tuple[int, int]) -> None:
+@pytest.mark.parametrize("hours", [0, -1])
+def test_a_silent_postgres_is_noticed_too(
+    engine: Engine, postgres_url: str, two_tables: tuple[int, int], monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """Also after the clock was set back."""
     with Snapshot(postgres_url, poll_seconds=0.1) as snapshot:
+        assert eventually(lambda: listeners(engine) == 1)
+        monkeypatch.setattr(follow, "datetime", off_by(timedelta(hours=hours)))
         with engine.begin() as conn:
             conn.execute(text("LOCK TABLE channel"))
             assert eventually(lambda: snapshot.stale_since is not None)
             assert snapshot(0, 1) == 2
         assert eventually(lambda: snapshot.stale_since is None)
+
+
+def test_a_clock_that_is_set_forward_makes_nothing_stale(
+    engine: Engine, postgres_url: str, two_tables: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Snapshot(postgres_url, poll_seconds=NEVER) as snapshot:
+        assert eventually(lambda: listeners(engine) == 1)
+        monkeypatch.setattr(follow, "datetime", off_by(timedelta(days=400)))
+        assert snapshot.stale_since is None
 
 
 @contextmanager

@@ -42,6 +42,12 @@ def test_the_claim_of_an_attempt_that_died_is_taken_over_when_its_lease_has_run_
     assert claim(conn) == ["ops"]
 
 
+def test_a_claim_that_was_made_before_postgres_clock_was_set_back_is_taken_over(conn: Connection) -> None:
+    claim(conn)
+    grow_old(conn, -3600)
+    assert claim(conn) == ["ops"]
+
+
 def test_a_late_result_does_not_undo_what_was_sent_meanwhile(conn: Connection) -> None:
     claim(conn)
     db_notifications.settle(conn, "published:a", [Delivery("ops", "sent", "sent")])

@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from driftline.operations import retention
 from driftline.operations.context import Context
 from driftline.settings import Settings
 from driftline.workflows import policies
+from tests.clock import off_by
 from tests.db import world
 
 DAY = 86_400
@@ -90,7 +91,20 @@ async def test_what_is_old_and_needed_by_nothing_goes(context: Context, postgres
     assert {each.uri for each in done.files} == expected - {worked_in.absolute().as_uri()}
     assert not any(place.exists() for place in (*old, killed, damaged, abandoned))
     assert all(place.exists() for place in (*needed, worked_in, new))
+
+    # Another that had looked at the same time: it finds nothing any more but what was worked in.
+    late = retention.prune(context, found)
+    assert {each.uri for each in late.files} == {worked_in.absolute().as_uri()}
     assert [path.name for path in (home / "artifacts").glob(".new-*")] == []
+
+
+async def test_a_clock_that_is_ahead_makes_nothing_old(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = keep(context, "prompts", "of last week", 5)
+    monkeypatch.setattr(retention, "datetime", off_by(timedelta(days=400)))
+    found = await retention.prunable(context)
+    assert found.files == []
+    assert found.before < datetime.now(UTC) - timedelta(days=29)
+    assert new.exists()
 
 
 async def test_nothing_that_an_open_run_may_have_made_goes(context: Context, dev_server: WorkflowEnvironment) -> None:

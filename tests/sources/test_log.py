@@ -11,8 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from driftline.contracts import Source
+from driftline.contracts import Source, Window
+from driftline.sources import times
 from driftline.sources.log import open_source, span
+from tests.clock import off_by
 
 NOON = datetime(2024, 1, 1, 12)
 Row = tuple[str, str, datetime, bool, str | None]
@@ -91,6 +93,16 @@ def test_single_unreadable_times_are_counted(parquet: Callable[..., Source]) -> 
     source = parquet(user=["u"] * 5, item=["a"] * 5, ts=["yesterday", "2024-01-01 12:00", None, "12:30", "infinity"])
     assert len(events(source)) == 1
     assert faults(source) == {"events_with_unreadable_timestamp": 3, "events_without_timestamp": 1}
+
+
+def test_a_clock_that_is_years_behind_loses_no_event_of_a_window(
+    parquet: Callable[..., Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, window = parquet(ts=[NOON]), Window(datetime(2023, 12, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC))
+    monkeypatch.setattr(times, "datetime", off_by(timedelta(days=-20 * 365)))
+    assert events(source) == []
+    with open_source(source, window=window) as con:
+        assert con.execute("FROM driftline_events").fetchall() == [("u", "a", NOON, True, None)]
 
 
 def test_names_however_odd(parquet: Callable[..., Source]) -> None:

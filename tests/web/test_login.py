@@ -3,6 +3,7 @@
 import os
 import pwd
 import re
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -61,6 +62,13 @@ def test_whoever_came_by_the_link_of_a_message_gets_there_after_the_login(site: 
         assert "driftline web open" in client.get(f"/reviews/{REVIEW}?interest=meat").text
         inside = client.get("/login", params={"token": tokens.issue(tmp_path)})
         assert (inside.status_code, inside.url.path, inside.url.query) == (200, f"/reviews/{REVIEW}", b"interest=meat")
+
+
+def test_a_link_of_before_the_clock_was_set_back_is_none(tmp_path: Path) -> None:
+    token = tokens.issue(tmp_path)
+    (file,) = (tmp_path / "web").iterdir()
+    os.utime(file, (time.time() + 3600,) * 2)
+    assert tokens.redeem(tmp_path, token) is None
 
 
 def test_a_link_that_is_too_old_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
