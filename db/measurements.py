@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, and_, insert, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from driftline.contracts import BadInput, MeasurementKind, MeasurementRef, RunIds
@@ -14,6 +14,9 @@ from driftline.db.results import Result, dump, load
 from driftline.db.schema import measurement as measurements
 from driftline.interests.metrics.quality import Quality
 from driftline.interests.naming import Named
+
+REPLAYED = ("source", "period", "retrieval", "dedup", "predicate")
+"""Inputs that replays of one cluster set and model have in common which differ in nothing but how often they renew."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,18 @@ def since(conn: Connection, kind: MeasurementKind, moment: datetime) -> list[Mea
     """Those of a kind that were stored since then, oldest first."""
     query = select(measurements).where(measurements.c.kind == kind, measurements.c.created_at >= moment)
     return [_measurement(row) for row in conn.execute(query.order_by(measurements.c.version))]
+
+
+def replays(conn: Connection) -> list[Measurement]:
+    """The newest replay, and those of the same days, log and model: of each interval the newest, oldest first."""
+    of_refresh = select(measurements).where(measurements.c.kind == "refresh")
+    newest = of_refresh.order_by(measurements.c.version.desc()).limit(1).subquery("newest")
+    there, every = measurements.c, measurements.c.inputs["every_days"]
+    columns = ((there[name], newest.c[name]) for name in ("cluster_set", "model_version"))
+    inputs = ((there.inputs[name], newest.c.inputs[name]) for name in REPLAYED)
+    same = and_(*(one.is_not_distinct_from(other) for one, other in (*columns, *inputs)))
+    query = of_refresh.join(newest, same).ext(distinct_on(every)).order_by(every, there.version.desc())
+    return sorted(map(_measurement, conn.execute(query)), key=lambda found: found.version)
 
 
 def _measurement(row: Row[Any]) -> Measurement:

@@ -22,8 +22,6 @@ from driftline.report.dimensions import Dimensions, TableDimensions
 from driftline.settings import Settings
 from driftline.workflows import policies
 
-EVER = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 def cadence_input(settings: Settings, nominal: datetime | None = None) -> CadenceInput:
     """What a day is decided by under these settings."""
@@ -118,7 +116,7 @@ def dimensions(context: Context, runs: int, days: int) -> Dimensions:
     with context.engine.connect() as connection:
         found = db_reports.newest_costs(connection, runs)
         record = db_cadence.newest(connection, channel, days)
-        replays = db_measurements.since(connection, "refresh", EVER)
+        replays = db_measurements.replays(connection)
     names = [field.name for field in fields(CostRow) if field.name != "table"]
     made = tuple(
         TableDimensions(

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from driftline.contracts import Action, MeasuredDay
 from driftline.db.measurements import Measurement
@@ -27,8 +26,6 @@ REPLAYED = {
     "frequency table": (FREQUENT_FIXED, FREQUENT_RENEWED),
 }
 """Arms of a replay, by what answers: the one of day 1, and the one that is renewed."""
-SUBJECT = ("model", "source", "period", "retrieval", "dedup", "predicate")
-"""Replays that have these in common differ in nothing but how often they renew."""
 NEVER = "never"
 HOW = (
     "Not replayed: run `driftline evaluate refresh`, and again with `--every 1d` or `--every 7d` over the same days.",
@@ -76,18 +73,17 @@ class Compared:
 
 
 def replayed(found: Sequence[Measurement]) -> Compared | None:
-    """The newest replay beside the others of the same days, log and model, each with another interval.
+    """The replays of the same days, log and model beside each other.
 
     Args:
-        found: measurements of the kind `refresh`, oldest first.
+        found: of the kind `refresh`, each with another interval, the newest last.
     """
     if not found:
         return None
     newest = found[-1]
-    by_interval = {m.inputs["every_days"]: m for m in found if _subject(m) == _subject(newest)}
     lines = []
     for name, (fixed, renewed) in REPLAYED.items():
-        cadences = [_replay(NEVER, newest, fixed)] + [_replay(_every(days), m, renewed) for days, m in by_interval.items()]
+        cadences = [_replay(NEVER, newest, fixed)] + [_replay(_every(m.inputs["every_days"]), m, renewed) for m in found]
         known = sorted((one for one in cadences if one), key=lambda one: one.updates)
         lines += [CadenceCurve(name, tuple(known))] if known else []
     period = newest.inputs["period"]
@@ -136,7 +132,3 @@ def _replay(name: str, measured: Measurement, arm: str) -> CadenceRate | None:
 
 def _every(days: float) -> str:
     return "every day" if days == 1 else f"every {days:g} days"
-
-
-def _subject(measured: Measurement) -> tuple[Any, ...]:
-    return (measured.cluster_set, *(measured.inputs.get(name) for name in SUBJECT))

@@ -57,7 +57,7 @@ class Dimensions:
     days: tuple[Decided, ...] = ()
     """Oldest first."""
     replays: tuple[Measurement, ...] = ()
-    """Of the kind `refresh`, oldest first."""
+    """Of the same days, log and model, each with another interval, the newest last."""
 
     @property
     def kinds(self) -> dict[str, list[TableDimensions]]:

@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 from math import nan
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
@@ -8,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from driftline.contracts import RunIds
 from driftline.db import measurements, reports, tables
 from driftline.interests.metrics.estimates import Estimate
+from driftline.interests.metrics.hits import ArmHits, HitRates
 from driftline.interests.metrics.staleness import Staleness, StalePoint
 from tests.db import world
 
@@ -109,3 +111,30 @@ def test_what_a_table_cost_is_one_row(conn: Connection) -> None:
         None,
         None,
     )
+
+
+def test_replays_of_the_same_days_log_and_model_are_found_and_of_each_interval_the_newest(conn: Connection) -> None:
+    cluster_set = world.add_clusters(conn)
+    model = world.add_model(conn, cluster_set, world.add_counts(conn, cluster_set))
+
+    def replay(every: float, hit: float, cluster_set: int = cluster_set, model: int | None = model, **other: Any) -> int:
+        rate = Estimate(hit, None, None, 90)
+        found = HitRates((), 90, 900, 9, 0.1, (ArmHits("counts", rate, (), rate),), ())
+        inputs = {"source": {"events": "e"}, "period": {"start": "2024-03-01"}, "every_days": every} | other
+        return measurements.add(
+            conn, kind="refresh", cluster_set=cluster_set, model=model, inputs=inputs, result=found, run=world.RUN
+        ).version
+
+    assert measurements.replays(conn) == []
+    replay(2, 0.31)
+    daily, renewed = replay(1, 0.33), replay(2, 0.32)
+    add(conn, cluster_set, 0.9)
+    assert [found.version for found in measurements.replays(conn)] == [daily, renewed]
+
+    for other in ({"period": {"start": "2024-04-01"}}, {"source": {"events": "o"}}, {"predicate": "true"}, {"model": None}):
+        alone = replay(7, 0.5, **other)
+        assert [found.version for found in measurements.replays(conn)] == [alone], other
+    alone = replay(7, 0.5, cluster_set=world.add_clusters(conn, ["bread", "beer"]))
+    assert [found.version for found in measurements.replays(conn)] == [alone]
+    weekly = replay(7, 0.3)
+    assert [found.version for found in measurements.replays(conn)] == [daily, renewed, weekly]

@@ -1,6 +1,5 @@
-"""Cadences beside each other: which replays belong together, which cadence is beaten, and what the kept days come to."""
+"""Cadences beside each other: which cadence is beaten, and what the kept days come to."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -17,14 +16,14 @@ DAY = datetime(2024, 3, 1, tzinfo=UTC)
 UNKNOWN = Estimate(None, None, None, 0)
 
 
-def replay(version: int, every: float, dates: int, hit: float, **other: Any) -> Measurement:
+def replay(version: int, every: float, dates: int, hit: float) -> Measurement:
     """Ten days, with the LLM and counts renewed on so many dates."""
     rates = {RAG_FIXED: 0.30, RAG_RENEWED: hit, COUNTED_FIXED: 0.4, COUNTED_RENEWED: 0.4}
     arms = tuple(ArmHits(name, Estimate(rate, rate - 0.01, rate + 0.01, 90), (), UNKNOWN) for name, rate in rates.items())
     period = {"start": "2024-03-01T00:00:00Z", "end": "2024-03-11T00:00:00Z"}
     since = {name: ["2024-03-01"] * (dates if "renewed" in name else 1) for name in rates}
     inputs: dict[str, Any] = {"model": 1, "source": {"events": "e"}, "period": period, "retrieval": {}, "dedup": "first"}
-    inputs |= {"predicate": "true", "every_days": every, "since": since, **other}
+    inputs |= {"predicate": "true", "every_days": every, "since": since}
     return Measurement(version, "refresh", 1, None, 1, inputs, HitRates((), 90, 900, 9, 0.1, arms, ()), "w", "r", DAY)
 
 
@@ -34,18 +33,11 @@ def lines(*found: Measurement) -> dict[str, list[tuple[str, int, float | None]]]
     return {line.name: [(one.name, one.updates, one.rate.value) for one in line.cadences] for line in compared.lines}
 
 
-def test_replays_of_the_same_days_stand_beside_each_other_and_the_newest_of_an_interval_counts() -> None:
-    found = lines(replay(1, 2, 5, 0.31), replay(2, 1, 10, 0.33), replay(3, 2, 5, 0.32))
+def test_replays_stand_beside_each_other_by_what_answers() -> None:
+    found = lines(replay(2, 1, 10, 0.33), replay(3, 2, 5, 0.32))
     assert found["LLM with RAG"] == [("never", 0, 0.30), ("every 2 days", 4, 0.32), ("every day", 9, 0.33)]
     assert [name for name, _, _ in found["counting model"]] == ["never", "every 2 days", "every day"]
     assert "frequency table" not in found, "it was not among the arms"
-
-
-def test_a_replay_of_other_days_or_of_another_log_is_none_of_them() -> None:
-    later = {"start": "2024-04-01T00:00:00Z", "end": "2024-04-11T00:00:00Z"}
-    others = [replay(1, 7, 2, 0.5, period=later), replay(2, 7, 2, 0.5, source={"events": "o"}), replay(3, 7, 2, 0.5, model=2)]
-    others.append(replace(replay(4, 7, 2, 0.5), cluster_set=2))
-    assert lines(*others, replay(5, 2, 5, 0.31))["LLM with RAG"] == [("never", 0, 0.30), ("every 2 days", 4, 0.31)]
 
 
 def test_a_cadence_is_beaten_by_one_of_fewer_updates_and_as_many_hits() -> None:
