@@ -16,14 +16,14 @@ DAY = datetime(2024, 3, 1, tzinfo=UTC)
 UNKNOWN = Estimate(None, None, None, 0)
 
 
-def replay(version: int, every: float, dates: int, hit: float) -> Measurement:
+def replay(version: int, every: float, dates: int, hit: float, **other: Any) -> Measurement:
     """Ten days, with the LLM and counts renewed on so many dates."""
     rates = {RAG_FIXED: 0.30, RAG_RENEWED: hit, COUNTED_FIXED: 0.4, COUNTED_RENEWED: 0.4}
     arms = tuple(ArmHits(name, Estimate(rate, rate - 0.01, rate + 0.01, 90), (), UNKNOWN) for name, rate in rates.items())
     period = {"start": "2024-03-01T00:00:00Z", "end": "2024-03-11T00:00:00Z"}
     since = {name: ["2024-03-01"] * (dates if "renewed" in name else 1) for name in rates}
     inputs: dict[str, Any] = {"model": 1, "source": {"events": "e"}, "period": period, "retrieval": {}, "dedup": "first"}
-    inputs |= {"predicate": "true", "every_days": every, "since": since}
+    inputs |= {"predicate": "true", "every_days": every, "since": since, **other}
     return Measurement(version, "refresh", 1, None, 1, inputs, HitRates((), 90, 900, 9, 0.1, arms, ()), "w", "r", DAY)
 
 

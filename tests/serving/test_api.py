@@ -121,11 +121,24 @@ def test_a_batch_is_answered_in_its_order(client: Client, both: tuple[Version, V
     assert client.post("/v1/next", []).json == []
 
 
-def test_users_get_their_channel_by_the_weights(client: Client) -> None:
-    users = [f"user-{number}" for number in range(400)]
+def test_users_get_their_channel_by_the_weights_and_keep_it(
+    server: Server, client: Client, both: tuple[Version, Version]
+) -> None:
+    """In a list or alone, in whichever process, whatever they have had."""
+    users = [f"user-{number}" for number in range(1000)]
     found = client.post("/v1/next", [{"user": user} for user in users]).json
     assert [one["channel"] for one in found] == [channel_of(user, WEIGHTS, "x") for user in users]
-    assert {one["channel"] for one in found} == set(WEIGHTS)
+    served = {channel: version.version for channel, version in zip(WEIGHTS, both, strict=True)}
+    assert all(one["version"] == served[one["channel"]] for one in found)
+    expected = 1000 * WEIGHTS["treatment"]
+    assert abs(sum(one["channel"] == "treatment" for one in found) - expected) < 4 * (expected * WEIGHTS["default"]) ** 0.5
+
+    others = [server.client() for _ in range(8)]
+    for number, (user, before) in enumerate(zip(users, found, strict=True)):
+        again = others[number % len(others)].next(user=user, items=[f"item-{number % SIZE}"], top=2)
+        assert (again["channel"], again["version"]) == (before["channel"], before["version"])
+    for other in others:
+        other.close()
     assert client.next(user=users[0], channel="treatment")["channel"] == "treatment"
     assert client.next()["channel"] == "default"
 
