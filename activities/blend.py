@@ -16,10 +16,11 @@ from driftline.db import clusters as db_clusters
 from driftline.db import counts as db_counts
 from driftline.db import models as db_models
 from driftline.interests import blend
-from driftline.interests.counting_model import answers, counting_model, fit_strengths
+from driftline.interests.counting_model import answers, counting_model, fit_strengths, shrunk_strengths
 from driftline.interests.metrics.estimates import Estimate
 from driftline.interests.scores import Scores
 
+STRENGTHS = {1: fit_strengths, 2: shrunk_strengths}
 WINDOW = "{} window of this table of {} has no triple, so nothing can be fitted: raise days or validation_days"
 
 
@@ -46,7 +47,7 @@ class BlendActivities:
         for name, window in (("training", known), ("validation", validation)):
             if not window.num_rows:
                 raise BadInput(WINDOW.format(name, request.answers))
-        strengths = fit_strengths(known, validation, clusters)
+        strengths = STRENGTHS[request.fitting](known, validation, clusters)
         model = counting_model(counts, clusters, strengths)
         weights = {"strength": Fitted(strengths.pair), "single": Fitted(strengths.single)}
         if request.mapping is None:

@@ -29,7 +29,7 @@ from bench.recipe import child, interests
 from driftline.commands.demo import FINE_TUNE_AT
 from driftline.contracts import Clusters, GenerateJob, Generation, Samples, Sequences, Source, Training, TrainJob, Window, Windows
 from driftline.interests import blend, metrics, prompts, windows
-from driftline.interests.counting_model import answers, counting_model, fit_strengths
+from driftline.interests.counting_model import answers, counting_model, shrunk_strengths
 from driftline.interests.curation import Curation
 from driftline.interests.mapping import answers_of
 from driftline.interests.metrics.estimates import Estimate, ratio
@@ -114,12 +114,12 @@ class Experiment:
     def _measure(self) -> dict[str, Any]:
         n = len(self.descriptions)
         assert self.windows.validation
-        whole = [self._count(window) for window in (self.windows.train, self.windows.validation)]
+        whole = [self.count(window) for window in (self.windows.train, self.windows.validation)]
         share = min(1.0, self.asked.per_pair * n * (n - 1) / _triples(whole[0])) if self.asked.per_pair else 1.0
         known, validation = (thinned(counts, share, SEED + i) for i, counts in enumerate(whole))
         counts = added(known, validation)
         fits = whole[1] if self.asked.fit == "whole" else validation
-        strengths = fit_strengths(known, fits, n)
+        strengths = shrunk_strengths(known, fits, n)
         model = counting_model(counts, n, strengths)
         arms = {
             COUNTED: answers(model.log_p, n),
@@ -139,7 +139,7 @@ class Experiment:
                 "greedy is likeliest": float(np.equal(scores.answer[:, 0], answers_of(alone, n)).mean()),
                 "weights": {name: dataclasses.asdict(getattr(weights, name)) for name in fitted},
             }
-        first, test = next(iter(arms)), self._occurrences(self.windows.test)
+        first, test = next(iter(arms)), self.occurrences(self.windows.test)
         return about | {
             "key": self.key,
             "clusters": n,
@@ -148,15 +148,15 @@ class Experiment:
             "fitted on": _triples(fits),
             "test": len(test["pair"]),
             "first": first,
-            "recall": {name: dataclasses.asdict(self._recall(test, {name: found})) for name, found in arms.items()},
+            "recall": {name: dataclasses.asdict(self.recall(test, {name: found})) for name, found in arms.items()},
             "less": {
-                name: dataclasses.asdict(self._recall(test, {first: arms[first], name: found}))
+                name: dataclasses.asdict(self.recall(test, {first: arms[first], name: found}))
                 for name, found in arms.items()
                 if name != first
             },
         }
 
-    def _count(self, window: Window) -> pa.Table:
+    def count(self, window: Window) -> pa.Table:
         return count_triples(self.settings.source, self.settings.sequences, window, self.assignment).table
 
     def _llm(self, known: pa.Table, validation: pa.Table) -> Path:
@@ -192,7 +192,7 @@ class Experiment:
         child("driftline.engines.generate", generate, work)
         return work / "mapping"
 
-    def _occurrences(self, window: Window) -> dict[str, Any]:
+    def occurrences(self, window: Window) -> dict[str, Any]:
         """Every triple of the window: its pair's number, what came next, and whose it is."""
         steps = read_sequences(self.settings.source, self.settings.sequences, window, self.assignment)
         user = steps["user"].combine_chunks().dictionary_encode().indices.to_numpy()
@@ -202,7 +202,7 @@ class Experiment:
         pair = pair_number(c1[kept], c2[kept], len(self.descriptions))
         return {"pair": pair, "c_next": c_next[kept], "user": user[2:][kept]}
 
-    def _recall(self, test: dict[str, Any], arms: dict[str, pa.Table]) -> Estimate:
+    def recall(self, test: dict[str, Any], arms: dict[str, pa.Table]) -> Estimate:
         """Of one arm, or of the first minus the second; the interval is over users."""
         hits = [answers_of(found, len(self.descriptions))[test["pair"]] == test["c_next"] for found in arms.values()]
         won = hits[0].astype(float) - (hits[1] if len(hits) > 1 else 0)

@@ -158,6 +158,11 @@ class GenerateMapping:
     """None: greedy."""
 
 
+Fitting = Literal[1, 2]
+"""How the strengths of counts are chosen. 1: the likeliest. 2: as far above them as held-out triples do not tell."""
+NEWEST_FITTING: Fitting = 2
+
+
 @dataclass(frozen=True)
 class AnswerPairs:
     """Answer from counts, or from counts and what the LLM says of each answer.
@@ -176,6 +181,8 @@ class AnswerPairs:
     """Blend: the LLM's answers, with scores."""
     model: int | None = None
     """Blend: which may have learned from no day that fits."""
+    fitting: Fitting = 1
+    """What a run has begun with stays; those from before there were two have 1."""
 
 
 Kind = Literal["fine_tune", "rag"]

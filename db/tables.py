@@ -359,7 +359,8 @@ def _key(request: StoreTable) -> str:
     retrieval = asdict(request.retrieval) if request.retrieval else None
     if request.fitted is None:
         return content_key(*about, decoding, retrieval)
-    return content_key(*about, decoding, retrieval, request.answers, request.fitted.known, request.fitted.validation)
+    fitting = () if request.fitted.fitting == 1 else (request.fitted.fitting,)
+    return content_key(*about, decoding, retrieval, request.answers, request.fitted.known, request.fitted.validation, *fitting)
 
 
 def _cluster_set(conn: Connection, request: StoreTable) -> tuple[int, int]:

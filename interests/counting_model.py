@@ -6,11 +6,13 @@
     p(c | c1, c2) = (n(c1, c2, c) + m·b(c | c1, c2)) / (n(c1, c2, ·) + m)
 
 The back-off is exact if c1 and c2 are independent given what comes next. The two strengths are those under which a later window
-is likeliest, so that counts of a large log speak for themselves and those of a thin one lean on the back-off.
+is likeliest, so that counts of a large log speak for themselves and those of a thin one lean on the back-off. Where that window
+cannot tell them from greater ones, they are greater (`shrunk_strengths`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -26,8 +28,14 @@ Floats = NDArray[np.float64]
 
 CELLS = 4_000_000
 """Pairs times clusters that are held at once."""
-_RANGE = (np.log(1e-2), np.log(1e6))
+HIGHEST = 1e6
+"""Of a strength: all counts but popularity's are nothing beside it."""
+_RANGE = (np.log(1e-2), np.log(HIGHEST))
 """In which the logarithms of the strengths are searched."""
+FEWEST = 10
+"""Ordered pairs: of fewer a standard error says nothing."""
+FACTORS = 25
+"""By which strengths are tried to be raised, up to the highest; evenly on a scale of logarithms."""
 
 
 @dataclass(frozen=True)
@@ -107,37 +115,36 @@ def fit_strengths(counts: pa.Table, validation: pa.Table | None, n_clusters: int
     Raises:
         BadInput: one of the windows has no triple.
     """
-    later = triples.read(counts if validation is None else validation, n_clusters)
-    if not len(later.n):
-        raise BadInput("no triple in the validation window, so nothing can be fitted: lengthen it")
-    # Only the singles' probabilities are of s: the rest is made once.
-    counted = counting_model(counts, n_clusters, Strengths(1.0, 1.0))
-    popularity, singles = np.exp(counted.log_popularity), _singles(counted.counts, n_clusters)
-    n, total = _seen(counted, later)
-    if validation is None:
-        n, total = n - 1, total - 1
-    totals, place = np.unique(total, return_inverse=True)
-    weights = np.bincount(place, later.n)
+    return _likeliest([_HeldOut.of(counts, validation, n_clusters)])
 
-    def fitted(log_single: float) -> tuple[float, float]:
-        """The loss at the best m, and its logarithm."""
-        strengths = Strengths(float(np.exp(log_single)), 1.0)
-        first, second = (np.log(_given(n, popularity, strengths.single)) for n in singles)
-        model = replace(counted, strengths=strengths, log_first=first, log_second=second)
-        log_b = _backoff_of(model, later)
-        if validation is None:
-            log_b += _left_out(model, later, singles)
-        b = np.exp(log_b)
 
-        def loss(log_m: float) -> float:
-            m = np.exp(log_m)
-            return float((weights * np.log(totals + m)).sum() - (later.n * np.log(n + m * b)).sum())
+def shrunk_strengths(counts: pa.Table, validation: pa.Table | None, n_clusters: int) -> Strengths:
+    """The likeliest strengths, raised together as far as held-out triples do not tell (the one-standard-error rule).
 
-        found = minimize_scalar(loss, bounds=_RANGE, method="bounded")
-        return float(found.fun), float(found.x)
+    Held out is each triple of the counts in turn, and the later window, if there is one. Both strengths get the largest factor
+    under which these lose no more than a standard error of the difference, ordered pairs being its units. Where little is told,
+    popularity answers, which needs the fewest triples to be known.
 
-    single = float(minimize_scalar(lambda log_s: fitted(log_s)[0], bounds=_RANGE, method="bounded", options={"xatol": 0.05}).x)
-    return Strengths(float(np.exp(single)), float(np.exp(fitted(single)[1])))
+    Args, Raises: as of `fit_strengths`.
+    """
+    held_out = [_HeldOut.of(counts, window, n_clusters) for window in ([None] if validation is None else [None, validation])]
+    found = _likeliest(held_out)
+    n = np.concatenate([part.asked.n for part in held_out])
+    pair, unit = np.unique(np.concatenate([part.asked.pair(n_clusters) for part in held_out]), return_inverse=True)
+    if len(pair) < FEWEST:
+        return Strengths(HIGHEST, HIGHEST)
+
+    def losses(strengths: Strengths) -> Floats:
+        return np.concatenate([part.losses(strengths) for part in held_out])
+
+    least = losses(found)
+    for factor in np.geomspace(HIGHEST / min(found.single, found.pair), 1, FACTORS)[:-1].tolist():
+        raised = Strengths(min(found.single * factor, HIGHEST), min(found.pair * factor, HIGHEST))
+        more = n * (losses(raised) - least)
+        away = np.bincount(unit, more - n * more.sum() / n.sum())
+        if more.sum() <= np.sqrt((away**2).sum()):
+            return raised
+    return found
 
 
 def log_normalised(scores: Floats, c1: Ints, c2: Ints) -> Floats:
@@ -194,13 +201,85 @@ def counted(counts: pa.Table, n_clusters: int, validation: pa.Table | None = Non
     Raises:
         BadInput: there is no triple.
     """
-    return answers(counting_model(counts, n_clusters, fit_strengths(counts, validation, n_clusters)).log_p, n_clusters)
+    strengths = shrunk_strengths(counts, validation, n_clusters)
+    return answers(counting_model(counts, n_clusters, strengths).log_p, n_clusters)
 
 
 def blocks(n_clusters: int) -> list[Ints]:
     """The numbers of all ordered pairs, `CELLS` pairs times clusters at a time."""
     n_pairs, step = pair_count(n_clusters), max(1, CELLS // n_clusters)
     return [np.arange(begin, min(begin + step, n_pairs)) for begin in range(0, n_pairs, step)]
+
+
+@dataclass(frozen=True)
+class _HeldOut:
+    """Triples that are asked of counts which they are not among: of a later window, or each of the counted ones in turn.
+
+    Attributes:
+        model: of the counts; its strengths mean nothing.
+        asked: the triples.
+        n, total: of each of them n(c1, c2, c) and n(c1, c2, ·) of the counts.
+        in_turn: they are the counted ones.
+    """
+
+    model: CountingModel
+    asked: Triples
+    n: Floats
+    total: Floats
+    in_turn: bool
+
+    @staticmethod
+    def of(counts: pa.Table, validation: pa.Table | None, n_clusters: int) -> "_HeldOut":
+        asked = triples.read(counts if validation is None else validation, n_clusters)
+        if not len(asked.n):
+            raise BadInput("no triple in the validation window, so nothing can be fitted: lengthen it")
+        model = counting_model(counts, n_clusters, Strengths(1.0, 1.0))
+        n, total = _seen(model, asked)
+        if validation is None:
+            n, total = n - 1, total - 1
+        return _HeldOut(model, asked, n, total, validation is None)
+
+    @cached_property
+    def singles(self) -> tuple[Floats, Floats]:
+        return _singles(self.model.counts, self.model.n_clusters)
+
+    def backoff(self, single: float) -> Floats:
+        """b of each triple. Only the singles' probabilities are of s: the rest is made once."""
+        popularity = np.exp(self.model.log_popularity)
+        first, second = (np.log(_given(n, popularity, single)) for n in self.singles)
+        model = replace(self.model, strengths=Strengths(single, 1.0), log_first=first, log_second=second)
+        log_b = _backoff_of(model, self.asked)
+        if self.in_turn:
+            log_b += _left_out(model, self.asked, self.singles)
+        b: Floats = np.exp(log_b)
+        return b
+
+    def losses(self, strengths: Strengths) -> Floats:
+        """−log p of one occurrence of each triple."""
+        found: Floats = np.log(self.total + strengths.pair)
+        found -= np.log(self.n + strengths.pair * self.backoff(strengths.single))
+        return found
+
+
+def _likeliest(held_out: Sequence[_HeldOut]) -> Strengths:
+    totals = [np.unique(part.total, return_inverse=True) for part in held_out]
+    weights = [np.bincount(place, part.asked.n) for part, (_, place) in zip(held_out, totals, strict=True)]
+
+    def fitted(log_single: float) -> tuple[float, float]:
+        """The loss at the best m, and its logarithm."""
+        b = [part.backoff(float(np.exp(log_single))) for part in held_out]
+
+        def loss(log_m: float) -> float:
+            m = np.exp(log_m)
+            norms = [(weight * np.log(total + m)).sum() for weight, (total, _) in zip(weights, totals, strict=True)]
+            chances = [(part.asked.n * np.log(part.n + m * base)).sum() for part, base in zip(held_out, b, strict=True)]
+            return float(sum(norms) - sum(chances))
+
+        found = minimize_scalar(loss, bounds=_RANGE, method="bounded")
+        return float(found.fun), float(found.x)
+
+    single = float(minimize_scalar(lambda log_s: fitted(log_s)[0], bounds=_RANGE, method="bounded", options={"xatol": 0.05}).x)
+    return Strengths(float(np.exp(single)), float(np.exp(fitted(single)[1])))
 
 
 def _singles(found: Triples, n_clusters: int) -> tuple[Floats, Floats]:

@@ -17,6 +17,7 @@ from driftline.activities.resources import Resources
 from driftline.contracts import AnsweredRef, AnswerPairs, MappingRef, Window
 from driftline.db import counts as db_counts
 from driftline.db.connection import connect
+from driftline.interests.counting_model import fit_strengths, shrunk_strengths
 from driftline.interests.pairs import pairs
 from driftline.interests.scores import Scores
 from tests.db import world
@@ -94,6 +95,15 @@ def test_a_blend_uses_an_llm_that_knows_and_keeps_what_it_says_alone(steps: Step
     assert ours > 1.04 * recall(steps.table(counted)["c_next"])
     assert ours > recall(table["llm_next"])
     assert steps.answer("blend", mapping=steps.mapping) == blended  # the same again
+
+
+def test_a_run_chooses_strengths_as_when_it_began(steps: Steps) -> None:
+    with steps.resources.engine.connect() as connection:
+        known, validation = (db_counts.read(connection, version) for version in (steps.known, steps.validation))
+    for asked, fit in (({}, fit_strengths), ({"fitting": 2}, shrunk_strengths)):
+        strengths, found = fit(known, validation, SIZE), steps.answer("counts", **asked).weights
+        assert (found["strength"].value, found["single"].value) == (strengths.pair, strengths.single)
+    assert fit_strengths(known, validation, SIZE) != shrunk_strengths(known, validation, SIZE)
 
 
 def test_a_model_that_has_seen_the_days_that_fit_is_refused(steps: Steps) -> None:

@@ -285,8 +285,9 @@ def test_what_a_table_is_made_of_and_was_fitted_on_is_in_its_key(conn: Connectio
     blend = replace(asked, answered=world.ANSWERED, fitted=AnswerPairs("blend", counted, counted, later))
     other = replace(blend, fitted=AnswerPairs("blend", counted, counted, latest))
     scored = replace(asked, generation=Generation(scores=16))
-    versions = {tables.add(conn, one, world.mapping()).version for one in (asked, blend, other, scored)}
-    assert len(versions) == 4
+    newer = replace(blend, fitted=AnswerPairs("blend", counted, counted, later, fitting=2))
+    versions = {tables.add(conn, one, world.mapping()).version for one in (asked, blend, other, scored, newer)}
+    assert len(versions) == 5
 
 
 def test_a_model_is_left_out_by_counts_only(conn: Connection) -> None:

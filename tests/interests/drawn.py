@@ -14,18 +14,19 @@ Floats = NDArray[np.float64]
 class World:
     """
     Attributes:
-        pull: [pairs, |C|] the part of the logits that belongs to the pair alone; standard deviation `pair`.
+        pull: [pairs, |C|] the part of the logits that belongs to the pair alone; standard deviation `pair`. That of what belongs
+            to one cluster and its successor is `single`.
         p: [pairs, |C|] the true distribution of what comes next.
     """
 
-    def __init__(self, n_clusters: int, seed: int, pair: float = 0.5) -> None:
+    def __init__(self, n_clusters: int, seed: int, pair: float = 0.5, single: float = 0.7) -> None:
         self.rng = np.random.default_rng(seed)
         self.n_clusters = n_clusters
         self.c1, self.c2 = pairs(n_clusters)
         n = len(self.c1)
         normal = self.rng.normal
         self.pull = normal(size=(n, n_clusters)) * pair
-        first, second = normal(size=(2, n_clusters, n_clusters)) * 0.7
+        first, second = normal(size=(2, n_clusters, n_clusters)) * single
         self.p = self._softmax(normal(size=n_clusters) + first[self.c1] + second[self.c2] + self.pull)
         self.weight = self.rng.dirichlet(np.ones(n))
 

@@ -5,8 +5,16 @@ import pytest
 from hypothesis import given
 from scipy.special import logsumexp
 
-from driftline.interests.counting_model import Strengths, counted, counting_model, fit_strengths
-from driftline.interests.metrics import most_frequent
+from driftline.interests.counting_model import (
+    HIGHEST,
+    Strengths,
+    answers,
+    counted,
+    counting_model,
+    fit_strengths,
+    shrunk_strengths,
+)
+from driftline.interests.metrics import most_frequent, most_popular
 from driftline.interests.pairs import pairs
 from tests.interests.drawn import World
 from tests.interests.tables import Counts, counts_of, recall, table
@@ -99,6 +107,45 @@ def test_leaving_out_one_triple_in_turn_is_what_the_long_way_comes_to() -> None:
     best = fit_strengths(drawn, None, size)
     around = [Strengths(best.single * s, best.pair * m) for s in (0.8, 1.0, 1.25) for m in (0.8, 1.0, 1.25)]
     assert max(around, key=likelihood) == best
+
+
+def test_where_there_is_nothing_but_popularity_the_answer_is_the_most_popular() -> None:
+    """Eight logs of two triples a pair: likeliest strengths tilt near ties, and lose by it."""
+    lost = {fit_strengths: 0.0, shrunk_strengths: 0.0}
+    for seed in range(8):
+        world = World(12, seed, pair=0, single=0)
+        counts, validation, test = world.draw(264), world.draw(50), world.draw(20_000)
+        best = recall(most_popular(counts, 12), test) or 0
+        for fit in lost:
+            log_p = counting_model(counts, 12, fit(counts, validation, 12)).log_p
+            lost[fit] += (best - (recall(answers(log_p, 12), test) or 0)) / 8
+
+    assert lost[shrunk_strengths] < 0.001 < 0.003 < lost[fit_strengths]
+
+
+def test_where_there_is_more_than_popularity_it_is_kept() -> None:
+    ratios = []
+    for seed in range(8):
+        world = World(12, seed)
+        counts, validation, test = world.draw(400), world.draw(80), world.draw(20_000)
+        likeliest, shrunk = (fit(counts, validation, 12) for fit in (fit_strengths, shrunk_strengths))
+        found = [recall(answers(counting_model(counts, 12, of).log_p, 12), test) or 0 for of in (likeliest, shrunk)]
+        ratios.append(found[1] / found[0])
+    assert np.mean(ratios) > 0.98
+
+
+def test_both_strengths_are_raised_by_one_factor_and_not_at_all_where_triples_are_many() -> None:
+    world = World(12, seed=1)
+    thin, rich = world.draw(400), world.draw(60_000)
+    likeliest, shrunk = (fit(thin, None, 12) for fit in (fit_strengths, shrunk_strengths))
+    assert shrunk.single / likeliest.single == pytest.approx(shrunk.pair / likeliest.pair)
+    assert shrunk.single > 1.2 * likeliest.single
+    likeliest, shrunk = (fit(rich, None, 12) for fit in (fit_strengths, shrunk_strengths))
+    assert shrunk.single < 1.2 * likeliest.single
+
+
+def test_a_handful_of_pairs_tells_nothing() -> None:
+    assert shrunk_strengths(table({(0, 1, 2): 9, (1, 2, 3): 9}), None, 4) == Strengths(HIGHEST, HIGHEST)
 
 
 @pytest.mark.parametrize("n", [400, 4000, 40_000])

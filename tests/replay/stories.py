@@ -201,6 +201,11 @@ async def blended_fine_tune(environment: WorkflowEnvironment, name: str) -> Hand
         return await ended(await start(environment.client, "FineTune", asked, name))
 
 
+async def shrunk_refresh(environment: WorkflowEnvironment, name: str) -> Handle:
+    """As `counted_refresh`, since strengths are shrunk."""
+    return await counted_refresh(environment, name)
+
+
 async def measured_rag_refresh(environment: WorkflowEnvironment, name: str) -> Handle:
     return await rag_refresh(environment, name)
 
@@ -366,7 +371,7 @@ STORIES: dict[str, Callable[[WorkflowEnvironment, str], Coroutine[Any, Any, Hand
     for story in (
         *(fine_tune, rag_refresh, rerun_then_approve, refresh_aborted, expired, build_clusters),
         *(measured_fine_tune, measured_rag_refresh, validated_fine_tune, unmeasurable),
-        *(counted_refresh, blended_refresh, blended_fine_tune),
+        *(counted_refresh, blended_refresh, blended_fine_tune, shrunk_refresh),
         *(evaluate_policy, train_recommender, assign_items, assigned_fine_tune, assigned_rag_refresh, assigned_refresh),
         *(keep_cadence, told, told_failure, send_notification, watch),
         *(doors, reset_then_approve, decided_in_postgres, superseded, revoked),
