@@ -24,7 +24,7 @@ class CadenceActivities:
     @activity.defn
     @heartbeats("counting")
     def measure_day(self, request: MeasureDay) -> MeasuredDay | None:
-        """What the day before `nominal` says about the served table's counts. None: nothing was served then.
+        """Measures what the served table's counts and fresh ones predict of the day before. None: nothing was served then.
 
         It depends on the log, the record of publications and the settings only, so that a late run measures the same.
         """

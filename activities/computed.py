@@ -25,7 +25,7 @@ async def resolve(resources: Resources, engine: str, precision: Precision) -> Co
 
 
 def read(folder: Path) -> Computed | None:
-    """What a folder says that a child made; None where it was made before that was kept."""
+    """Reads what made a child's folder (`Computed`); None where it was made before that was kept."""
     path = folder / FILE
     return _computed.validate_json(path.read_bytes()) if path.exists() else None
 

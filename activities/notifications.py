@@ -62,7 +62,7 @@ class NotificationActivities:
 
     @activity.defn
     async def look_out(self, request: WatchInput) -> list[Notification]:
-        """What has to be told that no run tells, and that nobody has been told."""
+        """Lists the messages that no run sends and that nobody has sent yet: late starts, failed runs, what is old or expires."""
         client, now = activity.client(), datetime.now(UTC)
         starts = [(name, *found) for name in request.schedules if (found := await _left_out(client, name))]
         failed = await _failed(client, now - LOOKS_BACK)

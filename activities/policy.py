@@ -31,7 +31,7 @@ class PolicyActivities:
     @activity.defn
     @heartbeats("measuring")
     def measure_policy(self, request: MeasurePolicy) -> MeasurementRef:
-        """Every user who has a history and takes something on the held-out days is asked once, when they begin.
+        """Replays one request for every user who has a history and takes something on the held-out days, as of their begin.
 
         Raises:
             BadInput: there is no table, or no recommender, that has seen nothing of these days.

@@ -78,7 +78,7 @@ class RemoteArtifacts:
         return self._uri(kind, name), folder
 
     def newest(self, kind: str, most: int) -> list[Path]:
-        """By when they were asked for."""
+        """Ordered by when they were last read."""
         found = sorted((each for each, _ in self._manifests(kind)), key=lambda each: each.used, reverse=True)
         whole = []
         for each in found[:most]:

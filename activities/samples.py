@@ -38,7 +38,7 @@ class SampleActivities:
     @activity.defn
     @heartbeats("curating")
     def curate_validation(self, request: CurateValidation) -> ValidationRef:
-        """Pairs to ask, and samples of the validation window: curated as the training's, with its retrieved lines.
+        """Curates the validation window as the training's: pairs for exact match, samples for the loss, with retrieved lines.
 
         Raises:
             BadInput: the validation window has no triple.

@@ -20,7 +20,7 @@ NEWEST_RULE: Rule = 2
 
 @dataclass(frozen=True)
 class MeasuredDay:
-    """What one day of log says about counts of different age. All are asked about the triples that end on that day."""
+    """How many of one day's triples, those that end on it, counts of different age predict."""
 
     day: date
     triples: int
@@ -55,7 +55,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Override:
-    """What a person has said for some days. The newest that covers a day counts."""
+    """A person's decision for some days. The newest that covers a day counts."""
 
     action: Action
     first: date

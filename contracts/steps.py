@@ -165,7 +165,7 @@ NEWEST_FITTING: Fitting = 2
 
 @dataclass(frozen=True)
 class AnswerPairs:
-    """Answer from counts, or from counts and what the LLM says of each answer.
+    """Answer every pair by the counting model, or by a blend of it and the LLM's scores.
 
     What is fitted is fitted on days that neither has seen; then the counts of all days before the test window answer.
     """

@@ -199,7 +199,7 @@ def get(conn: Connection, version: int) -> TransitionTable:
 
 
 def answers(conn: Connection, version: int) -> pa.Table:
-    """c1, c2, c_next int32 and, if an LLM was asked, exact bool; sorted by (c1, c2).
+    """Reads a table: c1, c2, c_next int32 and, of an LLM's answers, exact bool; sorted by (c1, c2).
 
     Raises:
         BadInput: there is no such table, or its rows were pruned.

@@ -72,7 +72,7 @@ class Doors:
         return _one_request(head)
 
     def refusal(self, head: bytes) -> bytes | None:
-        """Why a page may not ask this: it is of another origin, or came here by a name that is not ours (DNS rebinding)."""
+        """Refuses a request of another origin, or under a name that is not ours (DNS rebinding); None: it may pass."""
         method = head.split(b" ", 1)[0]
         fields = _fields(head)
         hosts = [value for name, value in fields if name == b"host"]

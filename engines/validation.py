@@ -20,11 +20,11 @@ BATCH = 32
 
 
 class Validation:
-    """Samples of the validation window, and pairs to ask.
+    """Measures loss on samples of the validation window, and exact match on its pairs.
 
     Args:
         folder: of a `ValidationRef`.
-        asks: whether our own engine suits the model; if not, exact match is not measured.
+        asks: whether our own engine suits the model; if not, only the loss is measured.
     """
 
     def __init__(self, folder: Path, tokenizer: PreTrainedTokenizerBase, asks: bool = True) -> None:

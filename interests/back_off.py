@@ -54,7 +54,7 @@ def sequence(history: Iterable[int], dedup: str) -> list[int]:
 
 
 def next_interests(answers: Ids, ranking: RankedSuccessors, sequence: Sequence[int], top: int = 1) -> list[tuple[int, How]]:
-    """Up to `top` interests that the sequence does not contain, each with how it was found; the best first.
+    """Ranks up to `top` interests that the sequence does not contain: the table's answer, then what it backs off to (`How`).
 
     Where the sequence contains every interest, those that its last two are not: then nothing is novel, and the table's answer
     stands. Fewer than `top` where fewer are left.

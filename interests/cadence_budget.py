@@ -27,7 +27,8 @@ def left(standing: Standing, cadence: Cadence) -> float | None:
 
 
 def bank(entries: Sequence[Entry], budget: float, today: date, rule: Rule) -> float | None:
-    """Seconds that may be spent today, after what the record says was spent; below 0 where an interval went before the budget.
+    """Seconds that may be spent today: what the budget has brought, less what the record has spent; below 0 after an update that
+    an interval forced.
 
     It begins with a month's on the first day of the record, and holds what 60 days bring; by rule 1, what 30 do. None: there is
     no limit.

@@ -1,4 +1,4 @@
-"""What one day of log says about counts of different age: the cheap measure that a cadence goes by."""
+"""How much of one day's triples counts of different age predict: the cheap measure that a cadence decides by."""
 
 from dataclasses import dataclass
 

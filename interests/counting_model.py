@@ -179,11 +179,11 @@ def answers(log_p: Callable[[Ints], Floats], n_clusters: int) -> pa.Table:
     return pa.table(columns | {"score": pa.array(score)})
 
 
-def likeliest(log_p: Callable[[Ints], Floats], asked: Ints, n_clusters: int) -> tuple[Ints, Floats]:
-    """The likeliest novel cluster of each pair asked, by number, and its log p; `CELLS` pairs times clusters at a time."""
-    c_next, score = np.zeros(len(asked), np.int64), np.zeros(len(asked))
-    for begin in range(0, len(asked), step := max(1, CELLS // n_clusters)):
-        found = log_p(asked[begin : begin + step])
+def likeliest(log_p: Callable[[Ints], Floats], numbers: Ints, n_clusters: int) -> tuple[Ints, Floats]:
+    """The likeliest novel cluster of each pair, given by number, and its log p; `CELLS` pairs times clusters at a time."""
+    c_next, score = np.zeros(len(numbers), np.int64), np.zeros(len(numbers))
+    for begin in range(0, len(numbers), step := max(1, CELLS // n_clusters)):
+        found = log_p(numbers[begin : begin + step])
         c_next[begin : begin + step], score[begin : begin + step] = found.argmax(axis=1), found.max(axis=1)
     return c_next, score
 

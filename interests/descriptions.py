@@ -8,8 +8,8 @@ from driftline.contracts import BadInput
 
 
 def describe(ranked: Sequence[Sequence[str]], count: int | Sequence[int]) -> list[str]:
-    """A description of every cluster, `count` keywords like `beef, ground, steak`, or as many as it says for each; unique, and
-    none a prefix of another.
+    """Describes every cluster by its first keywords, like `beef, ground, steak`: `count` of them, or each cluster its own number.
+    Descriptions are unique, and none is a prefix of another.
 
     Where two descriptions are equal, or one is a prefix of the other, the shorter gets its next keyword, and once it has no more,
     the cluster's number: `beef (3)`. A cluster without keywords is `interest (3)`. An imported name is a cluster's one keyword.

@@ -24,7 +24,7 @@ from driftline.workflows import policies
 
 
 def cadence_input(settings: Settings, nominal: datetime | None = None) -> CadenceInput:
-    """What a day is decided by under these settings."""
+    """Maps settings to the input of a daily decision."""
     counts = replace(settings.rag_refresh, answers="counts")
     return CadenceInput(
         cadence=settings.cadence,

@@ -17,7 +17,7 @@ RecommenderHandle = WorkflowHandle[Any, RecommenderRef]
 
 
 def recommender_input(settings: Settings, nominal: datetime | None = None, cluster_set: int | None = None) -> RecommenderInput:
-    """What a training is asked under these settings; its nominal time is the schedule's unless one is given."""
+    """Maps settings to a training's input. By default its nominal time is the schedule's and its cluster set the newest."""
     return RecommenderInput(
         source=settings.source,
         nominal=nominal,

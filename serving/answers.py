@@ -41,7 +41,7 @@ def answer(
     stale_since: datetime | None,
     first: int | None = None,
 ) -> list[NextInterests]:
-    """An answer for each of `asks`, all from the one state `served`.
+    """Answers each of `asks`, all from the one state `served`.
 
     Args:
         first: the number of the first of `asks` in its batch.

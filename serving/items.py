@@ -10,7 +10,7 @@ from driftline.serving.messages import Ask, Item, NextInterests
 
 
 def add_items(model: Trained, asks: Sequence[Ask], answers: Sequence[NextInterests]) -> None:
-    """Give each interest of the answers its items, for those that ask for some."""
+    """Adds the best items of each interest to the answers of requests with `recommend`."""
     wanted = [number for number, ask in enumerate(asks) if ask.recommend]
     rows = model.rows([str(item) for number in wanted for item in (*(asks[number].items or ()), *(asks[number].exclude or ()))])
     histories, hidden, at = [], [], 0

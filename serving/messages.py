@@ -1,4 +1,4 @@
-"""What is asked and answered, as msgspec reads, checks and writes it; the OpenAPI document is made of the same types."""
+"""Requests and answers, as msgspec reads, checks and writes them; the OpenAPI document is made of the same types."""
 
 from datetime import datetime
 from typing import Annotated

@@ -66,7 +66,7 @@ class LocalRelation:
 def find(
     con: duckdb.DuckDBPyConnection, knob: str, where: str, ids: Sequence[str] = (), used: Sequence[str] = ()
 ) -> LocalRelation:
-    """What the setting `knob` says, `where`, for DuckDB.
+    """The relation in DuckDB that the setting `knob` names by `where`: files, a URI or a query.
 
     Args:
         ids: columns that are text in a CSV, and in the folders' names, even if they look like numbers.

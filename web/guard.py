@@ -25,11 +25,11 @@ _name = TypeAdapter[str](Name)
 
 
 class UnknownPerson(ValueError):
-    """Whoever asks cannot be known; the message says why."""
+    """The request's sender cannot be authenticated; the message says why."""
 
 
 def asking(request: Request) -> Person | None:
-    """Who asks; None if they have not logged in.
+    """Authenticates a request: its person, or None if they have not logged in.
 
     Raises:
         UnknownPerson: a proxy was bypassed, or says no name.

@@ -33,7 +33,7 @@ def no_unevenness() -> Unevenness:
 def add_unevenness(
     found: Unevenness, a: Triples, b: Triples, totals: tuple[Ints, Ints], k: int, n_clusters: int, rng: np.random.Generator
 ) -> None:
-    """Measure it on the pairs of some c1 and add it to `found`.
+    """Sums, over the pairs of some c1, how much less alike halves of unequal size are; adds it to `found`.
 
     For the halves A and B of a pair, both thinned at random to the smaller's size m, and A′ and B′ thinned on to m / 2 ** r:
 
