@@ -7,8 +7,7 @@ from typing import Annotated, get_args
 import typer
 
 from driftline.commands.context import Set, load, wait_for, warn_without_worker
-from driftline.commands.output import Json, cell, console, grid, print_json
-from driftline.commands.report import draw
+from driftline.commands.output import Json, cell, console, draw_findings, grid, print_json
 from driftline.commands.review import who
 from driftline.commands.tables import Actor
 from driftline.contracts import Action
@@ -88,5 +87,5 @@ def report(
     if json:
         print_json({"page": str(out.absolute()), "findings": findings(found), **vars(found)})
     else:
-        draw(findings(found))
+        draw_findings(findings(found))
         console.print(f"[green]written:[/] {cell(str(out))}", highlight=False)

@@ -16,7 +16,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from driftline.commands import clusters, report, review, source, stack
 from driftline.commands.context import load, wait_for
 from driftline.commands.follow import follow
-from driftline.commands.output import DONE, FAILED, WAITING, cell, console, grid, percent
+from driftline.commands.output import DONE, FAILED, WAITING, cell, console, draw_findings, grid, percent
 from driftline.commands.run import draw_quality, draw_recommender, finish
 from driftline.contracts import ClusterSetRef, FineTuneInput, RagRefreshInput, RecommenderRef, RunOutcome
 from driftline.operations import changes, logs, recommenders, reports, reviews, runs, serving, tables
@@ -69,7 +69,7 @@ def demo(
     page = context.settings.home.absolute() / "report.html"
     report.measure(context, second, ("drift", "refresh"))
     _, shown = reports.write(context, second, page)
-    report.draw(shown.findings)
+    draw_findings(shown.findings)
     console.print(f"\nthe page: {page.as_uri()}", highlight=False, soft_wrap=True)
 
     heading("7  Serving", "a sequence recommender, and one look-up as a site makes it: last purchases → an interest → its items")

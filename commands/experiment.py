@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from driftline.commands.context import Set, load, wait_for, warn_without_worker
-from driftline.commands.output import DONE, FAILED, WAITING, Json, cell, console, errors, grid, print_json
+from driftline.commands.output import DONE, FAILED, WAITING, Json, cell, console, draw_findings, errors, grid, print_json
 from driftline.commands.tables import login
 from driftline.operations import experiments
 from driftline.operations.experiments import ExperimentState
@@ -142,7 +142,6 @@ def _reads(state: ExperimentState) -> list[str]:
 
 
 def _draw(state: ExperimentState) -> None:
-    from driftline.commands.report import draw
     from driftline.report.experiment_findings import findings
 
     if state.changed:
@@ -150,7 +149,7 @@ def _draw(state: ExperimentState) -> None:
     if state.measured is None:
         console.print("nothing was measured yet")
     else:
-        draw(findings(state.measured.result))
+        draw_findings(findings(state.measured.result))
 
 
 def _draw_detectable(found: Any, days: int) -> None:

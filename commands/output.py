@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from driftline.operations.text import UNSEEN, seen
+from driftline.report.finding import Finding
 
 DONE, FAILED, USAGE, WAITING = 0, 1, 2, 3
 """Exit codes of every command."""
@@ -29,6 +30,7 @@ class SafeConsole(Console):
 console = SafeConsole(width=None if sys.stdout.isatty() else 130)
 errors = SafeConsole(stderr=True, soft_wrap=True)
 
+MARKS = {"good": "[green]✓[/]", "neutral": "[cyan]·[/]", "bad": "[red]✗[/]"}
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
@@ -114,3 +116,9 @@ def one_line(text: str) -> str:
 
 def percent(share: float | None) -> str | None:
     return None if share is None else f"{100 * share:.2f} %"
+
+
+def draw_findings(findings: Iterable[Finding]) -> None:
+    """A sentence a line, each with a mark for what it speaks for."""
+    for finding in findings:
+        console.print(f"{MARKS[finding.level]} {cell(finding.text)}", highlight=False)

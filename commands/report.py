@@ -8,18 +8,15 @@ import typer
 
 from driftline.commands import evaluate
 from driftline.commands.context import Set, load, wait_for
-from driftline.commands.output import FAILED, Json, cell, console, errors, print_json
+from driftline.commands.output import FAILED, Json, cell, console, draw_findings, errors, print_json
 from driftline.operations import measurements, reports, tables
 from driftline.operations.context import Context, Unreachable
 from driftline.operations.runs import RunFailed
-from driftline.report.content import Finding
 
 Table = Annotated[int | None, typer.Argument(metavar="TABLE", help="Table version. Default: the newest.")]
 Out = Annotated[Path, typer.Option("--out", dir_okay=False, help="Where the page is written.")]
 Full = Annotated[bool, typer.Option("--full", help="Also measure what is missing that asks the LLM; see `driftline evaluate`.")]
 Stored = Annotated[bool, typer.Option("--stored", help="Measure nothing: show what is in Postgres.")]
-
-MARKS = {"good": "[green]✓[/]", "neutral": "[cyan]·[/]", "bad": "[red]✗[/]"}
 
 
 def report(
@@ -38,7 +35,7 @@ def report(
     if json:
         print_json({"report": made.version, "page": str(out.absolute()), "failed": failed, **vars(shown)})
     else:
-        draw(shown.findings)
+        draw_findings(shown.findings)
         console.print(f"[green]written:[/] {cell(str(out))}, report {made.version} of table {version}", highlight=False)
     if failed:
         raise typer.Exit(FAILED)
@@ -63,8 +60,3 @@ def measure(context: Context, table: int, wanted: Collection[str], quiet: bool =
             if not quiet:
                 errors.print(f"[yellow]{what} was not measured:[/] {cell(str(error))}", highlight=False)
     return failed
-
-
-def draw(findings: tuple[Finding, ...]) -> None:
-    for finding in findings:
-        console.print(f"{MARKS[finding.level]} {cell(finding.text)}", highlight=False)

@@ -16,6 +16,7 @@ from driftline.commands.output import (
     both_names,
     cell,
     console,
+    draw_findings,
     errors,
     grid,
     percent,
@@ -26,6 +27,7 @@ from driftline.db.reviews import Review
 from driftline.operations import reviews
 from driftline.operations.context import Context
 from driftline.operations.reviews import Evidence
+from driftline.report.finding import Finding
 
 if TYPE_CHECKING:
     from driftline.contracts import Decision, KnownBy, VerdictReply
@@ -109,7 +111,7 @@ def draw(evidence: Evidence) -> None:
             ("events of items that no cluster has", percent(e.get("unknown_share"))),
         ],
     )
-    from driftline.report import weights  # with all that measures
+    from driftline.report import weights
 
     if fitted := weights.rows(evidence.weights):
         grid("fitted on the validation window", ("", ""), fitted)
@@ -117,9 +119,6 @@ def draw(evidence: Evidence) -> None:
         rows = [(x.c1_name, x.c2_name, x.c_next_name, x.free) for x in evidence.inexact]
         grid("answers that were not exact", ("interest 1", "interest 2", "constrained to", "freely wrote …"), rows)
     if report:
-        from driftline.commands.report import draw as draw_findings  # with all that measures
-        from driftline.report.content import Finding
-
         console.print(f"[bold]report {report.version}[/]; the page: `driftline report {opened.candidate}`", highlight=False)
         draw_findings(TypeAdapter(tuple[Finding, ...]).validate_python(report.findings))
     if opened.decision:

@@ -16,7 +16,7 @@ from driftline.interests.metrics.arms import (
 )
 from driftline.interests.metrics.estimates import Estimate
 from driftline.interests.metrics.frontier import frontier
-from driftline.report.content import Finding
+from driftline.report.finding import Finding
 from driftline.report.words import interval, listed, percent
 
 LLM = "LLM with RAG"

@@ -24,7 +24,7 @@ from driftline.interests.metrics.estimates import Difference, Estimate
 from driftline.interests.metrics.hits import HitRates
 from driftline.interests.metrics.quality import Quality
 from driftline.interests.metrics.significance import detected
-from driftline.report.content import Finding, Level
+from driftline.report.finding import Finding, Level
 from driftline.report.words import interval, lacking, listed, measured, percent, points
 
 PAPERS_CHOICE = retrieval_arm(Retrieval())

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from driftline.contracts import Window
 from driftline.interests.metrics.answers import AnswersCompared
@@ -13,19 +13,11 @@ from driftline.interests.metrics.policy import Policy
 from driftline.interests.metrics.quality import Quality
 from driftline.interests.metrics.staleness import Staleness
 from driftline.interests.naming import Named
+from driftline.report.finding import Finding
 
-Level = Literal["good", "neutral", "bad"]
 MIN_EXACT_MATCH_RATE = 0.90
 """The paper's gate (§2.2)."""
 MAX_UNKNOWN_SHARE = 0.20
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One sentence or two. `good` speaks for switching the table or the refresh on, `bad` against, `neutral` for neither."""
-
-    level: Level
-    text: str
 
 
 @dataclass(frozen=True)

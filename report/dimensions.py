@@ -8,7 +8,8 @@ from statistics import median
 from driftline.db.measurements import Measurement
 from driftline.report import cadences
 from driftline.report.cadences import Decided
-from driftline.report.content import CostRow, Finding
+from driftline.report.content import CostRow
+from driftline.report.finding import Finding
 from driftline.report.words import count, duration, kind, percent
 
 

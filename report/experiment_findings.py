@@ -1,7 +1,7 @@
 """What an experiment says, in sentences. They go by the intervals that are valid on every day: the reader may have peeked."""
 
 from driftline.interests.experiments.result import Effect, MetricResult, Result
-from driftline.report.content import Finding
+from driftline.report.finding import Finding
 from driftline.report.words import count, day, listed
 
 MANY_CROSSED = 0.01

@@ -9,7 +9,7 @@ from driftline.interests.metrics.quality import Quality
 from driftline.interests.metrics.significance import detected
 from driftline.interests.metrics.support import ArmAt, Level
 from driftline.report.comparisons import LLM, name_of
-from driftline.report.content import Finding
+from driftline.report.finding import Finding
 from driftline.report.words import count, listed, measured, percent
 
 

@@ -22,8 +22,8 @@ from driftline.report.comparisons import (
     retrieving,
 )
 from driftline.report.content import MAX_UNKNOWN_SHARE, MIN_EXACT_MATCH_RATE, CostRow
-from driftline.report.content import Finding as Finding
 from driftline.report.exploring import exploring
+from driftline.report.finding import Finding as Finding
 from driftline.report.items import items
 from driftline.report.sentences import answering, costing, exact, moving, naming, spread, stale, stands_still, unknown
 from driftline.report.words import lacking, listed

@@ -2,7 +2,7 @@
 
 from driftline.interests.metrics.policy import Policy
 from driftline.interests.metrics.significance import detected
-from driftline.report.content import Finding
+from driftline.report.finding import Finding
 from driftline.report.words import count, measured, percent
 
 UNRESTRICTED = "the recommender without an interest"

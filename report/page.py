@@ -8,7 +8,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from driftline.report import answers_sections, frontier_sections, interests_sections, policy_section, tables_sections
-from driftline.report.content import Content, Finding
+from driftline.report.content import Content
+from driftline.report.finding import Finding
 from driftline.report.layout import Section
 from driftline.report.marks import code
 from driftline.report.plot_style import drawing

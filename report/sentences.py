@@ -10,7 +10,8 @@ from driftline.interests.metrics.significance import detected, holm
 from driftline.interests.metrics.staleness import Staleness, StalePoint
 from driftline.interests.metrics.successors import Ranking
 from driftline.interests.naming import Named
-from driftline.report.content import CostRow, Finding
+from driftline.report.content import CostRow
+from driftline.report.finding import Finding
 from driftline.report.words import change, count, decimal, duration, lacking, listed, measured, percent
 
 COLLAPSED = 0.5

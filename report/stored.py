@@ -11,7 +11,8 @@ from driftline.db import reviews as db_reviews
 from driftline.db import tables as db_tables
 from driftline.db.connection import Connection
 from driftline.report import weights
-from driftline.report.content import Content, CostRow, Finding, Provenance
+from driftline.report.content import Content, CostRow, Provenance
+from driftline.report.finding import Finding
 from driftline.report.findings import findings
 
 

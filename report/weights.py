@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from driftline.report.content import Finding
+from driftline.report.finding import Finding
 from driftline.report.words import decimal
 
 NAMES = {

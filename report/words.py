@@ -1,10 +1,13 @@
 """Numbers as people read them. What is missing becomes words, never NaN."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from driftline.interests.metrics.estimates import Estimate
+if TYPE_CHECKING:  # with all that measures
+    from driftline.interests.metrics.estimates import Estimate
 
 KINDS = {"fine_tune": "fine-tune", "rag": "RAG refresh"}
 

@@ -101,6 +101,10 @@ def test_a_command_that_asks_postgres_starts_without_what_others_need(
     assert loaded_by(published, tmp_path, *command.split()) == "[0]"
 
 
+def test_the_evidence_of_a_review_is_shown_without_what_measured_it(published: dict[str, str], tmp_path: Path) -> None:
+    assert loaded_by(published, tmp_path, "review", "show", "one") == "[0, 'driftline.contracts.versions']"
+
+
 def test_status_asks_temporal_and_starts_without_the_rest(published: dict[str, str], tmp_path: Path) -> None:
     assert loaded_by(published, tmp_path, "status") == "[1, 'temporalio', 'google.protobuf']"  # 1: it does not answer
 

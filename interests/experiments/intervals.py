@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from driftline.interests.experiments.difference import RelativeDifference
 from driftline.interests.experiments.moments import Floats
@@ -24,7 +24,7 @@ class Intervals:
 
 def fixed(found: RelativeDifference, alpha: float = ALPHA) -> Floats:
     """Standard errors to either side for one look at one time, by Student's t."""
-    return np.asarray(t.isf(alpha / 2, found.freedom))
+    return np.asarray(-stdtrit(found.freedom, alpha / 2))
 
 
 def always_valid(users: Floats, planned: float, alpha: float = ALPHA) -> Floats:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import chi2, t
+from scipy.special import chdtrc, stdtr
 
 from driftline.interests.experiments.difference import RelativeDifference
 from driftline.interests.experiments.intervals import ALPHA, NEAR_ZERO, rho2
@@ -27,7 +27,7 @@ def always_valid_p(found: RelativeDifference, planned: float, alpha: float = ALP
 
 def fixed_p(found: RelativeDifference) -> Floats:
     """Two-sided, of one look, by Student's t."""
-    return np.asarray(2 * t.sf(np.abs(statistic(found)), found.freedom))
+    return np.asarray(2 * stdtr(found.freedom, -np.abs(statistic(found))))
 
 
 def mismatch_p(users: Sequence[int], weights: Sequence[float]) -> float:
@@ -40,4 +40,4 @@ def mismatch_p(users: Sequence[int], weights: Sequence[float]) -> float:
     freedom = sum(e > 0 for e in expected) - 1
     if any(n for n, e in zip(users, expected, strict=True) if e <= 0):
         return 0.0
-    return float(chi2.sf(distance, freedom)) if freedom else 1.0
+    return float(chdtrc(freedom, distance)) if freedom else 1.0

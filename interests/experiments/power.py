@@ -1,7 +1,7 @@
 """The minimum detectable effect: what an experiment of this size would find, if it is there."""
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from driftline.interests.experiments.difference import unit_variance
 from driftline.interests.experiments.intervals import ALPHA, always_valid
@@ -24,6 +24,6 @@ def detectable(
     value, variance = unit_variance(users)
     with np.errstate(invalid="ignore", divide="ignore"):
         error = np.sqrt(variance / users.n * (total / control + total / treatment)) / np.abs(value)
-        look = norm.isf(alpha / 2) if sequential is None else always_valid(users.n, sequential, alpha)
-        found = (look + norm.isf(1 - power)) * error
+        look = -ndtri(alpha / 2) if sequential is None else always_valid(users.n, sequential, alpha)
+        found = (look + -ndtri(1 - power)) * error
         return np.asarray(np.where(found < 1, found / (1 - found), np.nan))  # what grows by a factor scatters as much more

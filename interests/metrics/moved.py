@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from driftline.interests.metrics.estimates import CONFIDENCE, Estimate
 from driftline.interests.metrics.successors import RANKINGS, Ranking
@@ -107,7 +107,7 @@ class _Sums:
         n = len(used)
         without = self.distance[1:][used] / self.structure[1:][used]
         error = float(np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum()))
-        wide = error * float(student.isf((1 - CONFIDENCE) / 2, n - 1))
+        wide = error * -float(stdtrit(n - 1, (1 - CONFIDENCE) / 2))
         return Moved(Estimate(value, value - wide, value + wide, n), self._chance())
 
     def _chance(self) -> float:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from driftline.interests.metrics.estimates import CONFIDENCE, Estimate
 
@@ -35,5 +35,5 @@ def p_value(estimate: Estimate) -> float | None:
     """Two-sided, against 0; None without an interval."""
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return None
-    error = (estimate.high - estimate.low) / (2 * norm.isf((1 - CONFIDENCE) / 2))
-    return float(2 * norm.sf(abs(estimate.value) / error)) if error else float(estimate.value == 0)
+    error = (estimate.high - estimate.low) / (2 * -ndtri((1 - CONFIDENCE) / 2))
+    return float(2 * ndtr(-abs(estimate.value) / error)) if error else float(estimate.value == 0)

@@ -8,8 +8,8 @@ from driftline.interests.metrics.arms import FREQUENT, FREQUENT_RENEWED, NO_RAG,
 from driftline.interests.metrics.estimates import Difference, Estimate
 from driftline.interests.metrics.hits import HitRates
 from driftline.report.comparisons import comparison, difference
-from driftline.report.content import Finding
 from driftline.report.exploring import exploring
+from driftline.report.finding import Finding
 from driftline.report.findings import conclusion, findings
 from tests.report import measured
 from tests.report.measured import NOTHING, about

@@ -14,7 +14,8 @@ from driftline.interests.metrics.arms import sweep_arm
 from driftline.interests.metrics.estimates import Estimate
 from driftline.interests.metrics.frontier import Frontier
 from driftline.report import definitions
-from driftline.report.content import Content, Finding, Provenance
+from driftline.report.content import Content, Provenance
+from driftline.report.finding import Finding
 from driftline.report.page import render
 from driftline.report.words import change, count, decimal, duration, interval, percent, points
 from tests.report import examples

@@ -7,7 +7,8 @@ import pytest
 
 from driftline.interests.metrics.drift import Curve, Drift
 from driftline.interests.naming import Named
-from driftline.report.content import Content, Finding
+from driftline.report.content import Content
+from driftline.report.finding import Finding
 from driftline.report.sentences import exact, moving, naming, spread, stale, stands_still
 from tests.report import examples, measured
 from tests.report.test_findings import text_of

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from driftline.interests.experiments.result import MetricResult, Result
 from driftline.operations import experiments
 from driftline.operations.experiments import ExperimentState
-from driftline.report.content import Finding
 from driftline.report.experiment_findings import around, findings, relative
+from driftline.report.finding import Finding
 from driftline.web.guard import context
 from driftline.web.page import render
 from driftline.web.plots import PlotLine
