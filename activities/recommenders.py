@@ -39,7 +39,7 @@ from driftline.interests.recommender.new_items import LEAST_EVENTS, from_texts
 from driftline.sources.profile import offered
 from driftline.sources.sequences import read_sequences
 
-Floats = NDArray[np.float32]
+Floats32 = NDArray[np.float32]
 SHAPELESS = ("checkpoint_every",)
 """Knobs that change no weight."""
 
@@ -133,8 +133,8 @@ class RecommenderActivities:
             )
 
     def _vectors(
-        self, request: PlaceItems, index: Index, learned: Floats, events: NDArray[np.int64]
-    ) -> tuple[Floats, NDArray[np.bool_]]:
+        self, request: PlaceItems, index: Index, learned: Floats32, events: NDArray[np.int64]
+    ) -> tuple[Floats32, NDArray[np.bool_]]:
         """The vector of each item, and whether it comes from its text. What is withdrawn, or has neither, has −∞ for its
         popularity: it says who its user is, and is never recommended."""
         vectors, enough = learned.copy(), events >= LEAST_EVENTS
@@ -153,7 +153,7 @@ class RecommenderActivities:
         vectors[~there, -1] = -np.inf
         return vectors, new & there
 
-    def _texts(self, request: PlaceItems, index: Index) -> tuple[Floats, NDArray[np.bool_]]:
+    def _texts(self, request: PlaceItems, index: Index) -> tuple[Floats32, NDArray[np.bool_]]:
         """The embedding of each item's text [items, t], and whether it has one."""
         assert request.catalogue is not None
         assert request.embeddings is not None

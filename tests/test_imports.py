@@ -135,6 +135,18 @@ def test_the_check_itself_sees_a_heavy_import() -> None:
     assert "driftline.engines" in heavy_after("import driftline.engines.engine")
 
 
+def test_no_class_shares_its_name_with_another() -> None:
+    """One noun, one idea: whoever reads a name knows which room it is from."""
+    homes: dict[str, list[str]] = {}
+    for room in (*ROOMS, "contracts", "dashboards", "embedded", "engines", "settings", "system", "web"):
+        for file in sorted((ROOT / room).rglob("*.py")):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    homes.setdefault(node.name, []).append(str(file.relative_to(ROOT)))
+    assert len(homes) > 400
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}
+
+
 KIN = ("huggingface-hub", "joserfc", "markupsafe", "niquests", "protobuf", "pydantic-core")
 """Halves of transformers, Authlib, Jinja2, grafana-client, temporalio and pydantic."""
 

@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 from driftline.interests.recommender.histories import Histories
 from driftline.interests.recommender.rows import NOTHING, Rows
 
-Floats = NDArray[np.float32]
+Floats32 = NDArray[np.float32]
 STEPS = 3
 """How many steps after an item another one counts as visited with it."""
 
@@ -46,10 +46,10 @@ def covisits(histories: Histories, n_items: int) -> csr_matrix:
     return csr_matrix((ones, (np.concatenate(first), np.concatenate(second))), shape=(n_items, n_items))
 
 
-def covisited(visits: csr_matrix, popular: NDArray[np.int64], newest: Rows, rows: slice) -> Floats:
+def covisited(visits: csr_matrix, popular: NDArray[np.int64], newest: Rows, rows: slice) -> Floats32:
     """Scores by the newest item of each request: co-visits, and below any of those popularity; [requests, items]."""
     tail = popular[rows] / (popular.max() + 1.0)
     known = np.where(newest == NOTHING, 0, newest)
     found = np.asarray(visits[known][:, rows].todense(), np.float32)
-    scores: Floats = np.where((newest == NOTHING)[:, None], np.float32(0), found) + tail.astype(np.float32)
+    scores: Floats32 = np.where((newest == NOTHING)[:, None], np.float32(0), found) + tail.astype(np.float32)
     return scores

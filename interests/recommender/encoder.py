@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from driftline.interests.recommender.rows import NOTHING, Rows
 
-Floats = NDArray[np.float32]
+Floats32 = NDArray[np.float32]
 Weights = dict[str, NDArray[Any]]
 EPSILON = 1e-5
 AT_ONCE = 512
@@ -40,7 +40,7 @@ class Encoder:
     def blocks(self) -> int:
         return sum(name.endswith(".mixed") for name in self.weights)
 
-    def encode(self, rows: Rows, vectors: Floats) -> Floats:
+    def encode(self, rows: Rows, vectors: Floats32) -> Floats32:
         """User vectors, float32 [n, d + 1].
 
         Args:
@@ -51,7 +51,7 @@ class Encoder:
         parts = [self._some(rows[i : i + AT_ONCE, -self.length :], vectors) for i in range(0, len(rows), AT_ONCE)]
         return np.concatenate(parts) if parts else np.empty((0, vectors.shape[1]), np.float32)
 
-    def _some(self, rows: Rows, vectors: Floats) -> Floats:
+    def _some(self, rows: Rows, vectors: Floats32) -> Floats32:
         w, there = self.weights, rows != NOTHING
         rows = rows[:, ~(~there).all(axis=0)] if there.any() else rows[:, -1:]  # nobody's history is longer
         there = rows != NOTHING
@@ -66,7 +66,7 @@ class Encoder:
         user[~there[:, -1]] = 0
         return np.concatenate([user, np.ones((n, 1), np.float32)], axis=1)
 
-    def _block(self, block: int, x: Floats, there: NDArray[np.bool_], ends: bool) -> Floats:
+    def _block(self, block: int, x: Floats32, there: NDArray[np.bool_], ends: bool) -> Floats32:
         w = {name.partition(".")[2]: weight for name, weight in self.weights.items() if name.startswith(f"{block}.")}
         n, length, d = x.shape
         mixed = _norm(x, w["query_norm"]) @ w["mixed"] + w["mixed_bias"]
@@ -86,7 +86,7 @@ class Encoder:
         return x
 
 
-def _norm(x: Floats, weight: Floats) -> Floats:
+def _norm(x: Floats32, weight: Floats32) -> Floats32:
     centred = x - x.mean(axis=-1, keepdims=True)
-    scaled: Floats = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + np.float32(EPSILON)) * weight[0] + weight[1]
+    scaled: Floats32 = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + np.float32(EPSILON)) * weight[0] + weight[1]
     return scaled

@@ -13,7 +13,7 @@ from driftline.interests.recommender.histories import Histories
 from driftline.interests.recommender.index import Index
 from driftline.interests.recommender.ranking import Score, best
 
-Floats = NDArray[np.float32]
+Floats32 = NDArray[np.float32]
 
 SEQUENCE, POPULAR, COVISITED, LATELY = "sequence", "most popular", "last co-visited", "popular lately"
 AT = 10
@@ -33,7 +33,7 @@ class Prior:
     """In days."""
     weight: float
 
-    def of(self, recent: NDArray[np.float64]) -> Floats:
+    def of(self, recent: NDArray[np.float64]) -> Floats32:
         """The term of each item, by what is popular lately with this half-life."""
         return np.float32(self.weight) * _log(recent)
 
@@ -41,7 +41,7 @@ class Prior:
 def judge(
     index: Index,
     encoder: Encoder,
-    vectors: Floats,
+    vectors: Floats32,
     popular: NDArray[np.int64],
     recent: NDArray[np.float64],
     before: Histories,
@@ -67,7 +67,7 @@ def judge(
 
 
 def choose_prior(
-    index: Index, encoder: Encoder, vectors: Floats, before: Histories, validation: Histories, start: datetime
+    index: Index, encoder: Encoder, vectors: Floats32, before: Histories, validation: Histories, start: datetime
 ) -> Prior:
     """The half-life under which what is popular lately ranks best on the validation days, which begin at `start`; then the weight
     beside the sequence's score under which both do. By NDCG; of equal ones the first."""
@@ -91,22 +91,22 @@ def choose_prior(
     return Prior(half_life, max(WEIGHTS, key=beside))
 
 
-def _log(popular: NDArray[np.float64]) -> Floats:
+def _log(popular: NDArray[np.float64]) -> Floats32:
     """Of users who took each item; that of an item of nobody is finite."""
-    log: Floats = np.log(popular + 0.5).astype(np.float32)
+    log: Floats32 = np.log(popular + 0.5).astype(np.float32)
     return log
 
 
-def _alike(requests: NDArray[np.int64], scores: Floats) -> Floats:
+def _alike(requests: NDArray[np.int64], scores: Floats32) -> Floats32:
     """The same scores for each request."""
     return np.broadcast_to(scores, (len(requests), len(scores)))
 
 
-def _encoded(encoder: Encoder, vectors: Floats, before: Histories, cases: Cases) -> Floats:
+def _encoded(encoder: Encoder, vectors: Floats32, before: Histories, cases: Cases) -> Floats32:
     users, of = np.unique(cases.user, return_inverse=True)
     return encoder.encode(before.last(users, encoder.length), vectors)[of]
 
 
-def _only(scores: NDArray[np.int64] | NDArray[np.float64] | Floats, offered: NDArray[np.bool_]) -> Floats:
-    only: Floats = np.where(offered, scores, -np.inf).astype(np.float32)
+def _only(scores: NDArray[np.int64] | NDArray[np.float64] | Floats32, offered: NDArray[np.bool_]) -> Floats32:
+    only: Floats32 = np.where(offered, scores, -np.inf).astype(np.float32)
     return only

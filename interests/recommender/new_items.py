@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats32 = NDArray[np.float32]
 
 LEAST_EVENTS = 5
 """An item that was trained on fewer gets its vector from its text, if it has one."""
@@ -11,7 +11,7 @@ STRENGTH = 1.0
 """Of the ridge, beside the mean squared length of the centred texts."""
 
 
-def from_texts(texts: Floats, vectors: Floats, weight: NDArray[np.float64], asked: Floats) -> Floats:
+def from_texts(texts: Floats32, vectors: Floats32, weight: NDArray[np.float64], asked: Floats32) -> Floats32:
     """The vectors that texts like these have, float32 [m, d].
 
         min over W of  Σ w · |(text − mean text)·W − (vector − mean vector)|²  +  λ·|W|²
@@ -30,5 +30,5 @@ def from_texts(texts: Floats, vectors: Floats, weight: NDArray[np.float64], aske
     spread = centred.T @ (share * centred)
     ridge = STRENGTH / len(texts) * max(np.trace(spread), 1e-12)
     solved = np.linalg.solve(spread + ridge * np.eye(len(spread)), centred.T @ (share * (vectors - middle_vector)))
-    found: Floats = ((asked - middle) @ solved + middle_vector).astype(np.float32)
+    found: Floats32 = ((asked - middle) @ solved + middle_vector).astype(np.float32)
     return found

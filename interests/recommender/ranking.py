@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from driftline.interests.recommender.rows import NOTHING, Rows
 
-Floats = NDArray[np.float32]
-Score = Callable[[NDArray[np.int64], slice], Floats]
+Floats32 = NDArray[np.float32]
+Score = Callable[[NDArray[np.int64], slice], Floats32]
 """Scores of these requests (by number) for the items of a slice of the index: [requests, items]."""
 CELLS = 4_000_000
 """Scores that are held at once."""
@@ -20,7 +20,7 @@ class Ranked:
     """The best first: rows [n, top], `NOTHING` where there are no more, and their scores."""
 
     rows: Rows
-    scores: Floats
+    scores: Floats32
 
 
 def best(starts: NDArray[np.int64], clusters: NDArray[np.int64], hidden: Sequence[Rows], score: Score, top: int) -> Ranked:
@@ -47,7 +47,7 @@ def best(starts: NDArray[np.int64], clusters: NDArray[np.int64], hidden: Sequenc
     return found
 
 
-def _top(scores: Floats, top: int) -> tuple[NDArray[np.int64], Floats]:
+def _top(scores: Floats32, top: int) -> tuple[NDArray[np.int64], Floats32]:
     """Places and values of the `top` largest of each line, largest first."""
     if top < scores.shape[1] // 8:
         # As good as the last one that is kept, so that ties at the edge are broken by the row, too.

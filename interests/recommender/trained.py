@@ -16,7 +16,7 @@ from driftline.interests.hashes import Hashes, hashed
 from driftline.interests.recommender.encoder import Encoder, Weights
 from driftline.interests.recommender.rows import NOTHING, Rows
 
-Floats = NDArray[np.float32]
+Floats32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class Trained:
     """The arrays of the folder; all but the encoder's are only read where they are needed."""
 
     encoder: Encoder
-    vectors: Floats
+    vectors: Floats32
     starts: NDArray[np.int64]
     popular: NDArray[np.int64]
     texts: NDArray[np.uint8]
@@ -51,7 +51,7 @@ class Trained:
 def write(
     folder: Path,
     weights: Weights,
-    vectors: Floats,
+    vectors: Floats32,
     items: Sequence[str],
     starts: NDArray[np.int64],
     popular: NDArray[np.int64],

@@ -10,7 +10,7 @@ from driftline.activities.artifacts import LocalArtifacts
 from driftline.contracts import EncoderRef, ItemSequencesRef, PlaceItems, Recommender, RecommenderRef, RunIds, Source, Window
 from driftline.db import recommenders
 from driftline.interests.recommender import trained
-from driftline.interests.recommender.encoder import Floats, Weights
+from driftline.interests.recommender.encoder import Floats32, Weights
 from tests.db import world
 
 D = 4
@@ -29,7 +29,7 @@ def add_recommender(
     engine: Engine,
     home: Path,
     cluster_set: int,
-    vectors: Floats,
+    vectors: Floats32,
     items: list[str],
     starts: list[int],
     day: int = 0,
