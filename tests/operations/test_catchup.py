@@ -75,7 +75,7 @@ async def test_a_start_is_made_up_for_within_the_catchup_and_missed_after_it(hom
     while True:
         with suppress(RPCError):  # it answers before it has found its workflows again
             inside, outside = await counted(client, INSIDE), await counted(client, OUTSIDE)
-            if inside.num_actions and outside.num_actions_missed_catchup_window:
+            if all(each.num_actions or each.num_actions_missed_catchup_window for each in (inside, outside)):
                 break
         await asyncio.sleep(0.2)
     assert (inside.num_actions, inside.num_actions_missed_catchup_window) == (1, 0)

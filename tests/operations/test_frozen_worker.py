@@ -34,8 +34,10 @@ ASKED = (
 PATIENCE = 240.0
 FROZEN = f"""
 import os, signal, threading
+from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
+from temporalio import activity
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from driftline import worker
 from driftline.db import channels, counts, tables
@@ -49,15 +51,14 @@ worker.Worker = partial(Worker, workflow_runner=UnsandboxedWorkflowRunner())  # 
 writes = {{"counts": (counts, "add"), "tables": (tables, "add"), "channels": (channels, "publish")}}
 if room := os.environ.get("FROZEN_BEFORE"):
     module, name = writes[room]
-    write, before = getattr(module, name), [room]
+    write, before, to_its_end = getattr(module, name), [room], ExitStack()
 
     def frozen(*arguments, **more):
         if before:
             before.pop()
-            try:
-                signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)  # all of them, this one first
-            finally:  # Temporal's client may cancel the step in the moment in which it goes on
-                print({WENT_ON!r}, flush=True)
+            to_its_end.enter_context(activity.shield_thread_cancel_exception())  # or Temporal's client would cancel the step now
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)  # all of them, this one first
+            print({WENT_ON!r}, flush=True)
         return write(*arguments, **more)
 
     setattr(module, name, frozen)
