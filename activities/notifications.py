@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus
@@ -16,6 +16,7 @@ from driftline import embedded
 from driftline.activities import messengers
 from driftline.activities.resources import Resources
 from driftline.contracts import Delivery, Notification, RunIds, Tell, WatchInput
+from driftline.db import connection as db_connection
 from driftline.db import notifications as db_notifications
 from driftline.report import messages, watch
 
@@ -63,10 +64,14 @@ class NotificationActivities:
     @activity.defn
     async def look_out(self, request: WatchInput) -> list[Notification]:
         """Lists the messages that no run sends and that nobody has sent yet: late starts, failed runs, what is old or expires."""
-        client, now = activity.client(), datetime.now(UTC)
+        client, now = activity.client(), await asyncio.to_thread(self._now)
         starts = [(name, *found) for name in request.schedules if (found := await _left_out(client, name))]
         failed = await _failed(client, now - LOOKS_BACK)
         return await asyncio.to_thread(self._look_out, starts, failed, now)
+
+    def _now(self) -> datetime:
+        with self.resources.engine.connect() as connection:
+            return db_connection.now(connection)
 
     def _look_out(
         self, starts: Sequence[tuple[str, int, int]], failed: Sequence[Notification], now: datetime

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,12 @@ def grant_roles(conn: Connection) -> None:
         role = f"driftline_{kind}"
         grant = "SELECT grant_access(rolname, :kind) FROM pg_roles WHERE rolname = :role"
         conn.execute(text(grant), {"kind": kind, "role": role})
+
+
+def now(conn: Connection) -> datetime:
+    """By Postgres' clock, which has dated what is on record."""
+    found: datetime = conn.execute(text("SELECT now()")).scalar_one()
+    return found
 
 
 def require_schema(engine: Engine) -> None:

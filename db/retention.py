@@ -71,12 +71,6 @@ def require_rows(conn: Connection, kind: RowsOf, version: int) -> None:
         raise BadInput(f"the rows of {named} {version} were pruned: run again what made it, with the same --at")
 
 
-def now(conn: Connection) -> datetime:
-    """By Postgres' clock, which has dated what is on record."""
-    found: datetime = conn.execute(text("SELECT now()")).scalar_one()
-    return found
-
-
 def prunable(conn: Connection, before: datetime) -> list[PrunableRows]:
     """Versions whose rows nothing needs that happened since `before`; oldest first."""
     found = conn.execute(text("SELECT kind, version, bytes FROM prunable(:before) ORDER BY kind, version"), {"before": before})

@@ -60,7 +60,7 @@ async def prunable(context: Context, days: int | None = None) -> Pruning:
     """
     opened = await _oldest_open_run(context)
     with context.engine.connect() as connection:
-        now = min(datetime.now(UTC), db_retention.now(connection))  # a clock that is ahead makes nothing old
+        now = min(datetime.now(UTC), db_connection.now(connection))  # a clock that is ahead makes nothing old
         asked = now - timedelta(days=days or context.settings.retention.days)
         before = min(asked, opened or asked)
         rows = db_retention.prunable(connection, before)

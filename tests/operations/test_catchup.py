@@ -17,12 +17,14 @@ from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment
 
 from driftline import embedded, temporal_client
+from driftline.activities import notifications
 from driftline.activities.notifications import NotificationActivities
 from driftline.activities.resources import Resources
 from driftline.contracts import WatchInput
 from driftline.db import connection
 from driftline.operations import schedules
 from driftline.settings import Schedule, Settings
+from tests.clock import off_by
 
 SHORTEST = timedelta(seconds=10)
 """The least that `schedule.catchup` and Temporal allow."""
@@ -58,7 +60,9 @@ async def counted(client: Client, name: str) -> ScheduleInfo:
 
 
 @pytest.mark.long
-async def test_a_start_is_made_up_for_within_the_catchup_and_missed_after_it(home: Path, postgres_url: str) -> None:
+async def test_a_start_is_made_up_for_within_the_catchup_and_missed_after_it(
+    home: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client = await connected(home)
     tick = datetime.now(UTC) + SOON
     into_the_hour = timedelta(seconds=tick.timestamp() % HOUR.total_seconds())
@@ -85,6 +89,7 @@ async def test_a_start_is_made_up_for_within_the_catchup_and_missed_after_it(hom
     assert made_up.started_at - tick > SHORTEST
 
     engine = connection.connect(postgres_url)
+    monkeypatch.setattr(notifications, "datetime", off_by(timedelta(days=10)))  # whose clock that is does not matter
     watch = NotificationActivities(Resources(engine, home))
     said = await ActivityEnvironment(client=client).run(watch.look_out, WatchInput((INSIDE, OUTSIDE)))
     engine.dispose()
