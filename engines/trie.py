@@ -37,13 +37,17 @@ class Trie:
         self.root = Node(low=0, high=len(labels))
         self.shared = 0
         """Nodes below the root that several descriptions pass."""
+        self.deepest = 0
+        """Tokens to the deepest of them."""
         for place, cluster in enumerate(self.order):
             self._place[cluster] = place
             node = self.root
-            for token in labels[cluster]:
+            for depth, token in enumerate(labels[cluster], 1):
                 node = node.children.setdefault(token, Node(low=place))
                 node.high = place + 1
-                self.shared += node.high - node.low == 2
+                if node.high - node.low == 2:
+                    self.shared += 1
+                    self.deepest = max(self.deepest, depth)
             node.cluster = cluster
 
     def allowed(self, node: Node, c1: int, c2: int) -> list[int]:
