@@ -30,7 +30,7 @@ from temporalio.client import Client
 from bench.rows import ResultRow, row, show
 from driftline import embedded
 from driftline.contracts import Cost, Generation, MappingRef, OpenReview, PromptsRef, RunIds, StoreTable
-from driftline.db import channels, evaluations, reports, reviews, tables
+from driftline.db import channels, evaluations, models, reports, reviews, tables
 from driftline.db.connection import connect, migrate
 from driftline.embedded import processes, tokens
 from driftline.operations.context import Context
@@ -42,8 +42,9 @@ from tests.report import experiment_examples
 from tests.web import world
 
 NAME = "web"
-CLUSTERS, TRIPLES, YEAR = 761, 800_000, 190
-"""`YEAR`: tables of a year, a refresh every two days and the fine-tunes; most of them of one row here."""
+CLUSTERS, TRIPLES, YEAR, REPLAYS = 761, 800_000, 190, 50
+"""`YEAR`: tables of a year, a refresh every two days and the fine-tunes; most of them of one row here. `REPLAYS`: of each of two
+intervals."""
 ROUNDS, STARTS = 40, 3
 GOAL_MS, QUIET = 300.0, 1.0
 """Wall times are told only where nothing else ran when it began."""
@@ -209,6 +210,8 @@ def _fill(conn: Connection, n_clusters: int, triples: int, older: int) -> str:
         until = datetime.now(UTC) + timedelta(days=6)
         reviews.open(conn, OpenReview(f"review-{table}", table, said, run, until, "default"))
     experiment_examples.add(conn, experiment_examples.START)
+    for _ in range(REPLAYS):
+        world.fill_replays(conn, models.get(conn, shop.model))
     world.fill_days(conn, 90)
     for number in range(older):
         evaluations.add(conn, _small_table(conn, shop, number), shop.test_counts, world.judged(recall=0.13 + number / 1e5))

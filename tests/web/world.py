@@ -22,6 +22,7 @@ from driftline.contracts import (
     Kind,
     MappingRef,
     MeasuredDay,
+    ModelRef,
     OpenReview,
     Override,
     PromptsRef,
@@ -155,9 +156,9 @@ def fill(conn: Connection, run: RunIds, names: tuple[str, ...] = NAMES, review: 
     return candidate
 
 
-def fill_replays(conn: Connection) -> None:
+def fill_replays(conn: Connection, model: ModelRef | None = None) -> None:
     """Two cadences over the same days."""
-    model = models.newest_trained_before(conn, datetime.now(UTC))
+    model = model or models.newest_trained_before(conn, datetime.now(UTC))
     assert model
     for every, hit in ((2.0, 0.31), (1.0, 0.33)):
         found = replay(0, every, int(10 / every), hit, model=model.version)
