@@ -58,17 +58,22 @@ def main() -> None:
 def _arguments() -> Namespace:
     parser = ArgumentParser(prog="python -m bench.blending", description=__doc__)
     parser.add_argument("--per-pair", type=float, default=2.0, help="triples of the training window; 0: all")
-    parser.add_argument("--clusters", type=int, default=24)
     parser.add_argument("--steps", type=int, default=60, help="of the fine-tune")
     parser.add_argument("--at", type=lambda text: datetime.fromisoformat(text).replace(tzinfo=UTC), default=FINE_TUNE_AT)
+    log_arguments(parser)
+    parser.add_argument("--fit", choices=("thinned", "whole"), default="thinned", help="validation window that fits the weights")
+    parser.add_argument("--llm", default="", metavar="KEY", help="the answers of that run's LLM")
+    return parser.parse_args()
+
+
+def log_arguments(parser: ArgumentParser) -> None:
+    """Adds the arguments for a log, its interests and windows, and where what is made of them stays."""
+    parser.add_argument("--clusters", type=int, default=24)
     parser.add_argument("--days", type=int, nargs=3, default=(90, 28, 14), help="learned from, test, validation")
     parser.add_argument("--events", default="")
     parser.add_argument("--items", default="")
     parser.add_argument("--source", nargs="*", default=[], metavar="K=V", help="more settings of the log")
     parser.add_argument("--keep", type=Path, default=Path(".driftline/bench-blending"))
-    parser.add_argument("--fit", choices=("thinned", "whole"), default="thinned", help="validation window that fits the weights")
-    parser.add_argument("--llm", default="", metavar="KEY", help="the answers of that run's LLM")
-    return parser.parse_args()
 
 
 class Experiment:
@@ -115,7 +120,7 @@ class Experiment:
         n = len(self.descriptions)
         assert self.windows.validation
         whole = [self.count(window) for window in (self.windows.train, self.windows.validation)]
-        share = min(1.0, self.asked.per_pair * n * (n - 1) / _triples(whole[0])) if self.asked.per_pair else 1.0
+        share = min(1.0, self.asked.per_pair * n * (n - 1) / triples_in(whole[0])) if self.asked.per_pair else 1.0
         known, validation = (thinned(counts, share, SEED + i) for i, counts in enumerate(whole))
         counts = added(known, validation)
         fits = whole[1] if self.asked.fit == "whole" else validation
@@ -143,9 +148,9 @@ class Experiment:
         return about | {
             "key": self.key,
             "clusters": n,
-            "known": _triples(known),
-            "per pair": round(_triples(known) / (n * (n - 1)), 2),
-            "fitted on": _triples(fits),
+            "known": triples_in(known),
+            "per pair": round(triples_in(known) / (n * (n - 1)), 2),
+            "fitted on": triples_in(fits),
             "test": len(test["pair"]),
             "first": first,
             "recall": {name: dataclasses.asdict(self.recall(test, {name: found})) for name, found in arms.items()},
@@ -238,7 +243,7 @@ def _shown(estimate: dict[str, float], form: str) -> tuple[str, str]:
     return form.format(estimate["value"]), " to ".join(form.format(estimate[end]) for end in ("low", "high"))
 
 
-def _triples(counts: pa.Table) -> int:
+def triples_in(counts: pa.Table) -> int:
     return int(counts["n"].to_numpy().sum())
 
 

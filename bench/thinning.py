@@ -12,13 +12,12 @@ import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.blending import COUNTED, SEED, Experiment, added, thinned
+from bench.blending import COUNTED, SEED, Experiment, added, log_arguments, thinned, triples_in
 from driftline.contracts import Windows
 from driftline.interests import metrics, windows
 from driftline.interests.counting_model import answers, counting_model, fit_strengths, shrunk_strengths
@@ -42,13 +41,8 @@ def main() -> None:
 def _arguments() -> Namespace:
     parser = ArgumentParser(prog="python -m bench.thinning", description=__doc__)
     parser.add_argument("--per-pair", type=float, nargs="+", default=[0.5, 1.0, 2.0, 4.0, 8.0, 0.0])
-    parser.add_argument("--clusters", type=int, default=24)
     parser.add_argument("--at", type=lambda text: datetime.fromisoformat(text).replace(tzinfo=UTC), nargs="+", required=True)
-    parser.add_argument("--days", type=int, nargs=3, default=(90, 28, 14), help="learned from, test, validation")
-    parser.add_argument("--events", default="")
-    parser.add_argument("--items", default="")
-    parser.add_argument("--source", nargs="*", default=[], metavar="K=V", help="more settings of the log")
-    parser.add_argument("--keep", type=Path, default=Path(".driftline/bench-blending"))
+    log_arguments(parser)
     parser.set_defaults(steps=1, fit="", llm="none")
     return parser.parse_args()
 
@@ -61,7 +55,7 @@ def cells(experiment: Experiment, asked: Namespace) -> Iterator[dict[str, Any]]:
         assert experiment.windows.validation
         whole = [experiment.count(window) for window in (experiment.windows.train, experiment.windows.validation)]
         test = experiment.occurrences(experiment.windows.test)
-        every = int(whole[0]["n"].to_numpy().sum())
+        every = triples_in(whole[0])
         for per_pair in asked.per_pair:
             share = per_pair * n * (n - 1) / every if per_pair else 1.0
             if share > 1:
@@ -80,7 +74,7 @@ def cells(experiment: Experiment, asked: Namespace) -> Iterator[dict[str, Any]]:
                     "at": f"{at:%Y-%m-%d}",
                     "per pair": per_pair,
                     "fit": fit,
-                    "fitted on": int(fits["n"].to_numpy().sum()),
+                    "fitted on": triples_in(fits),
                     "test": len(test["pair"]),
                     "recall": experiment.recall(test, {COUNTED: arms[COUNTED]}).value,
                     "less": {name: dataclasses.asdict(estimate) for name, estimate in less.items()},

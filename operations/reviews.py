@@ -152,7 +152,12 @@ def fingerprint(context: Context, connection: Connection, review: Review) -> str
         (served.channel, served.version, served.since) if served else (),
         (db_reviews.newest_verdict(connection, review.candidate),),
     )
-    return ".".join(hashlib.sha256(repr(part).encode()).hexdigest()[:16] for part in parts)
+    return ".".join(map(digest, parts))
+
+
+def digest(seen: object) -> str:
+    """A short hash of what somebody has seen."""
+    return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
 
 
 def different(shown: str, now: str) -> str:

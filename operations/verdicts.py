@@ -6,7 +6,6 @@ Temporal's client is imported where it is used: it takes long to load.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -163,7 +162,7 @@ def revoke(
 def standing(context: Context, table: int) -> str:
     """Fingerprint of what is decided about a table; a page's revoke is taken only while it is still so."""
     with context.engine.connect() as connection:
-        return hashlib.sha256(repr(db_reviews.verdicts_about(connection, table)).encode()).hexdigest()[:16]
+        return reviews.digest(db_reviews.verdicts_about(connection, table))
 
 
 def needs_reason(review: Review, decision: Decision) -> str:
