@@ -55,6 +55,7 @@ class ReviewState:
     def __init__(self) -> None:
         self.waits: OpenReview | None = None
         self.ignored: list[str] = []
+        self._opening = False
         self._closed: dict[str, str] = {}
         self._taken: Verdict | None = None
         self._decision: Closing | None = None
@@ -81,6 +82,7 @@ class ReviewState:
         verdict = parse_verdict(raw, strict)
         if isinstance(verdict, str):
             return self._ignore(verdict)
+        await self._opened()
         while strict and self._taken is not None and self._decision is None:  # it may yet be refused
             await workflow.wait_condition(lambda: self._taken is None or self._decision is not None)
         waits = self.waits
@@ -106,8 +108,12 @@ class ReviewState:
 
     async def open(self, review: OpenReview) -> None:
         """Put the review on record; from now on it takes a verdict. One that was decided before a reset stays decided."""
-        closed = await workflow.execute_activity_method(ReviewActivities.open_review, review, **policies.record)
-        self.waits = review
+        self._opening = True
+        try:
+            closed = await workflow.execute_activity_method(ReviewActivities.open_review, review, **policies.record)
+            self.waits = review
+        finally:
+            self._opening = False
         self._decision = closed.decision if closed else None
         workflow.logger.warning("candidate waits for review", extra=_fields(review))
         if self._decision is None:
@@ -144,8 +150,14 @@ class ReviewState:
             return self._ignore(f"the revoke could not be stored: {error.cause}")
         return VerdictReply(accepted=True, message=f"revoke by {verdict.reviewer}")
 
+    async def _opened(self) -> None:
+        """Wait for a review that is being opened: Postgres has it before this run hears so, and others may act on it at once."""
+        if self._opening and workflow.patched("hear-while-opening"):
+            await workflow.wait_condition(lambda: not self._opening)
+
     async def _look(self) -> None:
         """Obey what Postgres has on the open review, if it has something."""
+        await self._opened()
         if (waits := self.waits) is None:
             return
         wanted = FindReview(waits.review_id)

@@ -161,6 +161,21 @@ async def decided_in_postgres(environment: WorkflowEnvironment, name: str) -> Ha
         return await ended(handle)
 
 
+async def heard_while_opening(environment: WorkflowEnvironment, name: str) -> Handle:
+    """Decided before the run knew that its review is open. `unheard_while_opening` is of the time when it waited on."""
+    steps = Steps(evaluations=[BAD], hold_open=asyncio.Event())
+    async with running(environment, steps):
+        handle = await start(environment.client, "RagRefresh", replace(REFRESH, gates=SHORT), name)
+        while "open_gate" not in steps.names():
+            await asyncio.sleep(0.05)
+        steps.closed = ClosedReview("approve", "ana")
+        await handle.signal("decided")
+        await asyncio.sleep(0.5)
+        assert steps.hold_open
+        steps.hold_open.set()
+        return await ended(handle)
+
+
 async def measured_fine_tune(environment: WorkflowEnvironment, name: str) -> Handle:
     """With the evidence on record before the gate. `fine_tune` is of the time before, and stays as it is."""
     return await fine_tune(environment, name)
@@ -374,7 +389,7 @@ STORIES: dict[str, Callable[[WorkflowEnvironment, str], Coroutine[Any, Any, Hand
         *(counted_refresh, blended_refresh, blended_fine_tune, shrunk_refresh),
         *(evaluate_policy, train_recommender, assign_items, assigned_fine_tune, assigned_rag_refresh, assigned_refresh),
         *(keep_cadence, told, told_failure, send_notification, watch),
-        *(doors, reset_then_approve, decided_in_postgres, superseded, revoked),
+        *(doors, reset_then_approve, decided_in_postgres, heard_while_opening, superseded, revoked),
         *(evaluate_drift, evaluate_refresh, evaluate_answers, evaluate_retrieval),
         *(experiment, shipped),
     )

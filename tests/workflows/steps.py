@@ -116,6 +116,8 @@ class Steps:
     evaluations: list[Evaluation] = field(default_factory=lambda: [GOOD])
     asked: list[tuple[str, Any]] = field(default_factory=list)
     store_verdict: bool = True
+    hold_open: asyncio.Event | None = None
+    """Postgres has the review from the start; the run hears so when this is set."""
     hold_verdict: asyncio.Event | None = None
     refuses: str = ""
     refuse_verdict: Exception | None = None
@@ -284,7 +286,10 @@ class Steps:
         @activity.defn
         async def open_gate(review: OpenReview) -> ClosedReview | None:
             note("open_gate", review)
-            return self.closed
+            closed = self.closed
+            if self.hold_open:
+                await self.hold_open.wait()
+            return closed
 
         @activity.defn
         async def record_verdict(verdict: Verdict) -> bool:

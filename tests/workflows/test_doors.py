@@ -1,5 +1,6 @@
 """Both doors of a review take anything and stay open: a slip, a hostile value or a refusal changes nothing and jams nothing."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -167,3 +168,27 @@ async def test_a_run_hears_that_postgres_has_a_verdict(time_skipping: WorkflowEn
         steps.closed = ClosedReview("approve", "ana")
         await handle.signal("decided")
         assert (await handle.result()).outcome == "published"
+
+
+@pytest.mark.parametrize("way", ["Postgres", "signal", "update"])
+async def test_what_is_said_of_a_review_while_it_is_being_opened_is_heard(time_skipping: WorkflowEnvironment, way: str) -> None:
+    steps = Steps(evaluations=[BAD], hold_open=asyncio.Event())
+    async with running(time_skipping, steps):
+        handle = await start(time_skipping, FINE_TUNE)
+        while "open_gate" not in steps.names():
+            await asyncio.sleep(0.05)
+        (opened,) = steps.of("open_gate")
+        updated = None
+        if way == "Postgres":
+            steps.closed = ClosedReview("abort", "ana")
+            await handle.signal("decided")
+        elif way == "signal":
+            await handle.signal("verdict", verdict(opened.review_id, "abort"))
+        else:
+            updated = asyncio.create_task(by_update(handle, verdict(opened.review_id, "abort")))
+        await asyncio.sleep(0.5)  # nothing tells from outside that the run has seen what was said
+        assert steps.hold_open
+        steps.hold_open.set()
+        assert (await handle.result()).outcome == "aborted"
+        assert updated is None or (await updated).accepted
+    assert [each.event for each in steps.told] == ["review_opened", "aborted"]
