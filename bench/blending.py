@@ -1,10 +1,12 @@
 """Does the blend earn its place? Recall of blend, counting model, pair frequency, LLM and popularity on days that chose nothing.
 
 python -m bench.blending [--per-pair 2] [--clusters 24] [--steps 60] [--at DATE] [--events FILE --items FILE [--source K=V …]]
+    [--learn whole] [--prompts-per-interest 5]
 
 One log (the demo's, or files), one cluster set, one fine-tune. The counts of the training and the validation window are thinned
 to so many triples a pair, by chance: that is what the LLM learns from, what the counts know, and what fits strengths and weights.
 With `--fit whole` the whole validation window fits them: where pairs are rare because interests are many, it has many triples.
+With `--learn whole` the LLM learns from all that was counted, as it would from frequent pairs for rare ones; the counts stay thin.
 The test window is whole and is read last. `--per-pair 0` thins nothing. What `--keep` has is only read, so that an interrupted
 run goes on; `--llm KEY` takes the LLM's answers of another run of the same clusters, so that other thinnings cost seconds, and
 `--llm none` compares what needs no LLM.
@@ -61,6 +63,8 @@ def _arguments() -> Namespace:
     parser.add_argument("--steps", type=int, default=60, help="of the fine-tune")
     parser.add_argument("--at", type=lambda text: datetime.fromisoformat(text).replace(tzinfo=UTC), default=FINE_TUNE_AT)
     log_arguments(parser)
+    parser.add_argument("--learn", choices=("thinned", "whole"), default="thinned", help="counts that the LLM learns from")
+    parser.add_argument("--prompts-per-interest", type=int, default=5, help="samples of the fine-tune")
     parser.add_argument("--fit", choices=("thinned", "whole"), default="thinned", help="validation window that fits the weights")
     parser.add_argument("--llm", default="", metavar="KEY", help="the answers of that run's LLM")
     return parser.parse_args()
@@ -87,7 +91,7 @@ class Experiment:
             sequences=Sequences(dedup="adjacent"),
             clusters=Clusters(fan_out=(asked.clusters,)),
             training=Training(steps=asked.steps, seed=SEED),
-            samples=Samples(prompts_per_interest=5, validation_size=64),
+            samples=Samples(prompts_per_interest=asked.prompts_per_interest, validation_size=64),
             generation=Generation(scores=16),
             home=keep,
         )
@@ -99,6 +103,7 @@ class Experiment:
             list(asked.days),
             asked.llm,
             *([asked.fit] if asked.fit == "whole" else []),
+            *(["learn whole"] if asked.learn == "whole" else []),
         ]
         self.key = hashlib.sha256(json.dumps(named).encode()).hexdigest()[:12]
         self.work = keep / self.key
@@ -133,7 +138,7 @@ class Experiment:
         }
         about: dict[str, Any] = {"weights": {"strength": strengths.pair, "single": strengths.single}}
         if self.asked.llm != "none":
-            mapping = self._llm(known, validation)
+            mapping = self._llm(*(whole if self.asked.learn == "whole" else (known, validation)))
             scores = Scores.of(pq.read_table(mapping / "scores.parquet"), n)
             weights = blend.fit(counting_model(known, n, strengths), scores, fits)
             alone = pq.read_table(mapping / "mapping.parquet")
