@@ -6,7 +6,7 @@ python -m bench.blending [--per-pair 2] [--clusters 24] [--steps 60] [--at DATE]
 One log (the demo's, or files), one cluster set, one fine-tune. The counts of the training and the validation window are thinned
 to so many triples a pair, by chance: that is what the LLM learns from, what the counts know, and what fits strengths and weights.
 With `--fit whole` the whole validation window fits them: where pairs are rare because interests are many, it has many triples.
-With `--learn whole` the LLM learns from all that was counted, as it would from frequent pairs for rare ones; the counts stay thin.
+With `--learn whole` the LLM learns from all that was counted, as if from frequent pairs for rare ones; the counts stay thin.
 The test window is whole and is read last. `--per-pair 0` thins nothing. What `--keep` has is only read, so that an interrupted
 run goes on; `--llm KEY` takes the LLM's answers of another run of the same clusters, so that other thinnings cost seconds, and
 `--llm none` compares what needs no LLM.

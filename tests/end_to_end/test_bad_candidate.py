@@ -11,6 +11,8 @@ from driftline.embedded import temporal
 from tests.end_to_end.conftest import NOMINAL
 from tests.end_to_end.stack import Stack
 
+pytestmark = pytest.mark.long
+
 BAD = (
     *("run", "fine-tune", "--wait", "--at", NOMINAL),
     *("--set", "training.steps=1", "--set", "gates.min_exact_match_rate=0.99", "--set", "channel=trial"),

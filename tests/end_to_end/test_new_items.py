@@ -8,6 +8,8 @@ import pytest
 from tests.end_to_end.shop import NAMES
 from tests.end_to_end.stack import Stack
 
+pytestmark = pytest.mark.long
+
 NEW = {
     "milk-9": "organic milk",
     "wine-9": "dessert wine",

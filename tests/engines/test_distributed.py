@@ -77,6 +77,7 @@ def at_step(step: int, process: subprocess.Popen[str]) -> list[psutil.Process]:
     return list(psutil.Process(process.pid).children())
 
 
+@pytest.mark.long
 def test_two_processes_train_as_one_does(whole: TrainJob, tiny_llm: Path, tmp_path: Path) -> None:
     alone = again(whole, tmp_path, processes=1)
     train(alone)
@@ -146,6 +147,7 @@ def test_sigterm_while_ranks_start_is_a_stop(whole: TrainJob, tmp_path: Path) ->
     assert not psutil.wait_procs(ranks, timeout=60)[1]
 
 
+@pytest.mark.long
 def test_a_rank_that_refuses_its_input_ends_all_and_is_heard(whole: TrainJob, tmp_path: Path) -> None:
     nowhere = dataclasses.replace(
         again(whole, tmp_path), training=dataclasses.replace(whole.training, base_model="/no/such/model")

@@ -248,6 +248,7 @@ def test_a_child_writes_the_mapping_and_says_nothing_but_progress(
     assert {(row["c1"], row["c2"]): Answer(row["c2"], row["c_next"], row["free"]) for row in rows} == answers(engine, job)
 
 
+@pytest.mark.long
 def test_an_engine_that_is_killed_leaves_its_finished_blocks_and_no_process(
     engine: Name, job: GenerateJob, adapters: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

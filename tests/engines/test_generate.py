@@ -77,6 +77,7 @@ def test_the_mapping_holds_every_pair_and_only_novel_answers(job: GenerateJob, t
     assert not any(row["exact"] for row in mapping(plain).to_pylist())
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_from_its_last_finished_block(job: GenerateJob, tmp_path: Path) -> None:
     """Killed, without a disk to write to, and stopped."""
     job = dataclasses.replace(job, prompts=str(write_prompts(tmp_path / "many", MANY)), generation=Generation(batch_size=1))

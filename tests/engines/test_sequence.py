@@ -107,6 +107,7 @@ def test_pieces_have_every_step_once_and_only_first_times_are_learned(job: Train
         assert ((batch.inputs >= 0) | (batch.targets < 0)).all()
 
 
+@pytest.mark.long
 def test_killed_and_stopped_it_ends_with_the_same_bits(job: TrainEncoderJob, tmp_path: Path) -> None:
     job = dataclasses.replace(job, recommender=dataclasses.replace(KNOBS, epochs=12, patience=12, checkpoint_every=5))
     whole = dataclasses.replace(job, work=str(tmp_path / "work-whole"), out=str(tmp_path / "out-whole"))

@@ -72,6 +72,7 @@ def validating(step: int) -> Callable[[Said], bool]:
     return lambda said: said["done"] >= step and said["note"].startswith("validating") and "ing 0/" not in said["note"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("precision", "blow", "code", "words"),
     [("float32", killed, -signal.SIGKILL, ""), ("bfloat16", fills_the_disk, 1, "OSError: [Errno 27] File too large")],
