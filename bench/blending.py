@@ -47,27 +47,31 @@ BLEND, COUNTED = "blend", "counting model"
 
 
 def main() -> None:
-    asked = _arguments()
+    parser = ArgumentParser(prog="python -m bench.blending", description=__doc__)
+    parser.add_argument("--at", type=lambda text: datetime.fromisoformat(text).replace(tzinfo=UTC), default=FINE_TUNE_AT)
+    log_arguments(parser)
+    blend_arguments(parser)
+    compare(Experiment, parser.parse_args())
+
+
+def compare(of: type["Experiment"], asked: Namespace) -> None:
+    """Runs an experiment in the folder that it keeps, and prints its table and the fitted weights."""
     keep = asked.keep.absolute()
     keep.mkdir(parents=True, exist_ok=True)
     os.environ["DRIFTLINE_HOME"] = str(keep)
-    experiment = Experiment(asked, keep)
-    found = experiment.result()
+    found = of(asked, keep).result()
     Console(width=130).print(table(found))
     print(json.dumps(found["weights"]))
 
 
-def _arguments() -> Namespace:
-    parser = ArgumentParser(prog="python -m bench.blending", description=__doc__)
+def blend_arguments(parser: ArgumentParser) -> None:
+    """Adds the arguments for how much is known, and by whom."""
     parser.add_argument("--per-pair", type=float, default=2.0, help="triples of the training window; 0: all")
     parser.add_argument("--steps", type=int, default=60, help="of the fine-tune")
-    parser.add_argument("--at", type=lambda text: datetime.fromisoformat(text).replace(tzinfo=UTC), default=FINE_TUNE_AT)
-    log_arguments(parser)
     parser.add_argument("--learn", choices=("thinned", "whole"), default="thinned", help="counts that the LLM learns from")
     parser.add_argument("--prompts-per-interest", type=int, default=5, help="samples of the fine-tune")
     parser.add_argument("--fit", choices=("thinned", "whole"), default="thinned", help="validation window that fits the weights")
     parser.add_argument("--llm", default="", metavar="KEY", help="the answers of that run's LLM")
-    return parser.parse_args()
 
 
 def log_arguments(parser: ArgumentParser) -> None:
@@ -104,15 +108,25 @@ class Experiment:
             asked.llm,
             *([asked.fit] if asked.fit == "whole" else []),
             *(["learn whole"] if asked.learn == "whole" else []),
+            *self.also(),
         ]
         self.key = hashlib.sha256(json.dumps(named).encode()).hexdigest()[:12]
         self.work = keep / self.key
         self.work.mkdir(exist_ok=True)
-        log = keep / f"log-{hashlib.sha256(json.dumps(dataclasses.asdict(self.settings.source)).encode()).hexdigest()[:12]}"
-        log.mkdir(exist_ok=True)
-        self.assignment, self.descriptions = interests(log, self.settings)
+        self.descriptions = self.read()
         days, test, validation = asked.days
         self.windows = windows.split(asked.at, Windows(days, test, validation))
+
+    def also(self) -> list[Any]:
+        """What else `key` depends on."""
+        return []
+
+    def read(self) -> list[str]:
+        """The descriptions, by cluster, of the log's own interests."""
+        log = self.keep / f"log-{hashlib.sha256(json.dumps(dataclasses.asdict(self.settings.source)).encode()).hexdigest()[:12]}"
+        log.mkdir(exist_ok=True)
+        self.assignment, descriptions = interests(log, self.settings)
+        return descriptions
 
     def result(self) -> dict[str, Any]:
         done = self.work / "result.json"
