@@ -11,7 +11,7 @@ from driftline.commands.output import Json, cell, console, print_json
 from driftline.embedded import backup as backups
 from driftline.settings import Settings
 
-ELSEWHERE = "{} names a server that is not this home's: back it up with its own tools (docs/operating.md, What to back up)"
+ELSEWHERE = "{} names a server that is not this home's: back it up with its own tools (docs/backup.md)"
 
 
 def backup(

@@ -151,10 +151,24 @@ def test_commands_and_options_exist(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_and_named_files_exist(page: Path) -> None:
     text = page.read_text()
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
-        assert target.startswith("http") or (page.parent / target).exists(), target
+    for target, heading in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", text):
+        if not target.startswith("http"):
+            there = page.parent / target if target else page
+            assert there.exists(), target
+            assert not heading or heading in _headings(there), f"{target}#{heading}"
     for name in re.findall(r"`((?:tests|docs|sources|interests|engines|activities|workflows|db|migrations)/[\w/.]+\.\w+)`", text):
         assert (ROOT / name).exists(), name
+
+
+def _headings(page: Path) -> set[str]:
+    """The names by which a page's headings are linked to."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+def test_the_map_names_every_page() -> None:
+    linked = set(re.findall(r"\]\(([^)#]+)", (ROOT / "docs" / "operating.md").read_text()))
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} - linked == {"operating.md"}
 
 
 @pytest.mark.parametrize("page", ["reliability.md", "security.md"])

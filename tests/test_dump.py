@@ -1,4 +1,4 @@
-"""The commands of docs/operating.md that back up servers of one's own, as they stand there."""
+"""The commands of docs/backup.md that back up servers of one's own, as they stand there."""
 
 import json
 import os
@@ -24,8 +24,8 @@ from driftline.embedded import postgres
 from tests.db import world
 
 ROOT = Path(__file__).parent.parent
-OPERATING = (ROOT / "docs" / "operating.md").read_text()
-BACKUP, RESTORE = re.findall(r"^```\n(pg_dump .*?)\n\n(.*?)\n```$", OPERATING, re.MULTILINE | re.DOTALL)[0]
+PAGE = (ROOT / "docs" / "backup.md").read_text()
+BACKUP, RESTORE = re.findall(r"^```\n(pg_dump .*?)\n\n(.*?)\n```$", PAGE, re.MULTILINE | re.DOTALL)[0]
 RIGHTS = """
     SELECT relname, relacl::text FROM pg_class WHERE relnamespace = 'public'::regnamespace UNION ALL
     SELECT proname, proacl::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1, 2

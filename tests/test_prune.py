@@ -1,4 +1,4 @@
-"""The lines of docs/operating.md by which a timer prunes, as they stand there."""
+"""The lines of docs/pruning.md by which a timer prunes, as they stand there."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from driftline.db.connection import connect
 from tests.db import world
 
 ROOT = Path(__file__).parent.parent
-OPERATING = (ROOT / "docs" / "operating.md").read_text()
-CRON, SYSTEMD = (re.search(rf"^```{kind}\n(.*?)^```$", OPERATING, re.M | re.S)[1] for kind in ("cron", "ini"))  # type: ignore[index]
+PRUNING = (ROOT / "docs" / "pruning.md").read_text()
+CRON, SYSTEMD = (re.search(rf"^```{kind}\n(.*?)^```$", PRUNING, re.M | re.S)[1] for kind in ("cron", "ini"))  # type: ignore[index]
 LONG_AGO = 100 * 86_400
 AT_ONCE = 3
 

@@ -213,7 +213,7 @@ def test_only_the_owner_and_whom_it_lets_may_prune(engine: Engine) -> None:
 def test_a_year_of_refreshes_stays_within_the_bound(engine: Engine) -> None:
     """Every two days, and a fine-tune a month; a third of the refreshes is rejected. Pruned once a month, 30 days are kept.
 
-    docs/operating.md: days / every refreshes, one that was served when they began, and for each channel two; the newest
+    docs/pruning.md: days / every refreshes, one that was served when they began, and for each channel two; the newest
     fine-tune and those of the days. Of counts two for each of these, and two of the fine-tune.
     """
     every, month, year = 2, 30, 372

@@ -26,7 +26,7 @@ __all__ = ["dev_server"]
 
 
 def make_current(environment: WorkflowEnvironment, build: str) -> str:
-    """As docs/operating.md says."""
+    """As docs/upgrading.md says."""
     address = environment.client.service_client.config.target_host
     command = [temporal.binary(), "worker", "deployment", "set-current-version", "--deployment-name", "driftline"]
     command += ["--build-id", build, "--yes", "--address", address]
