@@ -36,10 +36,10 @@ PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 
 HEAD = """# Performance
 
-Each heavy step beside what people would use instead, measured in one run by `make bench`, or `make bench-counting` and so on for
-one. Ours and the peers run in turn, in processes of their own; a figure is the best of its rounds. CPU-seconds come first: other
-programs on the machine disturb them least. A ratio is ours / peer; where the goal is how many times better (≥), it and the rows
-beside it have peer / ours. This page is made by `python -m bench`; do not edit it.
+Each heavy step beside what people would use instead, by `make bench`, or `make bench-counting` and so on for one. Ours and the
+peers run in turn; a figure is the best of its rounds. Other programs on the machine disturb CPU-seconds least. A ratio is ours
+/ peer, or peer / ours where the goal is how many times better (≥) and in the rows beside. This page is made by `python -m
+bench`; do not edit it.
 """
 
 
@@ -76,8 +76,19 @@ def page(kept: list[dict[str, Any]]) -> str:
             rows = [row for row in all_of if row["machine"] == where]
             table = [HEADINGS, ("---",) * len(HEADINGS), *(cells(row) for row in rows)]  # type: ignore[arg-type]
             lines = "\n".join(f"| {' | '.join(line)} |" for line in table)
-            parts.append(f"{lines}\n\nMeasured on {where}.\n")
+            parts.append(f"{goals(rows)}{lines}\n\nMeasured on {where}.\n")
     return "\n".join(parts)
+
+
+def goals(rows: list[dict[str, Any]]) -> str:
+    """How many goals are met, and which measures miss theirs."""
+    judged = [row for row in rows if row["met"] is not None]
+    missed = [row["metric"] for row in judged if not row["met"]]
+    if not judged:
+        return ""
+    if not missed:
+        return f"All {len(judged)} goals are met.\n\n"
+    return f"{len(judged) - len(missed)} of {len(judged)} goals are met. **Missed:** {'; '.join(dict.fromkeys(missed))}.\n\n"
 
 
 if __name__ == "__main__":

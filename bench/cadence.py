@@ -26,21 +26,17 @@ from driftline.sources.sequences import read_sequences
 
 PACKAGES = ("numpy",)
 NOTE = """
-Tables of counts, one possible every day; a refresh costs 1, and what it costs to measure a day is not counted. In the
-simulator (`bench/simulation`: 24 interests, 10,000 users, 180 days after the first window of 28, five seeds that nothing was
-chosen on; ± is a 95 % interval over them) hits are what users would have taken, had the table's answer been recommended.
-*Never* keeps the first table; the *oracle* knows the future and chooses the best days (dynamic programming). Both may refresh
-as often as the fixed cadence of the row, and the oracle on any days of the 180, while ours has a budget that fills evenly. The
-bar is a tenth of what lies between never and the oracle. The constants of ours were chosen on other seeds, seasons of 105 to
-180 days and other days of the turn. The cumulative threshold is tuned, for each kind of drift and each budget, on another seed of
-the same kind: it knows what ours has to find out.
+Tables of counts; a refresh costs 1, measuring a day nothing. What it comes to is in [cadence.md](cadence.md#what-it-is-worth).
 
-On real logs a hit is an answer that comes true in the rest of the user's sequence of the same 28 days; misses are 1 − hit
-rate. The peer is, of *all* fixed intervals (1, 2, 3 … days) and even distances that cost no more than ours did, the one that
-turns out best: chosen in hindsight among hundreds, while nothing of ours was chosen on these logs. The best of so many is the
-luckiest, too, so beside it stands the one that is best on every other 28 days, judged on those between, and the other way
-round. ± is a 95 % interval of the difference, over the periods of 28 days. The logs are read from `DRIFTLINE_ONLINE_RETAIL`
-and `DRIFTLINE_IFDB`, and left out where those are not set.
+In the simulator (`bench/simulation`: 24 interests, 10,000 users, 180 days, five seeds that nothing was chosen on; ± is a 95 %
+interval over them) *never* keeps the first table and the *oracle* chooses the best days, knowing the future. Both may refresh
+as often as the row says; ours has a budget that fills evenly, and constants of other seeds. The bar is a tenth of what lies
+between never and the oracle. The cumulative threshold is tuned on another seed of the same drift and budget: it knows what ours
+has to find out.
+
+On real logs misses are 1 − hit rate within 28 days. The peer is the best in hindsight of all intervals and even distances that
+cost no more than ours; beside it, the best on every other 28 days, judged on those between. Nothing of ours was chosen on these
+logs. ± is a 95 % interval of the difference. The logs are those of `DRIFTLINE_ONLINE_RETAIL` and `DRIFTLINE_IFDB`, where set.
 """
 
 KEEP = Path(".driftline/bench-cadence")

@@ -36,8 +36,8 @@ from driftline.interests.parallel import on_all_cores
 NAME = "clustering"
 PACKAGES = ("numpy", "scipy", "faiss-cpu")
 NOTE = """
-No two of them give the same clusters, so the rows compare what they are worth. k-means-constrained balances counts: there every
-vector counts the same. It is stopped after 15 rounds, and after 2 (its default is up to 300). Plain faiss does not balance.
+No two give the same clusters, so what they are worth is compared. k-means-constrained balances counts, for which every vector
+counts the same, and is stopped after 15 rounds and after 2 (its default: up to 300). Plain faiss does not balance.
 """
 CONSTRAINED = ("k-means-constrained==0.9.1", "ortools==9.15.6755", "numpy==2.4.6")
 SLACK = 0.3

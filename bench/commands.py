@@ -45,11 +45,8 @@ for names in sys.argv[1:]:
 print(json.dumps(spent))
 """
 NOTE = """
-A command from its start to its end, on an embedded Postgres and a Temporal. The peer loads the libraries that it needs and does
-nothing: what lies above 1 is ours, reading the settings, connecting, asking and drawing. Ours does not look for garbage while it
-loads; the peer does. Least of eight rounds in turn. Both figures grow where other programs keep the cores busy: the ratio counts.
-
-Of what `lookup` loads, less than a quarter is ours. The rest is the floor of every command that reads settings and asks Postgres.
+A command from start to end, on an embedded Postgres and a Temporal, least of eight rounds. The peer loads the libraries that it
+needs and does nothing, so what lies above 1 is ours. Ours loads without looking for garbage, the peer looks.
 """
 ROOT = Path(__file__).parent.parent
 

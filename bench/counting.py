@@ -31,8 +31,8 @@ EVENTS = 50_000_000
 EVENTS_PER_USER = 50
 PACKAGES = ("duckdb", "numpy", "pyarrow", "pandas")
 NOTE = """
-The log is synthetic (`bench/synthetic.py`): 90 days, one user per 50 events, 200,000 items, 761 clusters, Parquet with zstd. The
-same counts are checked row by row. pandas takes one round, because it takes minutes.
+Counting a synthetic log (`bench/synthetic.py`): 90 days, one user per 50 events, 200,000 items, 761 clusters. The counts are
+compared row by row; pandas takes one round.
 """
 OURS, SQL, PANDAS, TUNED = "duckdb", REFERENCE, "pandas", "pandas-tuned"
 PEERS = (

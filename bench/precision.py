@@ -24,10 +24,9 @@ from bench.training import CLUSTERS, OURS, Asked, Setup, write_samples
 NAME = "precision"
 PACKAGES = ("torch", "transformers", "peft")
 NOTE = """
-SmolLM2-135M by our own engines, in bfloat16 and in float32: answers to the prompts of *Inference*, checked to their end tokens,
-and training steps on the samples of *Training*. Where a processor does not multiply in bfloat16 there is no goal. The model of
-the answers is not fine-tuned: most of them are nearly ties, so that more differ than of a fine-tuned model. What precision does
-to exact match and recall of the demo's candidates is in [adr/0016](adr/0016-every-interest-in-a-prompt.md).
+Our engines in bfloat16 and float32, on the prompts of *Inference* and the samples of *Training*; there is a goal only where a
+processor multiplies in bfloat16. That model is not fine-tuned, so many answers are nearly ties. Of the demo's candidates:
+[adr/0016](adr/0016-every-interest-in-a-prompt.md).
 """
 PRECISIONS = ("bfloat16", "float32")
 INFERENCE, TRAINING = "inference", "training"

@@ -43,7 +43,7 @@ NAME = "publish"
 CLUSTERS = 761
 PACKAGES = ("psycopg", "sqlalchemy", "numpy", "pyarrow")
 NOTE = """
-All 578,360 pairs of 761 clusters on an embedded Postgres. CPU-seconds are those of the client and of all server processes.
+All 578,360 pairs of 761 clusters on an embedded Postgres. CPU is that of client and server.
 """
 OURS, EXECUTEMANY, BY_ROW = "add", "executemany", "copy-by-row"
 PEERS = {EXECUTEMANY: "executemany into a table with its key", BY_ROW: "COPY row by row into a table with its key"}

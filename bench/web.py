@@ -50,9 +50,8 @@ GOAL_MS, QUIET = 300.0, 1.0
 """Wall times are told only where nothing else ran when it began."""
 PACKAGES = ("starlette", "uvicorn", "jinja2", "sqlalchemy", "psycopg", "numpy")
 NOTE = """
-761 interests: four tables of 578,360 pairs, two of which wait for a verdict, and 190 more on the list; 25 runs in Temporal. Each
-page is asked 40 times over HTTP. CPU is that of the page's process and of Postgres. `first` is the first request of all after a
-start, the worst of three starts, with nothing read ahead; the page reads what open reviews compare before somebody asks. Wall
+761 interests: four tables, two of which wait for a verdict, 190 more on the list, 25 runs. Each page is asked 40 times; CPU is
+that of its process and of Postgres. `first` is the first request after a start, with nothing read ahead, worst of three. Wall
 times are told only where the machine did nothing else.
 """
 

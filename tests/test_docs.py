@@ -5,6 +5,7 @@
 
 import ast
 import dataclasses
+import json
 import re
 import shlex
 import sys
@@ -19,6 +20,7 @@ import pytest
 from pydantic import TypeAdapter
 from typer.main import get_command
 
+from bench import __main__ as bench
 from driftline import cli
 from driftline.settings import Settings
 
@@ -181,6 +183,22 @@ def test_promises_name_tests_that_exist(page: str) -> None:
         assert named, row
         for file, test in named:
             assert re.search(rf"def {test}\(", (ROOT / file).read_text()), f"{file}::{test}"
+
+
+def test_the_page_of_benchmarks_is_made_of_what_they_measured() -> None:
+    assert bench.PAGE.read_text() == bench.page(json.loads(bench.RESULTS.read_text())), "it is made, not written"
+
+
+def test_missed_goals_are_named() -> None:
+    rows: list[dict[str, Any]] = [
+        {"metric": "a", "met": True},
+        {"metric": "b", "met": None},
+        {"metric": "c", "met": False},
+        {"metric": "c", "met": False},
+    ]
+    assert bench.goals(rows) == "1 of 3 goals are met. **Missed:** c.\n\n"
+    assert bench.goals(rows[:2]) == "All 1 goals are met.\n\n"
+    assert bench.goals(rows[1:2]) == ""
 
 
 def test_sections_of_the_design_that_are_cited_exist() -> None:
