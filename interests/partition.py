@@ -8,8 +8,8 @@ Centres and prices are found on a sample, in which a row's chance is its weight.
 Rows are not divided, so that prices alone do not always meet the bounds: `interests.rebalancing` moves the last rows one by one.
 All products are of vectors on a grid, so that they have the same bits on every processor (`interests.grid`).
 
-The numbers below were chosen on three catalogues (ADR 0012) and are not fine: each halved or doubled moves the inertia by 0.6 %
-at most; the ADR's table has the CPU time, too (`python -m bench.sensitivity`).
+The numbers below were chosen on three catalogues (ADR 0012) and are not fine: each halved or doubled moves the inertia by 0.8 %
+at most (`python -m bench.sensitivity`).
 """
 
 from collections.abc import Callable
