@@ -5,9 +5,10 @@
     b(c | c1, c2) ∝ p(c | c1) · p(c | c2) / π(c)      over c ∉ {c1, c2}        the back-off
     p(c | c1, c2) = (n(c1, c2, c) + m·b(c | c1, c2)) / (n(c1, c2, ·) + m)
 
-The back-off is exact if c1 and c2 are independent given what comes next. The two strengths are those under which a later window
-is likeliest, so that counts of a large log speak for themselves and those of a thin one lean on the back-off. Where that window
-cannot tell them from greater ones, they are greater (`shrunk_strengths`).
+The back-off is exact if c1 and c2 are independent given what comes next. The two strengths are those under which held-out triples
+are likeliest, so that counts of a large log speak for themselves and those of a thin one lean on the back-off. Held out are a
+later window and each counted triple in turn; where these cannot tell the strengths from greater ones, they are greater
+(`shrunk_strengths`).
 """
 
 from collections.abc import Callable, Sequence
@@ -230,10 +231,10 @@ class _HeldOut:
 
     @staticmethod
     def of(counts: pa.Table, validation: pa.Table | None, n_clusters: int) -> "_HeldOut":
+        model = counting_model(counts, n_clusters, Strengths(1.0, 1.0))
         asked = triples.read(counts if validation is None else validation, n_clusters)
         if not len(asked.n):
             raise BadInput("no triple in the validation window, so nothing can be fitted: lengthen it")
-        model = counting_model(counts, n_clusters, Strengths(1.0, 1.0))
         n, total = _seen(model, asked)
         if validation is None:
             n, total = n - 1, total - 1

@@ -1,4 +1,5 @@
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
@@ -75,8 +76,9 @@ def test_thin_counts_lean_on_the_backoff_and_rich_ones_on_themselves() -> None:
 
 def test_nothing_to_count_is_refused() -> None:
     none, some = table({}), table({(0, 1, 2): 1})
-    with pytest.raises(ValueError, match="widen the window"):
-        counting_model(none, 3, Strengths(1, 1))
+    for refused in (partial(counting_model, strengths=Strengths(1, 1)), partial(shrunk_strengths, validation=some), counted):
+        with pytest.raises(ValueError, match="widen the window"):
+            refused(none, n_clusters=3)
     with pytest.raises(ValueError, match="validation window"):
         fit_strengths(some, none, 3)
 
