@@ -1,6 +1,6 @@
 """Reviews: the candidates that wait for a person, and the evidence that a verdict rests on. Verdicts: `operations.verdicts`.
 
-What only the evidence needs is imported where it is used: who only lists reviews starts without it.
+What only the page needs is imported where it is used: who lists reviews, or shows one, starts without it.
 """
 
 from __future__ import annotations
@@ -47,13 +47,27 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a reviewer decides by.
+    """What speaks for and against a candidate.
 
     Attributes:
-        served: what the channel serves, to which the candidate is compared.
         report: the newest of the candidate.
         inexact: pairs whose free answer was not exactly a novel description, and what was written instead.
         weights: what was fitted for the candidate, if it is a blend or a table of counts.
+    """
+
+    review: Review
+    report: Report | None
+    inexact: list[InexactAnswer]
+    weights: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the page shows of a review: what speaks for and against the candidate, and what it stands among.
+
+    Attributes:
+        served: what the channel serves, to which the candidate is compared.
+        report, inexact: as in `Evidence`.
         lineage: the row of `table_lineage`, and every verdict about the candidate.
         period: the candidates of this kind and nominal time, this one too, oldest first.
         shown: fingerprint of what is seen here; a page's decision is taken only while it is still so.
@@ -66,7 +80,6 @@ class Evidence:
     """Whether both are of one cluster set."""
     report: Report | None
     inexact: list[InexactAnswer]
-    weights: Mapping[str, Any] | None
     model: Model | None
     """None: a table of counts."""
     lineage: Mapping[str, Any]
@@ -107,7 +120,23 @@ def get(context: Context, review_id: str) -> Review:
 
 
 def evidence(context: Context, review_id: str) -> Evidence:
-    """Reads one review with everything that a decision rests on, as of one moment.
+    """Reads what speaks for and against one review's candidate, as of one moment.
+
+    Raises:
+        BadInput: there is no such review.
+    """
+    with context.engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        review = db_reviews.get(connection, review_id)
+        return Evidence(
+            review=review,
+            report=db_reports.newest_of(connection, review.candidate),
+            inexact=inexact(context.engine, review.candidate),
+            weights=db_tables.weights(connection, review.candidate),
+        )
+
+
+def case(context: Context, review_id: str) -> Case:
+    """Reads one review with everything that its page shows, as of one moment.
 
     Raises:
         BadInput: there is no such review.
@@ -120,14 +149,13 @@ def evidence(context: Context, review_id: str) -> Evidence:
         table = db_tables.get(connection, review.candidate)
         served = _served(context, connection, review)
         before = db_tables.get(connection, served.version) if served else None
-        return Evidence(
+        return Case(
             review=review,
             table=table,
             served=served,
             comparable=before is not None and before.cluster_set == table.cluster_set,
             report=db_reports.newest_of(connection, table.version),
             inexact=inexact(context.engine, table.version),
-            weights=db_tables.weights(connection, table.version),
             model=db_models.describe(connection, table.model_version) if table.model_version else None,
             lineage=db_tables.lineage(connection, table.version),
             period=_period(connection, table),

@@ -38,7 +38,7 @@ async def decide(
     """Take the verdict of somebody who is known, if what they saw still holds.
 
     Args:
-        shown: of the `Evidence` that they saw.
+        shown: of the `Case` that they saw.
 
     Raises:
         BadInput: there is no such review.

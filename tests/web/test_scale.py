@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from driftline.contracts import RunIds
 from driftline.embedded import tokens
-from driftline.operations import changes
+from driftline.operations import changes, reviews
 from driftline.operations.context import Context
 from driftline.settings import Settings
 from tests.web import world
@@ -76,3 +76,15 @@ def test_a_version_is_read_once(owner: TestClient) -> None:
     now = changes._read_answers.cache_info().misses, changes._read_traffic.cache_info().misses
     assert now[0] - read[0] <= 1  # the review compares with another table
     assert now[1] == read[1]
+
+
+def test_a_command_does_not_read_what_only_the_page_of_a_review_shows(owner: TestClient) -> None:
+    context: Context = owner.app.state.context  # type: ignore[attr-defined]
+    only_of_the_page = ("consent", "table_overview", "table_lineage", "channel_overview")
+    with counted(owner) as asked:
+        shown = reviews.case(context, REVIEW)
+        assert all(any(place in statement for statement in asked) for place in only_of_the_page)
+        asked.clear()
+        evidence = reviews.evidence(context, REVIEW)
+    assert not [statement for statement in asked for place in only_of_the_page if place in statement]
+    assert (evidence.review, evidence.report, evidence.inexact) == (shown.review, shown.report, shown.inexact)

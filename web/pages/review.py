@@ -12,7 +12,7 @@ from driftline.db.reviews import Review
 from driftline.operations import changes, experiments, reviews, verdicts
 from driftline.operations.changes import Balance, Changes
 from driftline.operations.context import Context
-from driftline.operations.reviews import Evidence
+from driftline.operations.reviews import Case
 from driftline.report.experiment_findings import findings as of_experiment
 from driftline.web.guard import context
 from driftline.web.page import render, say
@@ -45,7 +45,7 @@ class GateRow:
 
 def show(request: Request) -> Response:
     """The whole page."""
-    return _page(request, reviews.evidence(context(request), request.path_params["review"]))
+    return _page(request, reviews.case(context(request), request.path_params["review"]))
 
 
 async def decide(request: Request) -> Response:
@@ -59,30 +59,30 @@ async def decide(request: Request) -> Response:
     if reply.accepted:
         request.session["said"] = f"Your verdict is on record: {reply.message}."
         return RedirectResponse(f"/reviews/{review}", 303)
-    evidence = await run_in_threadpool(reviews.evidence, context(request), review)
-    return await run_in_threadpool(_page, request, evidence, 409, reply.message, reason)
+    case = await run_in_threadpool(reviews.case, context(request), review)
+    return await run_in_threadpool(_page, request, case, 409, reply.message, reason)
 
 
-def _page(request: Request, evidence: Evidence, status: int = 200, refused: str = "", reason: str = "") -> Response:
+def _page(request: Request, case: Case, status: int = 200, refused: str = "", reason: str = "") -> Response:
     search = request.query_params.get("interest", "").strip()[:200]
-    compared = changes_of(context(request), evidence.review, search, evidence, asked_pairs(request))
-    findings = evidence.report.findings if evidence.report else []
-    shipped = experiments.shipped_by(context(request), evidence.review.workflow_id)
+    compared = changes_of(context(request), case.review, search, case, asked_pairs(request))
+    findings = case.report.findings if case.report else []
+    shipped = experiments.shipped_by(context(request), case.review.workflow_id)
     return render(
         request,
         "review.html",
         status,
-        evidence=evidence,
-        gates=judged(evidence.review.evidence, evidence.review.failed_gates, context(request).settings.gates),
+        case=case,
+        gates=judged(case.review.evidence, case.review.failed_gates, context(request).settings.gates),
         findings=(findings[:FIRST], findings[FIRST:]),
         shipped=shipped,
         experiment=of_experiment(shipped.measured.result) if shipped and shipped.measured else (),
         changes=compared,
         search=search,
         **balances(request, compared),
-        baselines=baselines(evidence.review.evidence),
-        training=training(evidence.model.metrics) if evidence.model else None,
-        takes_two=verdicts.takes_two(context(request), evidence.review),
+        baselines=baselines(case.review.evidence),
+        training=training(case.model.metrics) if case.model else None,
+        takes_two=verdicts.takes_two(context(request), case.review),
         refused=refused,
         reason=reason,
         temporal_ui=context(request).addressed.temporal_ui,
@@ -103,13 +103,13 @@ def asked_pairs(request: Request) -> int:
 
 
 def changes_of(
-    context: Context, review: Review, search: str = "", evidence: Evidence | None = None, limit: int = PAIRS
+    context: Context, review: Review, search: str = "", case: Case | None = None, limit: int = PAIRS
 ) -> Changes | None:
     """The candidate against what its channel serves; None where nothing is served, or their interests do not compare."""
-    evidence = evidence or reviews.evidence(context, review.review_id)
-    if not evidence.served or not evidence.comparable or evidence.served.version == review.candidate:
+    case = case or reviews.case(context, review.review_id)
+    if not case.served or not case.comparable or case.served.version == review.candidate:
         return None
-    return changes.compare(context, evidence.served.version, review.candidate, search, limit)
+    return changes.compare(context, case.served.version, review.candidate, search, limit)
 
 
 def judged(figures: dict[str, Any], failed: list[str], gates: Gates) -> list[GateRow]:
