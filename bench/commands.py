@@ -21,10 +21,17 @@ from driftline import embedded
 from driftline.db.connection import connect, migrate
 from tests.db import world
 
-NAME, ROUNDS = "commands", 8
+NAME, ROUNDS, CLUSTERS = "commands", 8, 761
 PACKAGES = ("typer", "rich", "pydantic-settings", "sqlalchemy", "psycopg", "temporalio")
 LIBRARIES = "import typer, rich.table, pydantic_settings, psycopg, sqlalchemy.dialects.postgresql"
 COMMANDS = {"lookup 0 1": LIBRARIES, "review list": LIBRARIES, "status": f"{LIBRARIES}, temporalio.client"}
+LARGE = {
+    "tables diff 2 3": f"{LIBRARIES}, numpy",
+    "tables diff 2 3 --json": f"{LIBRARIES}, numpy",
+    "review show large": LIBRARIES,
+}
+"""Of many interests: two tables, a quarter of whose pairs differ, and a review of the second."""
+GOAL_S = 1.0
 LOADED = {
     "Python": "",
     "typer, rich": "typer rich.console rich.table",
@@ -45,8 +52,9 @@ for names in sys.argv[1:]:
 print(json.dumps(spent))
 """
 NOTE = """
-A command from start to end, on an embedded Postgres and a Temporal, least of eight rounds. The peer loads the libraries that it
-needs and does nothing, so what lies above 1 is ours. Ours loads without looking for garbage, the peer looks.
+A command from start to end, without what Postgres and Temporal do for it, least of eight rounds. The peer loads the libraries
+that it needs and does nothing, so what lies above 1 is ours. Ours loads without looking for garbage, the peer looks. Of two
+tables of 761 interests a quarter of the pairs differ: as JSON they are 22 MB.
 """
 ROOT = Path(__file__).parent.parent
 
@@ -59,19 +67,35 @@ def rows(small: bool = False) -> list[ResultRow]:
         engine = connect(url)
         with engine.begin() as conn:
             world.add_served_table(conn, "bench")
+        rounds, clusters = (1, 40) if small else (ROUNDS, CLUSTERS)
+        compared = [
+            row(NAME, f"CPU-seconds: {command}", *_least(home, command, bare, rounds), "its libraries, loaded", "≤ 1.5")
+            for command, bare in COMMANDS.items()
+        ]
+        with engine.begin() as conn:
+            _, candidate = (world.add_large_table(conn, every, clusters) for every in (10**9, 4))
+            world.evaluate(conn, candidate, "recall")
+            world.open_review(conn, candidate, "large", "recall")
         engine.dispose()
-        rounds = 1 if small else ROUNDS
-        return [*(_compare(home, command, bare, rounds) for command, bare in COMMANDS.items()), *_loaded(rounds)]
+        return [*compared, *(_large(home, command, clusters, rounds) for command in LARGE), *_loaded(rounds)]
     finally:
         embedded.stop(home)
         shutil.rmtree(home)
 
 
-def _compare(home: Path, command: str, bare: str, rounds: int) -> ResultRow:
+def _least(home: Path, command: str, bare: str, rounds: int) -> tuple[float, float]:
+    """CPU-seconds of the command, and of loading its libraries."""
     turns = [[str(ROOT / "cli.py"), *command.split()], ["-c", bare]]
     spent = [[_cpu(home, turn) for turn in turns] for _ in range(rounds)]
     ours, peer = (min(of) for of in zip(*spent, strict=True))
-    return row(NAME, f"CPU-seconds: {command}", ours, peer, "its libraries, loaded", "≤ 1.5")
+    return ours, peer
+
+
+def _large(home: Path, command: str, clusters: int, rounds: int) -> ResultRow:
+    ours, peer = _least(home, command, LARGE[command], rounds)
+    compared = row(NAME, f"CPU-seconds: {command}, {clusters} interests", ours, peer, "its libraries, loaded")
+    compared["goal"], compared["met"] = f"≤ {GOAL_S:g} s", ours <= GOAL_S
+    return compared
 
 
 def _loaded(rounds: int) -> list[ResultRow]:

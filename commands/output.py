@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -34,6 +34,10 @@ MARKS = {"good": "[green]✓[/]", "neutral": "[cyan]·[/]", "bad": "[red]✗[/]"
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
+ROWS_AT_ONCE = 8_192
+"""Lines of JSON that are put together in memory, each as long as if all its names were the longest."""
+
+
 def jsonable(value: Any) -> Any:
     """Dataclasses, datetimes and tuples as plain JSON values; times are ISO 8601 in UTC."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -52,26 +56,32 @@ def print_json(value: Any) -> None:
     sys.stdout.write(_escaped(written) + "\n")
 
 
-def rows_json(facts: dict[str, Any], columns: Mapping[str, Any], names: Sequence[str]) -> str:
-    """JSON of some facts (one at least) and of `rows`: each id as a column holds it, beside its name.
+def rows_json(facts: dict[str, Any], columns: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
+    """JSON of some facts (one at least) and of `rows`, part by part: each id as a column holds it, beside its name.
 
-    Arrow puts the lines together, because a table of 761 interests has 578,360 of them. An answer `a` is `a_next` and `a_name`, a
-    member of the pair `c1` and `c1_name`.
+    NumPy puts the lines together, because a table of 761 interests has 578,360 of them: each interest is written once a column,
+    and what fills the shorter ones up is left out at the end. An answer `a` is `a_next` and `a_name`, a member of the pair `c1`
+    and `c1_name`.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
+    import numpy as np
 
-    literals = pa.array([_escaped(json.dumps(name, ensure_ascii=False)) for name in names], pa.string())
-    parts: list[Any] = []
-    for name, ids in columns.items():
+    literals = [_escaped(json.dumps(name, ensure_ascii=False)) for name in names]
+    cells: dict[str, Any] = {}
+    for name in columns:
+        begin, end = ", " if cells else ",\n    {", "}" if len(cells) + 1 == len(columns) else ""
         key = name if name.startswith("c") else f"{name}_next"
-        parts += [f', "{key}": ' if parts else f'    {{"{key}": ', pa.array(ids).cast(pa.string())]
-        parts += [f', "{name}_name": ', literals.take(pa.array(ids))]
-    lines = pc.binary_join_element_wise(*parts, "}", "")
-    every = pa.ListArray.from_arrays(pa.array([0, len(lines)], pa.int32()), lines)
-    rows = pc.binary_join(every, ",\n")[0].as_py()
-    head = json.dumps(jsonable(facts), indent=2, ensure_ascii=False)[:-2]
-    return f'{head},\n  "rows": [\n{rows}\n  ]\n}}' if len(lines) else f'{head},\n  "rows": []\n}}'
+        written = (f'{begin}"{key}": {number}, "{name}_name": {literal}{end}' for number, literal in enumerate(literals))
+        cells[name] = np.array([cell.encode() for cell in written])
+    yield json.dumps(jsonable(facts), indent=2, ensure_ascii=False)[:-2] + ',\n  "rows": ['
+    count = len(next(iter(columns.values())))
+    for first in range(0, count, ROWS_AT_ONCE):
+        part = slice(first, first + ROWS_AT_ONCE)
+        lines = np.empty(len(range(count)[part]), [(name, every.dtype) for name, every in cells.items()])
+        for name, every in cells.items():
+            lines[name] = every[columns[name][part]]
+        text = lines.tobytes().translate(None, b"\0").decode()
+        yield text if first else text[1:]
+    yield "\n  ]\n}" if count else "]\n}"
 
 
 def _escaped(written: str) -> str:

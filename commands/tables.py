@@ -105,7 +105,8 @@ def diff(
     found = changes.differences(load(), a, b)
     if json:
         facts = {"a": a, "b": b, "pairs": found.pairs, "changed": found.changed, "share": found.share}
-        sys.stdout.write(rows_json(facts, found.columns(), found.names) + "\n")
+        sys.stdout.writelines(rows_json(facts, found.columns(), found.names))
+        sys.stdout.write("\n")
         return
     console.print(f"{found.changed} of {found.pairs} pairs changed ({percent(found.share)})")
     if found.changed:

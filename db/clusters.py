@@ -106,18 +106,6 @@ def get(conn: Connection, version: int) -> pa.Table:
     return pa.Table.from_pylist([dict(row) for row in rows], schema=CLUSTERS)
 
 
-def names(conn: Connection, version: int) -> tuple[str, ...]:
-    """The short names of a set's clusters, by id.
-
-    Raises:
-        BadInput: there is no such set.
-    """
-    found = conn.execute(select(cluster.c.name).where(cluster.c.cluster_set == version).order_by(cluster.c.cluster))
-    if not (named := tuple(found.scalars())):
-        raise BadInput(f"no cluster set {version}: see `driftline clusters show`")
-    return named
-
-
 def items(conn: Connection, version: int, assignment: int | None = None) -> pa.Table:
     """Which item is in which cluster: item, cluster; every item once, sorted.
 

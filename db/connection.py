@@ -48,6 +48,14 @@ def _prepare(connection: psycopg.Connection, _record: object) -> None:
     connection.commit()
 
 
+def cursor(conn: Connection) -> psycopg.Cursor[Any]:
+    """A psycopg cursor inside the transaction of `conn`."""
+    raw = conn.connection.driver_connection
+    if not isinstance(raw, psycopg.Connection):
+        raise TypeError("not a psycopg connection; use db.connection.connect")
+    return raw.cursor()
+
+
 def impatient(url: str, seconds: int) -> str:
     """The URL with a limit on how long a server may take to let one in."""
     return make_url(url).update_query_dict({"connect_timeout": str(seconds)}).render_as_string(hide_password=False)

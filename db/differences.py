@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from driftline.contracts import BadInput
-from driftline.db import clusters as db_clusters
+from driftline.db import names as db_names
 from driftline.db import pairs as db_pairs
 from driftline.db import tables as db_tables
 from driftline.db.tables import TransitionTable
@@ -64,7 +64,7 @@ def read(conn: Connection, before: int, after: int) -> Differences:
         BadInput: there is no such table, or their cluster sets differ, so that ids do not compare.
     """
     old, new = comparable(conn, before, after)
-    names = db_clusters.names(conn, new.cluster_set)
+    names = db_names.of(conn, new.cluster_set)
     return between(old, new, answers(conn, old), answers(conn, new), names)
 
 

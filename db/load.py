@@ -2,14 +2,14 @@
 
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
-import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 from sqlalchemy import Connection, text
+
+from driftline.db.connection import cursor
 
 BATCH = 65_536
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
@@ -24,14 +24,6 @@ ARROW = {
     "text[]": pa.list_(pa.string()),
 }
 OIDS = {pa.int32(): 23, pa.string(): 25}
-
-
-def cursor(conn: Connection) -> psycopg.Cursor[Any]:
-    """A psycopg cursor inside the transaction of `conn`."""
-    raw = conn.connection.driver_connection
-    if not isinstance(raw, psycopg.Connection):
-        raise TypeError("not a psycopg connection; use db.connection.connect")
-    return raw.cursor()
 
 
 def copy_rows(conn: Connection, table: str, rows: pa.Table, types: Sequence[str], *, fresh: bool = False) -> None:

@@ -1,15 +1,20 @@
 """One ordered pair through all versions, and how often each pair occurs in a window."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
-from driftline.contracts import AnswersFrom, Kind
-from driftline.db.load import cursor
+from driftline.db.connection import cursor
 from driftline.db.retention import require_rows
+
+if TYPE_CHECKING:
+    from driftline.contracts import AnswersFrom, Kind
 
 
 @dataclass(frozen=True)

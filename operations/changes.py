@@ -12,8 +12,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from driftline.db import clusters as db_clusters
 from driftline.db import differences as db_differences
+from driftline.db import names as db_names
 from driftline.db import pairs as db_pairs
 from driftline.db.connection import Engine
 from driftline.db.differences import Differences, Ints
@@ -143,7 +143,7 @@ def as_csv(changes: Changes) -> str:
 def cluster_names(engine: Engine, cluster_set: int) -> tuple[str, ...]:
     """The names of a set's clusters, by id."""
     with engine.connect() as connection:
-        return db_clusters.names(connection, cluster_set)
+        return db_names.of(connection, cluster_set)
 
 
 def _mentions(columns: Sequence[Ints], search: str, names: tuple[str, ...]) -> NDArray[np.bool_]:

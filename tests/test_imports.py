@@ -105,6 +105,11 @@ def test_the_evidence_of_a_review_is_shown_without_what_measured_it(published: d
     assert loaded_by(published, tmp_path, "review", "show", "one") == "[0]"
 
 
+def test_two_tables_are_compared_with_numpy_alone(published: dict[str, str], tmp_path: Path) -> None:
+    for shown in ([], ["--json"]):
+        assert loaded_by(published, tmp_path, "tables", "diff", "1", "1", *shown) == "[0, 'numpy']"
+
+
 def test_status_asks_temporal_and_starts_without_the_rest(published: dict[str, str], tmp_path: Path) -> None:
     assert loaded_by(published, tmp_path, "status") == "[1, 'temporalio', 'google.protobuf']"  # 1: it does not answer
 

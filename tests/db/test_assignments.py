@@ -15,8 +15,8 @@ from sqlalchemy.exc import IntegrityError
 
 from driftline.contracts import AssignmentRef, Window
 from driftline.db import assignments, channels, clusters, counts, evaluations, serving, tables
+from driftline.db.connection import cursor
 from driftline.db.keys import content_key
-from driftline.db.load import cursor
 from tests.db import world
 
 WINDOW = Window(world.START, world.START + timedelta(days=1))

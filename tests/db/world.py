@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection
 
@@ -24,6 +25,7 @@ from driftline.contracts import (
     Window,
 )
 from driftline.db import channels, clusters, counts, evaluations, models, reviews, tables
+from driftline.interests.pairs import pairs as all_pairs
 
 NAMES = ["tea", "milk", "rice", "soap"]
 PAIRS = list(permutations(range(len(NAMES)), 2))
@@ -176,6 +178,21 @@ def add_good_table(conn: Connection, *, day: int = 0, shift: int = 0) -> int:
     table = add_table(conn, day=day, shift=shift)
     evaluate(conn, table)
     return table
+
+
+def add_large_table(conn: Connection, every: int, size: int = 761) -> int:
+    """A table of many interests; one of `every` pairs is answered with another interest than the rest."""
+    cluster_set = add_clusters(conn, [f"interest {n}" for n in range(size)])
+    counted = add_counts(conn, cluster_set)
+    model = add_model(conn, cluster_set, counted)
+    c1, c2 = all_pairs(size)
+    answer = np.where(np.arange(len(c1)) % every == 0, 6, 3)
+    for other in (7, 8):
+        answer = np.where((answer == c1) | (answer == c2), other, answer)
+    ids = {"c1": c1, "c2": c2, "c_next": answer}
+    answers = pa.table({name: pa.array(column, pa.int32()) for name, column in ids.items()})
+    exact = answers.append_column("exact", pa.array(np.ones(len(c1), bool)))
+    return tables.add(conn, request(model, counted, prompts=f"one of {every}"), exact).version
 
 
 def add_served_table(conn: Connection, by: str) -> None:

@@ -6,13 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
-from sqlalchemy import Connection
 
 from driftline.commands import output
-from driftline.db import tables
-from driftline.interests.pairs import pairs
 from driftline.operations import changes
 from driftline.operations.context import Context
 from driftline.settings import Settings
@@ -26,12 +22,14 @@ def context(postgres_url: str) -> Iterator[Context]:
     made.engine.dispose()
 
 
-def test_every_difference_is_listed_with_names(context: Context) -> None:
+@pytest.mark.parametrize("at_once", [1, 2, 8_192])
+def test_every_difference_is_listed_with_names(context: Context, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr(output, "ROWS_AT_ONCE", at_once)
     with context.engine.begin() as connection:
         a, b = world.add_table(connection), world.add_table(connection, day=1, shift=1)
     found = changes.differences(context, a, b)
     assert (found.pairs, found.changed, found.share) == (12, 3, 0.25)
-    written = json.loads(output.rows_json({"changed": 3}, found.columns(), found.names))
+    written = json.loads("".join(output.rows_json({"changed": 3}, found.columns(), found.names)))
     assert (written["changed"], len(written["rows"])) == (3, 3)
     assert written["rows"][0] == {
         "c1": 0,
@@ -44,7 +42,7 @@ def test_every_difference_is_listed_with_names(context: Context) -> None:
         "b_name": "soap",
     }
     same = changes.differences(context, a, a)
-    assert json.loads(output.rows_json({"changed": 0}, same.columns(), same.names)) == {"changed": 0, "rows": []}
+    assert json.loads("".join(output.rows_json({"changed": 0}, same.columns(), same.names))) == {"changed": 0, "rows": []}
     with pytest.raises(ValueError, match="no transition table 99999"):
         changes.differences(context, a, 99999)
 
@@ -52,26 +50,10 @@ def test_every_difference_is_listed_with_names(context: Context) -> None:
 def test_names_are_written_as_json_writes_them() -> None:
     names = ('say "hi"', "back\\slash", "käse \x1b[31m \u202e")
     columns = {"c1": np.array([0, 1]), "c2": np.array([1, 2]), "a": np.array([2, 0]), "b": np.array([2, 2])}
-    written = output.rows_json({"changed": 2}, columns, names)
+    written = "".join(output.rows_json({"changed": 2}, columns, names))
     assert [row["c2_name"] for row in json.loads(written)["rows"]] == ["back\\slash", names[2]]
     assert "\x1b" not in written
     assert "\u202e" not in written
-
-
-def store(connection: Connection, every: int) -> int:
-    """A table of 761 clusters; one of `every` pairs is answered with another cluster than the rest."""
-    size = 761
-    cluster_set = world.add_clusters(connection, [f"interest {n}" for n in range(size)])
-    counted = world.add_counts(connection, cluster_set)
-    model = world.add_model(connection, cluster_set, counted)
-    c1, c2 = pairs(size)
-    answer = np.where(np.arange(len(c1)) % every == 0, 6, 3)
-    for other in (7, 8):
-        answer = np.where((answer == c1) | (answer == c2), other, answer)
-    ids = {"c1": c1, "c2": c2, "c_next": answer}
-    mapping = pa.table({name: pa.array(column, pa.int32()) for name, column in ids.items()})
-    exact = mapping.append_column("exact", pa.array(np.ones(len(c1), bool)))
-    return tables.add(connection, world.request(model, counted, prompts=f"one of {every}"), exact).version
 
 
 def test_761_clusters_are_compared_without_a_python_object_for_each_pair(
@@ -79,7 +61,7 @@ def test_761_clusters_are_compared_without_a_python_object_for_each_pair(
 ) -> None:
     """A quarter of 578,360 pairs changes. By work: what Python holds at its peak, and how many values are written one by one."""
     with context.engine.begin() as connection:
-        a, b = store(connection, 10**9), store(connection, 4)
+        a, b = world.add_large_table(connection, 10**9), world.add_large_table(connection, 4)
     tracemalloc.start()
     found = changes.differences(context, a, b)
     peak = tracemalloc.get_traced_memory()[1]
@@ -94,6 +76,6 @@ def test_761_clusters_are_compared_without_a_python_object_for_each_pair(
         return dumps(value, **more)
 
     monkeypatch.setattr(json, "dumps", counting)
-    written = output.rows_json({"changed": found.changed}, found.columns(), found.names)
+    written = "".join(output.rows_json({"changed": found.changed}, found.columns(), found.names))
     assert len(dumped) == len(found.names) + 1
     assert written.count('"a_next"') == len(found.numbers)
