@@ -8,6 +8,8 @@ from pathlib import Path
 
 INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 """Flags of `/proc/cpuinfo` on which sums and the precision of `auto` depend."""
+QUIET = 1.0
+"""Load average."""
 
 
 def machine(packages: Iterable[str]) -> str:
@@ -16,6 +18,11 @@ def machine(packages: Iterable[str]) -> str:
     system = platform.freedesktop_os_release()["PRETTY_NAME"]
     versions = [f"Python {platform.python_version()}", *(f"{name} {found}" for name in packages if (found := _version(name)))]
     return f"{kind()}, {_cores()} core{'s' * (_cores() > 1)}, {memory:.0f} GiB; {system}; {', '.join(versions)}"
+
+
+def quiet() -> bool:
+    """Whether nothing else runs now. Where something does, wall times tell of that."""
+    return os.getloadavg()[0] < QUIET
 
 
 def kind() -> str:

@@ -27,6 +27,7 @@ from rich.console import Console
 from sqlalchemy import Connection
 from temporalio.client import Client
 
+from bench.machine import quiet
 from bench.rows import ResultRow, row, show
 from driftline import embedded
 from driftline.contracts import Cost, Generation, MappingRef, OpenReview, PromptsRef, RunIds, StoreTable
@@ -46,8 +47,7 @@ CLUSTERS, TRIPLES, YEAR, REPLAYS = 761, 800_000, 190, 50
 """`YEAR`: tables of a year, a refresh every two days and the fine-tunes; most of them of one row here. `REPLAYS`: of each of two
 intervals."""
 ROUNDS, STARTS = 40, 3
-GOAL_MS, QUIET = 300.0, 1.0
-"""Wall times are told only where nothing else ran when it began."""
+GOAL_MS = 300.0
 PACKAGES = ("starlette", "uvicorn", "jinja2", "sqlalchemy", "psycopg", "numpy")
 NOTE = """
 761 interests: four tables, two of which wait for a verdict, 190 more on the list, 25 runs. Each page is asked 40 times; CPU is
@@ -71,7 +71,7 @@ def rows(small: bool = False) -> list[ResultRow]:
 
 
 def compare(n_clusters: int, triples: int, older: int, rounds: int, starts: int) -> list[ResultRow]:
-    home, quiet = Path(tempfile.mkdtemp(prefix="driftline-bench-")), os.getloadavg()[0] < QUIET
+    home, calm = Path(tempfile.mkdtemp(prefix="driftline-bench-")), quiet()
     try:
         url = embedded.up(home).postgres_url
         migrate(url)
@@ -90,17 +90,17 @@ def compare(n_clusters: int, triples: int, older: int, rounds: int, starts: int)
             for place in places:
                 page.ask(place)
             warm = {place: [page.ask(place) for _ in range(rounds)] for place in places}
-        return [one for place in places for one in _rows(place, warm[place], first[place], quiet)]
+        return [one for place in places for one in _rows(place, warm[place], first[place], calm)]
     finally:
         embedded.stop(home)
         shutil.rmtree(home)
 
 
-def _rows(place: str, warm: list[Asked], first: list[Asked], quiet: bool) -> list[ResultRow]:
+def _rows(place: str, warm: list[Asked], first: list[Asked], calm: bool) -> list[ResultRow]:
     wall, cpu = [one.wall for one in warm], [one.cpu for one in warm]
     median = statistics.median
     found = [_within(f"CPU-ms of {place}, p95", _p95(cpu), median(cpu), "its median")]
-    if quiet:
+    if calm:
         found.append(_within(f"ms of {place}, p95", _p95(wall), median(wall), "its median"))
     if first:
         found.append(row(NAME, f"CPU-ms of {place}, first", max(one.cpu for one in first), median(cpu), "its median"))
