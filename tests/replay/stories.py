@@ -34,7 +34,6 @@ from driftline.contracts import (
     RecommenderInput,
     ShipInput,
     Source,
-    VerdictReply,
     WatchInput,
     Windows,
 )
@@ -44,7 +43,7 @@ from tests.replay.requests import CADENCE, EVALUATE, FINE_TUNE, NOMINAL, REFRESH
 from tests.workflows.conftest import running
 from tests.workflows.resetting import reset
 from tests.workflows.steps import BAD, GOOD, Steps
-from tests.workflows.test_review import until, verdict, waiting
+from tests.workflows.test_review import by_update, until, verdict, waiting
 
 Handle = WorkflowHandle[Any, Any]
 
@@ -394,11 +393,6 @@ STORIES: dict[str, Callable[[WorkflowEnvironment, str], Coroutine[Any, Any, Hand
         *(experiment, shipped),
     )
 }
-
-
-async def by_update(handle: Handle, raw: object) -> VerdictReply:
-    reply: VerdictReply = await handle.execute_update("verdict", raw, result_type=VerdictReply)
-    return reply
 
 
 async def ended(handle: Handle) -> Handle:
