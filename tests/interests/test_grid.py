@@ -17,6 +17,7 @@ KINDS = (
 """What numpy and its BLAS would do on other processors; where this one lacks an instruction set they take what it has."""
 
 
+@pytest.mark.long
 def test_the_same_embeddings_make_the_same_clusters_and_centres_on_any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     found = set()
     for kind in KINDS:

@@ -61,6 +61,7 @@ def test_by_hand() -> None:
     assert same["frequency"].p > 0.5
 
 
+@pytest.mark.long
 def test_where_nothing_moves_one_log_in_twenty_is_called_moving() -> None:
     """Sixty logs, three lags each, looked at together. Neither unequal windows nor unequal users are drift."""
     called, shares = {"frequency": 0, "lift": 0}, []

@@ -42,6 +42,7 @@ def packs(source: Source, window: Window, clusters: pa.Table) -> bool:
         return packed.count_packed(con, source, FIRST, window) is not None
 
 
+@pytest.mark.long
 @examples(60)
 @given(events=events_of_a_log, dedup=dedups, baskets=st.booleans())
 def test_small_logs(events: list[Event], dedup: Dedup, baskets: bool) -> None:
