@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import pytest
+
 from tests.end_to_end.shop import NAMES
 from tests.end_to_end.stack import Stack
 from tests.end_to_end.test_main_job import PAIRS, sql, tables
@@ -33,6 +35,7 @@ def test_a_refresh_of_counts_needs_no_model(stack: Stack, cluster_set: Any) -> N
     assert "counting model" in stack("report", str(done["table"]), "--stored")
 
 
+@pytest.mark.long
 def test_a_blend_says_what_its_llm_is_worth(stack: Stack, fine_tuned: Any) -> None:
     blend = ("--set", "rag_refresh.answers=blend")
     first = stack.json(*AT, *blend, "--at", "2024-04-10")

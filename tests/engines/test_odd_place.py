@@ -49,6 +49,7 @@ def nobody(folder: Path) -> dict[str, Any]:
     return user
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ordinary", [False, True], ids=["whoever", "nobody"])
 def test_a_command_and_a_child_run(ordinary: bool, folder: Path, tiny_llm: Path) -> None:
     user = nobody(folder) if ordinary else {}

@@ -98,6 +98,7 @@ def hub() -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
+@pytest.mark.long
 def test_a_hub_that_is_down_is_a_fault_and_one_that_knows_no_such_model_is_bad_input(hub: str, tmp_path: Path) -> None:
     ask = """
 import sys, time
