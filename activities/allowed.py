@@ -44,7 +44,8 @@ class Allowed:
                         aside.write_text(json.dumps({kind: value}, indent=2) + "\n")
 
     def check_source(self, source: Source, counting: Counting | None = None) -> None:
-        """
+        """Refuses a log, or a database to count in, that this worker's settings do not name.
+
         Raises:
             BadInput: a run's input brought a log, or a database to count in, that nobody allowed. Not retried.
             RuntimeError: the worker's settings cannot be read.

@@ -154,7 +154,7 @@ class LocalArtifacts:
         return place.as_uri(), place
 
     def newest(self, kind: str, most: int) -> list[Path]:
-        """Ordered by when they were made: `get` renews the folder's own time only."""
+        """Lists the folders made last, newest first: `get` renews the folder's own time only."""
         made = {place: _made(place) for place in (self.root.absolute() / kind).glob("*")}
         return [place for place in sorted(made, key=made.__getitem__, reverse=True)[:most] if self.intact(place)]
 

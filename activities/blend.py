@@ -31,7 +31,7 @@ class BlendActivities:
     @activity.defn
     @heartbeats("answering")
     def answer_pairs(self, request: AnswerPairs) -> AnsweredRef:
-        """Deterministic: the same counts and scores are the same answers.
+        """Answers every ordered pair from counts, or from counts and the LLM's scores. The same input gives the same answers.
 
         Raises:
             BadInput: a window has no triple, the LLM has learned from days that fit, or the mapping has no scores.

@@ -90,7 +90,7 @@ class CadenceActivities:
 
 
 def _unknown(wide: Counted, narrow: Counted) -> float | None:
-    """Of the positive events of the last day, those of items that no cluster has."""
+    """Share of the last day's positive events whose item no cluster has."""
     unknown = wide.dropped.get("events_of_unknown_items", 0) - narrow.dropped.get("events_of_unknown_items", 0)
     events = wide.events - narrow.events + unknown
     return unknown / events if events else None

@@ -162,7 +162,8 @@ class ClusterActivities:
         return about, table, assignment, placed.sort_by([("cluster", "ascending"), ("row", "ascending")])
 
     def _check_model(self, request: EmbedCatalogue) -> None:
-        """
+        """Refuses an embedding model that nobody named.
+
         Raises:
             BadInput: a model that nobody allowed, and that is not the one on record for the cluster set.
         """

@@ -19,7 +19,8 @@ class EvaluationActivities:
     @activity.defn
     @heartbeats("evaluating")
     def evaluate(self, request: Evaluate) -> Evaluation:
-        """
+        """Judges a table by its measured quality, and stores the evaluation.
+
         Raises:
             BadInput: the table's quality was not measured on this test window.
         """

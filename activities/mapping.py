@@ -34,8 +34,8 @@ class MappingActivities:
 
     @activity.defn
     async def generate_mapping(self, request: GenerateMapping) -> MappingRef:
-        """Idempotent: the same prompts, model and decoding on the same kind of machine are the same mapping; finished blocks are
-        kept across attempts.
+        """Answers every ordered pair in a child process. Idempotent: the same prompts, model and decoding on the same kind of
+        machine are the same mapping; finished blocks are kept across attempts.
 
         Mappings of one model, decoding, wording of the clusters and kind of machine are kept side by side, by the hash of their
         prompts. A prompt that one of them has answered is not asked again.
@@ -74,7 +74,8 @@ class MappingActivities:
         return await asyncio.to_thread(_ref, *found)
 
     def _check_model(self, model: ModelRef) -> None:
-        """
+        """Refuses a base model that nobody named.
+
         Raises:
             BadInput: a base model that nobody allowed, and that is not the one on record for this version.
         """

@@ -63,7 +63,7 @@ def _tag(target: str) -> str:
 
 
 def _delivery(target: str, answers: Sequence[Any], seconds: float) -> Delivery:
-    """Of several URLs the first that failed is told."""
+    """Sums up the answers of a target's URLs: the first that failed, else `sent`."""
     for answer in answers:
         if not answer:
             return Delivery(target, "failed", _said(answer, seconds))

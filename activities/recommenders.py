@@ -67,7 +67,7 @@ class RecommenderActivities:
 
     @activity.defn
     async def train_encoder(self, request: TrainEncoder) -> EncoderRef:
-        """Idempotent: what the same sequences and recipe have made is not made again."""
+        """Trains the encoder in a child process. Idempotent: the same sequences and recipe are not trained again."""
         known = await asyncio.to_thread(self._known, request)
         if known:
             return known
@@ -85,7 +85,7 @@ class RecommenderActivities:
     @activity.defn
     @heartbeats("placing items")
     def place_items(self, request: PlaceItems) -> RecommenderRef:
-        """Idempotent: the same training, items and texts are the same version."""
+        """Builds the index of items, measures the lists, and stores both. Idempotent: the same input is the same version."""
         self.resources.allowed.check_source(request.source)
         find = self.resources.artifacts.find
         sequences, encoder_folder = find(request.sequences.uri, request.sequences.hash), find(request.encoder.uri)

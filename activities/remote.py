@@ -35,7 +35,8 @@ INSTALL = {"s3": "pip install 'driftline[s3]'", "gs": "pip install gcsfs", "abfs
 
 @dataclass(frozen=True)
 class RemoteArtifacts:
-    """
+    """Keeps artifacts at a URL of fsspec, and a cache of them on this machine.
+
     Attributes:
         url: e.g. `s3://bucket/driftline`. Nothing outside of it is read or written.
         cache: folder of this machine with what was read; may be deleted at any time when no step works.
@@ -78,7 +79,7 @@ class RemoteArtifacts:
         return self._uri(kind, name), folder
 
     def newest(self, kind: str, most: int) -> list[Path]:
-        """Ordered by when they were last read."""
+        """Lists the artifacts that were read last, newest first."""
         found = sorted((each for each, _ in self._manifests(kind)), key=lambda each: each.used, reverse=True)
         whole = []
         for each in found[:most]:

@@ -12,7 +12,8 @@ from driftline.contracts import Children, Gates, Notify
 
 @dataclass(frozen=True)
 class Resources:
-    """
+    """What the activities of this worker share: connections, folders and settings.
+
     Attributes:
         engine: connections to Postgres.
         home: the state folder; workers that share runs must share it.

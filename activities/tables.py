@@ -24,7 +24,7 @@ class TableActivities:
 
     @activity.defn
     def store_table(self, request: StoreTable) -> TableRef:
-        """Idempotent: the same mapping of the same run's time is the same version."""
+        """Stores a mapping as a transition table. Idempotent: the same mapping of the same run's time is the same version."""
         mapping = self._mapping(request)
         if request.prompts is not None:
             prompts = _by_pair(self.resources.artifacts.find(request.prompts.uri) / "prompts.parquet")

@@ -31,8 +31,8 @@ class TrainingActivities:
 
     @activity.defn
     async def train(self, request: Train) -> ModelRef:
-        """Idempotent: the same samples and recipe are the same model version, whoever asks. Its precision is what the one that
-        was asked for comes to here."""
+        """Trains a LoRA adapter in a child process, and stores the model. Idempotent: the same samples and recipe are the same
+        version, whoever asks. `auto` becomes the precision that this worker computes in."""
         self.resources.allowed.check_model(request.training.base_model)
         own = await computed.resolve(self.resources, "peft", request.training.precision)
         request = replace(request, training=replace(request.training, precision=own.precision))

@@ -29,7 +29,7 @@ def apply(
 
 @app.command()
 def diff(json: Json = False) -> None:
-    """By what Grafana differs from what it should be. Exit code 1 if it does."""
+    """List what in Grafana differs from what it should be. Exit code 1 if anything does."""
     changes = dashboards.diff(load())
     _show(changes, json)
     if any(change.action != "unchanged" for change in changes):

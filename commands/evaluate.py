@@ -150,7 +150,7 @@ def _draw(hits: HitRates) -> None:
 
 
 def _draw_policy(policy: Policy) -> None:
-    """Of each way to choose items: shares of users, and how many items it shows."""
+    """Draws, for each way to choose items, the shares of users and how many items it shows."""
     rows = [
         (
             arm.name,

@@ -120,7 +120,7 @@ def cell(value: Any) -> str:
 
 
 def one_line(text: str) -> str:
-    """So that no text of others' looks like a line of ours."""
+    """Joins a text's lines, so that none of others' looks like a line of ours."""
     return seen(" ⏎ ".join(text.splitlines()))
 
 

@@ -36,7 +36,7 @@ class ExperimentInput:
 
 
 def arm_weights(request: ExperimentInput) -> tuple[float, float]:
-    """Those of control and treatment."""
+    """Weights of control and treatment."""
     return request.weights[request.experiment.control], request.weights[request.experiment.treatment]
 
 

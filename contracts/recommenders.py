@@ -89,7 +89,8 @@ class PlaceItems:
 
 @dataclass(frozen=True)
 class MeasurePolicy:
-    """By the newest approved table, and the newest recommender, that have seen nothing of the period."""
+    """Measures ways to choose items, by the newest approved table and the newest recommender that have seen nothing of the
+    period."""
 
     source: Source
     sequences: Sequences

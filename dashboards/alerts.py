@@ -23,7 +23,8 @@ class Alert:
 
 
 def alerts(table_age: timedelta, drift_margin: float) -> tuple[Alert, ...]:
-    """
+    """All alert rules.
+
     Args:
         table_age: `notify.table_age`.
         drift_margin: `measures.drift_margin`.

@@ -49,7 +49,7 @@ def rows(title: str, sql: str, width: int = WIDTH, about: str = "") -> Panel:
 
 
 def metric(title: str, expression: str, legend: str, unit: str = "short", width: int = 12) -> Panel:
-    """Of Prometheus."""
+    """A panel of lines, by an expression of Prometheus."""
     panel = _placed(timeseries.Panel(), title, width, 8).unit(unit).datasource(PROMETHEUS)
     return panel.legend(VizLegendOptions().show_legend(True)).with_target(promql(expression, legend))
 

@@ -16,7 +16,8 @@ FOLDER = "driftline"
 
 @dataclass(frozen=True)
 class Part:
-    """
+    """One folder, data source, board or group of alerts of Grafana.
+
     Attributes:
         body: as Grafana's HTTP API takes it, without what is secret and what Grafana counts itself.
     """
@@ -40,7 +41,7 @@ class Database:
 
 
 def parts(database: Database, prometheus: str, table_age: timedelta, drift_margin: float) -> list[Part]:
-    """In the order in which they need each other. Without Prometheus there is no board of the workers."""
+    """Lists the parts in the order in which they need each other. Without Prometheus there is no board of the workers."""
     found = [Part("folder", FOLDER, "Driftline", {"uid": FOLDER, "title": "Driftline"}), _postgres(database)]
     made = [boards.operations(), boards.quality(), boards.drift(), boards.cost()]
     if prometheus:

@@ -48,7 +48,7 @@ class DecidedDay:
 
     @property
     def rule(self) -> Rule:
-        """That it was decided by. Days of before there was a second one name none."""
+        """Number of the rule that decided the day. Days of before there was a second one name none."""
         rule: Rule = self.settings.get("rule", 1)
         return rule
 
@@ -64,7 +64,7 @@ class PublishedTable:
 
 
 def hold(conn: Connection, channel: str) -> None:
-    """Until the transaction ends nobody else decides for this channel."""
+    """Locks this channel's decisions until the transaction ends."""
     lock(conn, f"cadence:{channel}")
 
 
@@ -101,7 +101,7 @@ def add(
 
 
 def newest(conn: Connection, channel: str, limit: int) -> list[DecidedDay]:
-    """Newest day first."""
+    """Reads the decided days of a channel, the newest first."""
     query = select(cadence_day).where(cadence_day.c.channel == channel).order_by(cadence_day.c.day.desc()).limit(limit)
     return [_decided(dict(row)) for row in conn.execute(query).mappings()]
 
@@ -149,7 +149,7 @@ def said(conn: Connection, channel: str, day: date) -> Override | None:
 
 
 def overrides(conn: Connection, channel: str, since: date) -> list[Override]:
-    """Those that cover a day from `since` on, newest first."""
+    """Reads a channel's overrides that cover a day from `since` on, newest first."""
     o = cadence_override
     query = select(o).where(o.c.channel == channel, o.c.last_day >= since).order_by(o.c.id.desc())
     return [_override(row) for row in conn.execute(query)]

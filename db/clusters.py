@@ -72,7 +72,7 @@ def key_of(clusters: pa.Table, items: pa.Table, method: dict[str, Any]) -> str:
 
 
 def _in_order(clusters: pa.Table, items: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """As they are stored, whatever order and types they came in."""
+    """Sorts and casts both tables as they are stored."""
     clusters = clusters.select(CLUSTERS.names).cast(CLUSTERS).sort_by("cluster")
     return clusters, items.select(ITEMS.names).cast(ITEMS).sort_by("item")
 
@@ -121,7 +121,7 @@ def items(conn: Connection, version: int, assignment: int | None = None) -> pa.T
 
 
 def describe(conn: Connection, version: int) -> ClusterSet:
-    """Raises BadInput: there is no such set."""
+    """Reads the record of one set. Raises BadInput: there is no such set."""
     for found in list_sets(conn):
         if found.version == version:
             return found

@@ -93,7 +93,7 @@ def grant_roles(conn: Connection) -> None:
 
 
 def now(conn: Connection) -> datetime:
-    """By Postgres' clock, which has dated what is on record."""
+    """Reads Postgres' clock, which has dated what is on record."""
     found: datetime = conn.execute(text("SELECT now()")).scalar_one()
     return found
 

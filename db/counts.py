@@ -97,12 +97,12 @@ def add(
 
 
 def get(conn: Connection, version: int) -> CountsRef:
-    """Raises BadInput: there is no such version."""
+    """Reads the reference of one version. Raises BadInput: there is no such version."""
     return _ref(_one(conn, version))
 
 
 def describe(conn: Connection, version: int) -> Counts:
-    """Raises BadInput: there is no such version."""
+    """Reads the record of one version, without its rows. Raises BadInput: there is no such version."""
     row = _one(conn, version)
     return Counts(
         version=row.version,

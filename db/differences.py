@@ -59,7 +59,8 @@ class Differences:
 
 
 def read(conn: Connection, before: int, after: int) -> Differences:
-    """
+    """Compares the answers of two tables, pair by pair.
+
     Raises:
         BadInput: there is no such table, or their cluster sets differ, so that ids do not compare.
     """

@@ -60,7 +60,7 @@ def register(conn: Connection, request: ExperimentInput, run: RunIds) -> None:
 
 
 def get(conn: Connection, name: str) -> Recorded:
-    """Raises BadInput: there is no such experiment."""
+    """Reads one experiment. Raises BadInput: there is no such experiment."""
     row = conn.execute(_recorded().where(experiments.c.name == name)).one_or_none()
     if row is None:
         raise BadInput(f"no experiment {name!r}: see `driftline experiment status`")
@@ -68,7 +68,7 @@ def get(conn: Connection, name: str) -> Recorded:
 
 
 def list_(conn: Connection) -> list[Recorded]:
-    """Newest first."""
+    """Reads all experiments, the newest first."""
     return [_read(row) for row in conn.execute(_recorded().order_by(experiments.c.created_at.desc(), experiments.c.name))]
 
 

@@ -31,7 +31,7 @@ LEFT_OUT = "SELECT DISTINCT ON (schedule) schedule, skipped, missed FROM schedul
 
 
 def figures(conn: Connection) -> list[Figure]:
-    """Those that Postgres knows; what is not on record is left out."""
+    """Reads the gauges that Postgres knows; what is not on record is left out."""
     return [*_served(conn), *_waiting(conn), *_cost(conn), *_left_out(conn)]
 
 

@@ -35,7 +35,7 @@ class Snapshot:
     """
 
     def __init__(self, url: str, channel: str = "default", *, poll_seconds: float = 3.0) -> None:
-        """Returns when the channel's table is loaded.
+        """Loads the channel's table, then returns.
 
         Raises:
             ValueError: the URL is not Postgres, nothing is published on the channel, or `poll_seconds` is not positive.

@@ -77,7 +77,7 @@ def add(
 
 
 def get(conn: Connection, version: int) -> Measurement:
-    """Raises BadInput: there is no such version."""
+    """Reads one measurement. Raises BadInput: there is no such version."""
     row = conn.execute(select(measurements).where(measurements.c.version == version)).one_or_none()
     if row is None:
         raise BadInput(f"no measurement {version}")
@@ -128,7 +128,7 @@ def about(conn: Connection, cluster_set: int, model: int | None) -> list[Measure
 
 
 def since(conn: Connection, kind: MeasurementKind, moment: datetime) -> list[Measurement]:
-    """Those of a kind that were stored since then, oldest first."""
+    """Reads the measurements of a kind that were stored since a moment, oldest first."""
     query = select(measurements).where(measurements.c.kind == kind, measurements.c.created_at >= moment)
     return [_measurement(row) for row in conn.execute(query.order_by(measurements.c.version))]
 

@@ -78,7 +78,7 @@ def find(conn: Connection, counts: int, samples_hash: str, recipe: dict[str, Any
 
 
 def describe(conn: Connection, version: int) -> Model:
-    """Raises BadInput: there is no such version."""
+    """Reads the record of one model. Raises BadInput: there is no such version."""
     row = conn.execute(select(model).where(model.c.version == version)).mappings().one_or_none()
     if row is None:
         raise BadInput(f"no model version {version}: run `driftline run fine-tune`")
@@ -86,7 +86,7 @@ def describe(conn: Connection, version: int) -> Model:
 
 
 def get(conn: Connection, version: int) -> ModelRef:
-    """Raises BadInput: there is no such version."""
+    """Reads the reference of one model. Raises BadInput: there is no such version."""
     found = describe(conn, version)
     return ModelRef(found.version, found.cluster_set, found.base_model, found.adapter_uri, found.adapter_hash)
 

@@ -67,13 +67,13 @@ def deliveries(conn: Connection, key: str) -> list[Delivery]:
 
 
 def newest(conn: Connection, limit: int) -> list[Told]:
-    """Newest first."""
+    """Reads the notifications, the newest first."""
     rows = conn.execute(select(notification).order_by(notification.c.id.desc()).limit(limit)).mappings()
     return [Told(**row) for row in rows]
 
 
 def known(conn: Connection, keys: Sequence[str]) -> set[str]:
-    """Those that some target has got, or that are on their way."""
+    """Selects the keys of messages that some target has got, or that are on their way."""
     return set(conn.execute(select(notification.c.key).where(notification.c.key.in_(keys))).scalars())
 
 

@@ -42,7 +42,7 @@ def add(conn: Connection, table: int, measurements: Sequence[int], findings: Seq
 
 
 def get(conn: Connection, version: int) -> Report:
-    """Raises BadInput: there is no such report."""
+    """Reads one report. Raises BadInput: there is no such report."""
     found = _one(conn, select(reports).where(reports.c.version == version))
     if found is None:
         raise BadInput(f"no report {version}")

@@ -42,7 +42,7 @@ class PrunableRows:
 
 @dataclass(frozen=True)
 class KeptFiles:
-    """Of artifacts that are needed however old they are, by their hashes."""
+    """Hashes of the artifacts that are needed however old they are."""
 
     adapters: frozenset[str]
     mappings: frozenset[str]
@@ -62,7 +62,8 @@ def has_rows(conn: Connection, kind: RowsOf, version: int) -> bool:
 
 
 def require_rows(conn: Connection, kind: RowsOf, version: int) -> None:
-    """
+    """Refuses a version whose rows were pruned.
+
     Raises:
         BadInput: they were dropped.
     """

@@ -172,7 +172,7 @@ def about(conn: Connection, table: int) -> list[Review]:
 
 
 def get(conn: Connection, review_id: str) -> Review:
-    """Raises BadInput: there is no such review."""
+    """Reads one review. Raises BadInput: there is no such review."""
     row = conn.execute(_reviews().where(review.c.gate_id == review_id)).mappings().one_or_none()
     if row is None:
         raise BadInput(f"no review {review_id}: see `driftline review list`")
@@ -196,7 +196,7 @@ def _close(conn: Connection, review_id: str, decision: str, reviewer: str, reaso
 def _record(
     conn: Connection, table: int, review_id: str | None, decision: str, reviewer: str, reason: str, known_by: KnownBy
 ) -> bool:
-    """By the function of the database that is the only way to a verdict's row, whoever connects."""
+    """Stores a verdict by the database's own function, the only way to such a row, whoever connects."""
     query = text("SELECT record_verdict(:table, :review_id, :decision, :reviewer, :reason, :known_by)")
     given = {"table": table, "review_id": review_id, "decision": decision, "reviewer": reviewer, "reason": reason}
     try:

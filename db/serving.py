@@ -114,7 +114,7 @@ def pointers(conn: Connection) -> list[Pointer]:
 
 
 def read_table(conn: Connection, pointer: Pointer) -> LoadedTable:
-    """Raises RuntimeError: the table is not complete."""
+    """Reads the answers of a pointer's table and the ranking behind them. Raises RuntimeError: the table is not complete."""
     answers = read_answers(conn, pointer.version, pointer.clusters)
     traffic = np.array([traffic for _, traffic in conn.execute(NAMES, [pointer.cluster_set])], np.int64)
     return LoadedTable(answers, rank(_followed(conn, pointer), traffic))

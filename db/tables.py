@@ -168,7 +168,7 @@ def list_tables(conn: Connection) -> list[TransitionTable]:
 
 
 def newest(conn: Connection) -> int:
-    """Raises BadInput: there is no table yet."""
+    """Version of the newest table. Raises BadInput: there is no table yet."""
     version = conn.execute(select(func.max(transition_table.c.version))).scalar_one()
     if version is None:
         raise BadInput("there is no transition table yet: run `driftline run fine-tune` first")
@@ -190,7 +190,7 @@ def newest_before(conn: Connection, cluster_set: int, until: datetime) -> int | 
 
 
 def get(conn: Connection, version: int) -> TransitionTable:
-    """Raises BadInput: there is no such table."""
+    """Reads the record of one table. Raises BadInput: there is no such table."""
     query = text(f"{OVERVIEW} WHERE o.version = :version")
     row = conn.execute(query, {"version": version}).mappings().one_or_none()
     if row is None:
@@ -228,7 +228,8 @@ def llm_answers(conn: Connection, version: int) -> pa.Table | None:
 
 
 def inexact(conn: Connection, version: int, limit: int) -> list[InexactAnswer]:
-    """At most `limit` pairs whose free answer was not exactly a novel description, spread over the table, in order of (c1, c2).
+    """Reads at most `limit` pairs whose free answer was not exactly a novel description, spread over the table in order of (c1,
+    c2).
 
     Raises:
         BadInput: there is no such table.
@@ -353,7 +354,7 @@ def _computed(request: StoreTable) -> dict[str, Any] | None:
 
 
 def _key(request: StoreTable) -> str:
-    """Of a table of the LLM as it was before there were others."""
+    """Content key of a table. That of a table of the LLM is as it was before there were others."""
     about = (request.kind, request.nominal, request.model, request.counts, request.prompts.hash if request.prompts else None)
     decoding = (request.generation.decides() if request.generation else {}) | (_computed(request) or {})
     retrieval = asdict(request.retrieval) if request.retrieval else None

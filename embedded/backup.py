@@ -105,7 +105,7 @@ def _roles(url: str) -> list[str]:
 
 
 def _make_roles(url: str, names: list[str]) -> None:
-    """Those that are missing, without a login: its password is in no backup."""
+    """Creates the roles that are missing, without a login: its password is in no backup."""
     import psycopg
     from psycopg import sql
 

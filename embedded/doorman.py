@@ -104,7 +104,7 @@ class Doors:
 
 
 async def _relay(outside: Pipe, inside: Pipe, first: bytes) -> None:
-    """Until the inside has said everything."""
+    """Copies both ways until the inside has said everything."""
     inside[1].write(first)
     onward = asyncio.ensure_future(_copy(outside[0], inside[1]))
     try:
@@ -147,7 +147,7 @@ def _lines(table: int) -> list[bytes]:
 
 
 def _hex(address: Address, mapped: bool) -> bytes:
-    """As the kernel writes it: `0100007F:1F90`; `mapped`: an IPv4 address of an IPv6 socket."""
+    """Writes an address as the kernel does: `0100007F:1F90`; `mapped`: an IPv4 address of an IPv6 socket."""
     ip = socket.inet_aton(address[0])[::-1].hex().upper()
     return f"{'0000000000000000FFFF0000' if mapped else ''}{ip}:{address[1]:04X}".encode()
 

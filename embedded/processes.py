@@ -151,5 +151,5 @@ def _lock(home: Path, part: Part) -> IO[str]:
 
 
 def python_path() -> dict[str, str]:
-    """With this in its environment, a process finds `driftline` wherever it starts."""
+    """Environment in which a process finds `driftline` wherever it starts."""
     return {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}

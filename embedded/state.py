@@ -44,7 +44,7 @@ class State:
 
 
 def read(home: Path) -> State:
-    """As it was written: a process may be gone since.
+    """Reads the state as it was written: a process may be gone since.
 
     Raises:
         RuntimeError: the file is damaged.
@@ -83,7 +83,7 @@ def locked(home: Path) -> Iterator[Path]:
 
 
 def log_file(home: Path, part: Part) -> Path:
-    """Its log, which nobody else reads."""
+    """Creates the log of a part, which nobody else reads."""
     log = home / "logs" / f"{part}.log"
     log.parent.mkdir(exist_ok=True, mode=0o700)
     log.touch(mode=0o600)

@@ -52,7 +52,8 @@ def no_doorman() -> str:
 
 
 def await_answer(home: Path, state: State) -> None:
-    """
+    """Waits until Temporal answers.
+
     Raises:
         RuntimeError: it ended, or does not answer in time; with the end of its log.
     """

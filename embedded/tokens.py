@@ -42,7 +42,7 @@ def redeem(home: Path, token: str) -> str | None:
 
 
 def _good(file: Path) -> bool:
-    """Not older than that, and not of the future either: the clock may have been set back."""
+    """Whether a token is neither older than `SECONDS` nor of the future: the clock may have been set back."""
     return abs(time.time() - file.stat().st_mtime) <= SECONDS
 
 

@@ -10,7 +10,8 @@ BATCH, LONGEST = 64, 512
 
 
 def load(name: str) -> SentenceTransformer:
-    """
+    """Loads an embedding model onto this machine's device.
+
     Raises:
         BadInput: the model's weights are not there, or do not fit into the memory.
     """

@@ -29,7 +29,8 @@ def loads_in(model: Shapes | None, precision: str, quantize: str = "none") -> to
 
 
 def check(need: Need, advice: str, there: tuple[int, int] | None = None) -> None:
-    """
+    """Refuses a job that needs more memory than there is.
+
     Args:
         advice: settings that make the job smaller.
         there: bytes that there are, and that are free by now; None: of the GPU, or where there is none of the machine.

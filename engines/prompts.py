@@ -51,7 +51,8 @@ class Prompts:
 
 
 def read_prompts(folder: Path) -> Prompts:
-    """
+    """Reads the prompts and descriptions of a folder, by ascending (c1, c2).
+
     Raises:
         BadInput: the prompts are not one per ordered pair of at least three clusters, or were not made with one template.
     """

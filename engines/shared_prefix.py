@@ -207,7 +207,8 @@ def _attention(
     rows: RowCache | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """From query, key and value [1, heads, tokens, head size] to [1, tokens, heads, head size], as transformers asks for it."""
+    """Computes attention from query, key and value [1, heads, tokens, head size] to [1, tokens, heads, head size], as
+    transformers asks for it."""
     rows = handed(rows)
     step = handed(rows.step)
     check_plain(rows.prefix.length + step.hidden.shape[-1], **options)

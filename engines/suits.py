@@ -134,7 +134,7 @@ def _by_tree(model: PreTrainedModel, probe: Probe) -> torch.Tensor:
 
 
 def _by_rows(model: PreTrainedModel, probe: Probe) -> torch.Tensor:
-    """In the steps of bulk inference: a prefix in two parts, rows in two parts, the second not of all rows."""
+    """Logits by the steps of bulk inference: a prefix in two parts, rows in two parts, the second not of all rows."""
     asked, half = SharedPrefixModel(model), len(probe.prefix) // 2
     prefix = asked.extend(asked.extend(Prefix(), probe.prefix[:half]), probe.prefix[half:])
     rows = RowCache(prefix, len(probe.rows), max(map(len, probe.rows)))

@@ -185,7 +185,7 @@ class LoraTraining:
         self.account.enter()
 
     def stop_if_asked(self) -> None:
-        """Raises `child.Stopped` after a checkpoint, if SIGTERM came to any of the processes."""
+        """Stops after a checkpoint, by `child.Stopped`, if SIGTERM came to any of the processes."""
         if self.together.reduce(torch.tensor(float(child.stopping()), device=self.together.device)) > 0:
             self.keep_checkpoint()
             self.account.close()

@@ -140,7 +140,7 @@ def _sample(model: CountingModel, scores: Scores, validation: pa.Table) -> _Samp
 
 
 def _some(pairs: Ints, most: int) -> Ints:
-    """At most so many of the pairs, chosen by hash."""
+    """Samples at most so many of the pairs, by hash."""
     if len(pairs) <= most:
         return pairs
     none = np.zeros_like(pairs)

@@ -71,7 +71,7 @@ def price(standing: Standing, current: Sequence[MeasuredDay], cadence: Cadence, 
 
 
 def _roots(earlier: Iterable[MeasuredDay], current: Sequence[MeasuredDay]) -> float:
-    """Of what each table lost."""
+    """Sum of the square roots of what each table lost."""
     cycles = [list(days) for _, days in groupby(earlier, key=lambda day: day.table)]
     return sum(sqrt(max(0, sum(map(_lost, days)))) for days in [*cycles, current])
 

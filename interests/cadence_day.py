@@ -12,7 +12,7 @@ from driftline.interests.pairs import Ints
 
 @dataclass(frozen=True)
 class DayHits:
-    """Of the triples that end on the day; see `contracts.MeasuredDay`."""
+    """Hits among the triples that end on the day; see `contracts.MeasuredDay`."""
 
     triples: int
     fresh: int

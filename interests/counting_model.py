@@ -298,7 +298,7 @@ def _given(n: Floats, popularity: Floats, strength: float) -> Floats:
 
 
 def _seen(model: CountingModel, later: Triples) -> tuple[Floats, Floats]:
-    """Of each later triple: n(c1, c2, c) and n(c1, c2, ·) of the model's window."""
+    """Looks up, for each later triple, n(c1, c2, c) and n(c1, c2, ·) of the model's window."""
     size = model.n_clusters
     pair, counted = later.pair(size), model.counts.pair(size)
     key, asked = counted * size + model.counts.c_next, pair * size + later.c_next
@@ -308,7 +308,7 @@ def _seen(model: CountingModel, later: Triples) -> tuple[Floats, Floats]:
 
 
 def _backoff_of(model: CountingModel, later: Triples) -> Floats:
-    """Of each later triple: log b. No pair's whole row is made."""
+    """Computes log b of each later triple. No pair's whole row is made."""
     first = np.exp(model.log_first - model.log_popularity)
     second = np.exp(model.log_second)
     # Σ over all c, less the terms of c1 and c2.

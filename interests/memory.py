@@ -88,7 +88,8 @@ def shapes(folder: Path) -> Shapes | None:
 def of_training(
     model: Shapes, precision: str, rank: int, tokens: int, labels: int, checkpointing: bool, quantize: str = "none"
 ) -> Need:
-    """
+    """Estimates the memory of a training step.
+
     Args:
         tokens: that go through the model in a step; `labels` of them have a loss.
         checkpointing: only what goes into a layer is kept, and one layer's inside at a time.
@@ -109,7 +110,7 @@ def of_mapping(model: Shapes, precision: str, batch: int, longest: int) -> Need:
 
 
 def of_embedding(model: Shapes, batch: int, longest: int) -> Need:
-    """Without a way back one layer's inside is there at a time."""
+    """Estimates the memory of embedding texts. Without a way back one layer's inside is there at a time."""
     return Need(4 * model.parameters, batch * longest * 4 * 2 * model.through // model.layers)
 
 

@@ -81,7 +81,8 @@ class _Sample:
 
 
 def _sample(mass: Floats, size: int) -> tuple[RowNumbers, Floats]:
-    """At most `size` rows, evenly over the mass in the rows' order, and the chance that each had; the heaviest are certain."""
+    """Samples at most `size` rows, evenly over the mass in the rows' order, and the chance that each had; the heaviest are
+    certain."""
     chance = np.minimum(mass * (size / mass.sum()), 1.0) if size < len(mass) else np.ones(len(mass))
     rows = np.flatnonzero(np.diff(np.floor(np.cumsum(chance) + 0.5), prepend=0.0))
     return rows, chance[rows]

@@ -78,7 +78,7 @@ class _Parts:
         return moves
 
     def trades(self, part: int) -> Iterator[tuple[int, int]]:
-        """From where to where rows may help this part, for as long as it is outside its bounds."""
+        """Yields pairs of parts, from and to, between which rows may help this part, for as long as it is outside its bounds."""
         over = self.load[part] > self.bounds.high
         others = self.others(part)
         fit = others[self.load[others] < self.bounds.high if over else self.load[others] > self.bounds.low]

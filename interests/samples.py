@@ -9,7 +9,7 @@ from driftline.interests.pairs import Ints, pairs
 
 
 def curate(counts: pa.Table, pairs_per_label: int, prompts_per_interest: int = 0) -> pa.Table:
-    """For each label c_next its `pairs_per_label` most frequent pairs: a uniform label distribution.
+    """Selects, for each label c_next, its `pairs_per_label` most frequent pairs: a uniform label distribution.
 
     The most frequent pairs are pairs of popular clusters; of the others a prompt would never speak. Each cluster that fewer than
     `prompts_per_interest` of these samples have as c1 gets its most frequent other triples as well; then the same for c2.
@@ -46,13 +46,13 @@ def _most_frequent(found: triples.Triples, rows: Ints, of: Ints, wanted: Ints) -
 
 
 def thin(samples: pa.Table, size: int) -> pa.Table:
-    """At most `size` of the samples, evenly spread over their order: of every label as many, as far as that goes."""
+    """Keeps at most `size` of the samples, evenly spread over their order: of every label as many, as far as that goes."""
     rows = samples.num_rows
     return samples if rows <= size else samples.take(pa.array(np.arange(size) * rows // size))
 
 
 def draw_pairs(n_clusters: int, size: int) -> pa.Table:
-    """At most `size` of all ordered pairs, drawn by a hash: the same ones for the same |C|.
+    """Draws at most `size` of all ordered pairs, by a hash: the same ones for the same |C|.
 
     Returns:
         c1, c2: int32; by ascending (c1, c2).

@@ -29,7 +29,8 @@ class Scores:
 
     @staticmethod
     def of(table: pa.Table, n_clusters: int) -> "Scores":
-        """
+        """Unpacks the lists of a table of scores into arrays.
+
         Args:
             table: answer: list<int32>, log_p: list<float32>, log_rest: float32; of every pair, by number.
         """

@@ -36,7 +36,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Balance:
-    """Of how many pairs an interest is the answer in the newer table and was not, and the other way round."""
+    """Counts the pairs that an interest is the answer to in the newer table and was not, and the other way round."""
 
     cluster: int
     gained: int
@@ -49,7 +49,8 @@ class Balance:
 
 @dataclass(frozen=True)
 class Changes:
-    """
+    """How two tables' answers differ: counts, the heaviest pairs, and each interest's balance.
+
     Attributes:
         pairs: that both tables answer; `changed` of them differently.
         traffic: occurrences of all pairs in the newer table's window; `traffic_changed` of those that changed.

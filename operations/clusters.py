@@ -161,7 +161,8 @@ def said(context: Context, version: int) -> Named | None:
 
 @dataclass(frozen=True)
 class Imported:
-    """
+    """A set that was imported, and how much of the log it covers.
+
     Attributes:
         items: how many of the log's `logged` items have an interest.
         traffic: their share of the log's events.

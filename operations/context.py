@@ -87,7 +87,7 @@ async def connect(settings: Settings) -> Client:
 
 @cache
 def _quiet() -> Runtime:
-    """Without the SDK's own log lines on standard output: the caller says itself what is wrong."""
+    """A runtime without the SDK's own log lines on standard output: the caller says itself what is wrong."""
     from temporalio.runtime import Runtime, TelemetryConfig
 
     return Runtime(telemetry=TelemetryConfig(logging=None))

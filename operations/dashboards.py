@@ -20,7 +20,8 @@ SECONDS = 15.0
 
 @dataclass(frozen=True)
 class BoardChange:
-    """
+    """What would be done, or was, to one part of Grafana.
+
     Attributes:
         differs: paths in its JSON at which Grafana has something else.
     """
@@ -173,7 +174,8 @@ def _ask(call: Callable[..., Any], *about: Any, **options: Any) -> Any:
 
 
 def _client(url: str, token: str) -> Any:
-    """
+    """A client of Grafana's HTTP API.
+
     Raises:
         BadInput: the address is none.
     """

@@ -138,7 +138,7 @@ def _in_time(work: Callable[[], Profile], seconds: float) -> Profile | BaseExcep
 
 
 def _catalogue(settings: Settings) -> Iterator[Check]:
-    """Of a source whose log cannot be read, so that both are mended at once."""
+    """Checks the catalogue of a source whose log cannot be read, so that both are mended at once."""
     if settings.source.items.strip() and not settings.source.setup.strip():
         try:
             texts(settings.source)
@@ -169,7 +169,8 @@ def _models(settings: Settings) -> Iterator[Check]:
 
 
 def _memory(settings: Settings) -> Iterator[Check]:
-    """Of a training step and of bulk inference, beside the machine's. What a GPU has is asked by the job itself."""
+    """Compares the memory that a training step and bulk inference need with the machine's. What a GPU has is asked by the job
+    itself."""
     shapes = memory.shapes(_folder(settings.training.base_model, settings.home))
     if shapes is None:
         return

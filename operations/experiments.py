@@ -194,7 +194,8 @@ async def stop(context: Context, name: str, actor: str, reason: str) -> bool:
 
 
 def check_shipped(context: Context, name: str, channel: str) -> None:
-    """
+    """Refuses a channel whose table cannot be shipped.
+
     Raises:
         BadInput: it is no channel of the experiment, or it serves nothing.
     """

@@ -51,7 +51,7 @@ class Explored:
 
 
 def interests(context: Context, channel: str | None = None) -> NamedInterests:
-    """Raises BadInput: there is no table yet."""
+    """Names the interests of a channel's table. Raises BadInput: there is no table yet."""
     with context.engine.connect() as connection:
         served = db_channels.current(connection, channel or context.settings.channel)
         table = db_tables.get(connection, served or db_tables.newest(connection))
@@ -59,7 +59,7 @@ def interests(context: Context, channel: str | None = None) -> NamedInterests:
 
 
 def explore(context: Context, of: NamedInterests, c1: int, c2: int) -> Explored:
-    """Raises BadInput: these are not two different interests."""
+    """Reads one pair through all versions. Raises BadInput: these are not two different interests."""
     if c1 == c2:
         raise BadInput("the two interests have to differ")
     with context.engine.connect() as connection:

@@ -67,7 +67,8 @@ def request(
 
 
 def _held_out(context: Context, end: datetime, cluster_set: int | None, model: int | None) -> datetime:
-    """So many days before the end as the settings say; fewer where the model has learned from some of them."""
+    """Start of the held-out days: as many before the end as the settings say; fewer where the model has learned from some of
+    them."""
     wanted = end - timedelta(days=context.settings.measures.held_out_days)
     with context.engine.connect() as connection:
         if model is None:
@@ -80,7 +81,7 @@ def _held_out(context: Context, end: datetime, cluster_set: int | None, model: i
 
 
 def workflow_id(what: str, asked: EvaluateInput) -> str:
-    """Kind, days, and a hash of the whole request."""
+    """Names an evaluation by its kind, its days, and a hash of the whole request."""
     request = hashlib.sha256(to_json(asked)).hexdigest()[:8]
     return f"evaluate-{what}-{asked.period.start:%Y-%m-%d}-{asked.period.end:%Y-%m-%d}-{request}"
 

@@ -92,7 +92,8 @@ async def silence(
     identity: str,
     draining: Callable[[], bool] = lambda: False,
 ) -> Queue:
-    """Returns a task queue that this worker has not polled for SILENT though it had a free slot and was not asked to stop.
+    """Waits for a task queue that this worker has not polled for SILENT though it had a free slot and was not asked to stop;
+    returns it.
 
     A poll is new if its time is another than that of the one before: whether Temporal's clock and this machine's agree, and
     whether one of them is set meanwhile, does not matter.

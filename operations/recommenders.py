@@ -42,7 +42,8 @@ async def start(context: Context, request: RecommenderInput, workflow_id: str) -
 
 
 def get(context: Context, version: int) -> RecommenderVersion:
-    """
+    """Reads one recommender.
+
     Raises:
         BadInput: there is no such version.
     """

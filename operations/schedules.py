@@ -146,7 +146,7 @@ class ScheduleState:
 
 
 async def list_schedules(context: Context) -> list[ScheduleState]:
-    """Those of the schedules that are there."""
+    """Reads the state of the schedules that are there."""
     client, states = await context.temporal(), []
     for name in IDS.values():
         try:

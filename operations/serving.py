@@ -37,7 +37,7 @@ def ask(context: Context, question: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _server(context: Context) -> Iterator[str]:
-    """Its address; ready when the block begins, ended with it."""
+    """Starts a server of look-ups and yields its address; it ends with the block."""
     settings = context.addressed
     env = os.environ | python_path() | {"DRIFTLINE_HOME": str(settings.home.absolute())}
     env |= {"DRIFTLINE_POSTGRES_URL": settings.postgres_url}

@@ -77,7 +77,7 @@ async def _prepare(client: Client) -> None:
 
 
 async def add_search_attributes(client: Client) -> None:
-    """Those that the namespace does not have yet."""
+    """Adds the search attributes that the namespace does not have yet."""
     for name, kind in _types.items():
         try:
             await client.operator_service.add_search_attributes(

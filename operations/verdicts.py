@@ -166,7 +166,7 @@ def standing(context: Context, table: int) -> str:
 
 
 def needs_reason(review: Review, decision: Decision) -> str:
-    """For what a reason has to be given on a page; empty if none has to."""
+    """Names what a reason has to be given for on a page; empty if none has to."""
     if decision == "abort":
         return "an abort"
     return "an approval against a gate" if decision == "approve" and review.failed_gates else ""
@@ -223,7 +223,7 @@ def _first_of_two(context: Context, given: Verdict, shown: str) -> Consent | Ver
 
 
 def _ended(context: Context, review: Review) -> VerdictReply:
-    """Its run takes no verdict any more: the review is closed, and whoever came is told how."""
+    """Closes the review of a run that takes no verdict any more, and says how it ended."""
     with context.engine.begin() as connection:
         with suppress(BadInput):  # a reviewer's login may not
             db_reviews.expire(connection, review.review_id, "its run ended without a verdict")

@@ -62,7 +62,8 @@ class CadenceCurve:
 
     @property
     def unbeaten(self) -> tuple[str, ...]:
-        """Those that none beats in both updates and hits, the most hits first. Values count as measured, noise and all."""
+        """Names the cadences that none beats in both updates and hits, the most hits first. Values count as measured, noise and
+        all."""
         return frontier({one.name: (one.rate.value, -float(one.updates)) for one in self.cadences if one.rate.value is not None})
 
 

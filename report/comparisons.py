@@ -124,7 +124,7 @@ def recalls(quality: Quality) -> list[Finding]:
 
 
 def _unpaired(quality: Quality, by_name: Mapping[str, Estimate], ours: Estimate) -> list[Finding]:
-    """Of a table that an earlier release measured: they differ where their intervals do not overlap."""
+    """Compares the arms of a table that an earlier release measured: they differ where their intervals do not overlap."""
     found = []
     for name in (COUNTED, LLM_ALONE, FREQUENT, POPULAR):
         theirs = by_name.get(name)

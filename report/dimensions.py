@@ -27,7 +27,7 @@ class TableDimensions:
 
     @property
     def update(self) -> str:
-        """Its kind in words."""
+        """Names the kind of update in words."""
         asked = kind(self.cost.kind)
         return asked if self.answers == "llm" else f"{asked} of {'a blend' if self.answers == 'blend' else 'counts'}"
 
@@ -62,7 +62,7 @@ class Dimensions:
 
     @property
     def kinds(self) -> dict[str, list[TableDimensions]]:
-        """By kind in words."""
+        """Groups the runs by kind, in words."""
         found: dict[str, list[TableDimensions]] = {}
         for run in self.runs:
             found.setdefault(run.update, []).append(run)

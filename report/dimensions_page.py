@@ -132,7 +132,7 @@ def _lost(found: Dimensions) -> Figure:
 
 
 def _terms(*names: str) -> Terms:
-    """Those of the report on a table, in its words."""
+    """Picks terms of the report on a table, with its words."""
     return tuple((name, meaning) for name, meaning in COST if name in names)
 
 

@@ -88,12 +88,12 @@ def _by_support(hits: HitRates, where: str) -> list[Finding]:
 
 
 def _told(found: Difference) -> str:
-    """Of a difference that is not 0."""
+    """Says which arm is better, of a difference that is not 0."""
     return f"{_name(found.a)} {'beats' if (found.estimate.value or 0) > 0 else 'is worse than'} {_name(found.b)}"
 
 
 def _name(arm: str) -> str:
-    """Without what stands in brackets."""
+    """An arm's name without what stands in brackets."""
     return name_of(arm).partition(" (")[0]
 
 

@@ -55,7 +55,8 @@ class Message:
 
 
 def message(conn: Connection, told: Notification, web_url: str = "") -> Message:
-    """
+    """Writes what people are told of an event.
+
     Args:
         web_url: where the page is, for the link to a review or an experiment; without it the command is named.
 

@@ -57,7 +57,8 @@ class Series:
 
 
 def lag_curves(curves: Sequence[Curve], top_k: int) -> list[Figure]:
-    """For each ranking: similarity across windows under its noise ceiling, and how much has moved, on scales of one size."""
+    """Draws, for each ranking, similarity across windows under its noise ceiling, and how much has moved, on scales of one
+    size."""
     own = [limits([e for point in curve.lags for e in (point.across, point.ceiling)]) for curve in curves]
     height = max((high - low for low, high in own), default=1)
     drift = limits([_below(point) for curve in curves for point in curve.lags], include=0)
@@ -105,7 +106,7 @@ def _lag_curve(curve: Curve, top_k: int, upper: tuple[float, float], lower: tupl
 
 
 def stale_curves(staleness: Staleness) -> list[Figure]:
-    """Same list, and same set: a line for each k over the days after the retrieval date."""
+    """Draws same list and same set: a line for each k over the days after the retrieval date."""
     return [_stale_curve(staleness, of) for of in (of_list, of_set)]
 
 
@@ -254,7 +255,7 @@ def limits(estimates: Sequence[Estimate], include: float | None = None) -> tuple
 
 
 def date_axis(axes: Axes, x: Sequence[float]) -> None:
-    """At most five dates, evenly spaced from the first to the last, and the year under them."""
+    """Marks at most five dates, evenly spaced from the first to the last, and the year under them."""
     if not x:
         axes.set_xticks([])
         return

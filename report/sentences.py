@@ -200,7 +200,7 @@ def moved_at(lags: list[Lag]) -> list[Lag]:
 
 
 def mattering(lags: list[Lag], margin: float) -> list[Lag]:
-    """Those of `moved_at` at which `margin` or more has moved."""
+    """Selects the lags of `moved_at` at which `margin` or more has moved."""
     return [lag for lag in moved_at(lags) if _size(lag) >= margin]
 
 

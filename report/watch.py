@@ -49,7 +49,7 @@ def _left_out(conn: Connection, since: datetime) -> Iterator[Notification]:
 
 
 def _expiring(conn: Connection, now: datetime) -> Iterator[Notification]:
-    """Not of a review that never had more time: it said so when it was opened."""
+    """Yields the reviews that expire soon; not one that never had more time: it said so when it was opened."""
     for review in db_reviews.waiting(conn):
         if now < review.expires_at <= now + EXPIRING and review.expires_at - review.waiting_since > EXPIRING:
             key = f"review_expires:{review.review_id}"
@@ -64,7 +64,7 @@ def _drift(conn: Connection, since: datetime) -> Iterator[Notification]:
 
 
 def _unknown(conn: Connection, knobs: Notify, since: datetime) -> Iterator[Notification]:
-    """Once a day and cluster set: a run counts several windows."""
+    """Yields windows with too many events of unknown items, once a day and cluster set: a run counts several."""
     worst: dict[str, tuple[float, Counts]] = {}
     for counted in db_counts.since(conn, since):
         key, share = f"unknown_items:{counted.cluster_set}:{counted.created_at:%Y-%m-%d}", counted.unknown_share or 0.0
@@ -77,7 +77,8 @@ def _unknown(conn: Connection, knobs: Notify, since: datetime) -> Iterator[Notif
 
 
 def _alarms(conn: Connection, since: datetime) -> Iterator[Notification]:
-    """Once an experiment, and once each guardrail of it. A wrong split comes first: then nothing else is known."""
+    """Yields what is wrong with experiments, once each, and once each guardrail. A wrong split comes first: then nothing else is
+    known."""
     for name, measured in db_experiments.since(conn, since):
         if measured.result.mismatch:
             why = findings(measured.result)[0].text

@@ -73,7 +73,7 @@ def span(start: datetime, end: datetime) -> str:
 
 
 def duration(seconds: float) -> str:
-    """In the largest unit of which there are two: `95 s`, `12.3 min`, `5.0 h`, `31.0 days`."""
+    """Writes seconds in the largest unit of which there are two: `95 s`, `12.3 min`, `5.0 h`, `31.0 days`."""
     for unit, length in (("days", 86_400), ("h", 3_600), ("min", 60)):
         if abs(seconds) >= 2 * length:
             return f"{seconds / length:,.1f} {unit}"

@@ -54,7 +54,7 @@ class ServedChannel:
 
     @property
     def etag(self) -> str:
-        """Of all that follows from the table's content."""
+        """Tag of all that follows from the table's content."""
         return f"{self.pointer.version}-{self.pointer.key}"
 
     def interests_of(self, items: list[str]) -> list[int]:
@@ -79,7 +79,7 @@ class Channels:
         poll_seconds: float = 3.0,
         files: Callable[[str, str], Path] | None = None,
     ) -> None:
-        """Returns when Postgres has answered, or has not and there is a copy to serve or none.
+        """Starts to follow. Returns when Postgres has answered, or has not and there is a copy to serve or none.
 
         Args:
             home: copies are below it.
@@ -144,7 +144,7 @@ class Channels:
         return ServedChannel(pointer, *load(pointer, sets.get(pointer.items_key)), recommender)
 
     def _recommender(self, pointer: Pointer) -> Trained | None:
-        """Of the pointer's cluster set, mapped once; whatever is wrong with its files takes no table with it."""
+        """Maps the recommender of the pointer's cluster set, once; whatever is wrong with its files takes no table with it."""
         if self._files is None or pointer.recommender_uri is None or pointer.recommender_hash is None:
             return None
         if pointer.recommender_hash not in self._recommenders:

@@ -60,7 +60,7 @@ class Parent:
         self._processes: list[ServerProcess] = []
 
     def run(self) -> int:
-        """Returns the status to exit with: not 0 if a process could not start, and no other serves."""
+        """Keeps the processes running. Returns the status to exit with: not 0 if one could not start, and no other serves."""
         signal.pthread_sigmask(signal.SIG_BLOCK, TOLD)  # they wait to be asked for; what is sent to a young child waits, too
         gc.freeze()  # the collector writes on what it looks at, which ends the sharing
         status = 0

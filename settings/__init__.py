@@ -126,7 +126,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _address_of_profile(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """So that a profile's server is not taken for the embedded one."""
+        """Fills in a profile's address, so that its server is not taken for the embedded one."""
         if values.get("temporal_profile") and not values.get("temporal_address"):
             return values | {"temporal_address": _profile(values["temporal_profile"]).get("target_host", "")}
         return values
@@ -179,7 +179,8 @@ class Settings(BaseSettings):
 
 
 def _profile(name: str) -> dict[str, Any]:
-    """
+    """Reads the arguments of `Client.connect` from a profile of Temporal's client configuration.
+
     Raises:
         ValueError: there is no such profile, or it is wrong.
     """

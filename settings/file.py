@@ -27,7 +27,7 @@ def settings_file() -> Path:
 
 
 def problems(error: ValidationError) -> Iterator[tuple[list[str], str, str]]:
-    """Of each setting that is wrong: its path, what is wrong, and where it was set if not by a caller's argument."""
+    """Yields, for each setting that is wrong, its path, what is wrong, and where it was set if not by a caller's argument."""
     for problem in error.errors():
         path = [str(part) for part in problem["loc"]]
         names = ["DRIFTLINE_" + "__".join(path[:depth]).upper() for depth in range(len(path), 0, -1)]
@@ -35,7 +35,7 @@ def problems(error: ValidationError) -> Iterator[tuple[list[str], str, str]]:
 
 
 class Toml(TomlConfigSettingsSource):
-    """Also of a file that Notepad saved, which begins with a byte order mark or is UTF-16."""
+    """Reads TOML, also of a file that Notepad saved, which begins with a byte order mark or is UTF-16."""
 
     def _read_file(self, file_path: Any) -> dict[str, Any]:
         try:

@@ -29,7 +29,7 @@ def check_columns(knob: str, columns: Mapping[str, Sequence[str]], used: Iterabl
 
 
 def check_partitions(knob: str, files: Sequence[str], columns: Collection[str], used: Iterable[str]) -> None:
-    """Raises BadInput where a setting is the name of a partition that only some of the files lie in; names one."""
+    """Checks that a partition named by a setting is one of all files. Raises BadInput where only some lie in it; names one."""
     own = {name.lower() for name in columns}
     parts = {file: {name.lower() for name, _ in PART.findall(file)} for file in files}
     for written in used:

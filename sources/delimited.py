@@ -79,7 +79,7 @@ def find_csv(
 
 
 def _check_headers(knob: str, pattern: str, heads: Mapping[str, Head], settings: str) -> None:
-    """No file without a header among others, no name for two columns. Raises BadInput that names the file."""
+    """Checks that no file lacks a header that others have, and no name is of two columns. Raises BadInput that names the file."""
     known = {file: [name for name in head.names if is_named(name, settings)] for file, head in heads.items()}
     other = next((names for names in known.values() if names), [])
     for file, head in heads.items():

@@ -46,6 +46,6 @@ def write_demo(folder: Path) -> Source:
 
 
 def _write(query: str, target: Path) -> None:
-    """At once: a reader sees the old file or the new one."""
+    """Replaces a file at once: a reader sees the old one or the new one."""
     with atomic_file(target) as aside, connect() as con:
         con.execute(f"COPY ({query}) TO {literal(str(aside))} (FORMAT parquet)")

@@ -280,7 +280,7 @@ def _sums(experiment: Experiment) -> str:
 
 
 def _present(experiment: Experiment) -> set[str]:
-    """Those of the names that the outcomes have: a metric per user has no y."""
+    """Names the columns that the outcomes have: a metric per user has no y."""
     return {f"x{place}" for place in range(len(experiment.metrics))} | {
         f"y{place}" for place, metric in enumerate(experiment.metrics.values()) if metric.per
     }

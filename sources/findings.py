@@ -99,7 +99,7 @@ def heaviest(con: duckdb.DuckDBPyConnection, name: str, events: int) -> Heaviest
 def of_log(
     con: duckdb.DuckDBPyConnection, source: Source, user: Heaviest, item: Heaviest, positive: int
 ) -> Iterator[SourceFinding]:
-    """Of its ids, its predicate, and a query that guesses."""
+    """Yields findings about a log's ids, its predicate, and a query that guesses."""
     if QUERY.match(source.events) and GUESSED.search(source.events):
         message = (
             "DuckDB's read_csv guesses types and dates of each file by its first rows: 007 becomes 7, and 03/04/2024 is in "

@@ -83,7 +83,7 @@ def is_named(name: str, settings: str) -> bool:
 
 
 def _lines(con: duckdb.DuckDBPyConnection, knob: str, file: str) -> tuple[list[str], str]:
-    """By way of DuckDB, which knows all addresses and compressions."""
+    """Reads a file's first lines by way of DuckDB, which knows all addresses and compressions."""
     read: dict[str, list[str]] = {}
     for encoding in ENCODINGS:
         query = (

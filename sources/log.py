@@ -66,7 +66,7 @@ def open_source(
 
 @contextmanager
 def describe_source(source: Source, items: bool = True, window: Window | None = None, plain: bool = False) -> Iterator[Opened]:
-    """As `open_source`, and how it was read."""
+    """Opens a source as `open_source` does, and says how it was read."""
     with connect(source.setup) as con:
         raw = find_log(con, source)
         with blamed(raw, source):
@@ -170,7 +170,7 @@ def look_for_missing(raw: Relation, query: LogQuery, window: Window | None) -> M
 
 
 def utc(time: datetime) -> datetime:
-    """Without a zone, in UTC, as the views have it."""
+    """Converts a time to UTC without a zone, as the views have it."""
     return time.replace(tzinfo=None) if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
 
 

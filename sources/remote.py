@@ -104,7 +104,7 @@ class RemoteRelation:
 
 
 def query_remotely(rows: RemoteRelation, source: Source, window: Window | None = None) -> RunQuery:
-    """Raises BadInput where a setting of `source` does not fit the log."""
+    """Prepares queries of a log that another engine reads. Raises BadInput where a setting of `source` does not fit it."""
     query = log_query(rows, source, window)
     if (missing := look_for_missing(rows, query, window)) != NONE:
         query = log_query(rows, source, window, missing)

@@ -41,7 +41,7 @@ def open_assigned(
 
 
 def check_assignment(assignment: pa.Table) -> None:
-    """Raises BadInput where an item is in it twice."""
+    """Checks that every item has one cluster. Raises BadInput where one has two."""
     times = assignment.group_by("item").aggregate([([], "count_all")])
     twice = times.filter(pc.greater(times["count_all"], 1))["item"].to_pylist()
     if twice:

@@ -44,7 +44,7 @@ def connect(setup: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
 
 @contextmanager
 def explained(what: str) -> Iterator[None]:
-    """Raises DuckDB's complaints about the input as `BadInput("{what}: {DuckDB's words}")`.
+    """Turns DuckDB's complaints about the input into `BadInput("{what}: {DuckDB's words}")`.
 
     A file that cannot be read is an OSError: another attempt may heal it, but not one that is no GZIP as its name says.
     """

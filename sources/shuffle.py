@@ -62,6 +62,6 @@ class Shuffle:
 
 @contextmanager
 def shuffle(width: int) -> Iterator[Shuffle]:
-    """Its file has no name and is gone with the context."""
+    """Opens a shuffle, whose file has no name and is gone with the context."""
     with TemporaryFile(prefix="driftline-rows-") as file:
         yield Shuffle(file, width)

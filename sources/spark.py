@@ -99,7 +99,7 @@ def _read(spark: SparkSession, source: Source) -> DataFrame:
 
 
 def _read_csv(spark: SparkSession, source: Source) -> DataFrame:
-    """With the dialect and the types that DuckDB has settled over all rows: Spark's own guess would be another.
+    """Reads CSV with the dialect and the types that DuckDB has settled over all rows: Spark's own guess would be another.
 
     Raises:
         BadInput: DuckDB does not see the files, or cannot settle what they are.

@@ -293,7 +293,7 @@ def _text_advice(written: str, why: str) -> str:
 
 
 def units() -> tuple[Unit, ...]:
-    """Those that logs are written in; a number is of the first whose span it is in."""
+    """Lists the units that logs write times in; a number is of the first whose span it is in."""
     last = latest() + timedelta(days=1)
     since = [int((time - datetime(1970, 1, 1)).total_seconds()) for time in (FIRST, last)]
 

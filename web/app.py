@@ -29,7 +29,8 @@ WARM_SECONDS = 60.0
 
 
 def create_app(context: Context, *, owner_only: bool = False) -> Starlette:
-    """
+    """Builds the page's application: its middleware and its routes.
+
     Args:
         owner_only: turn other users of this machine away, whatever they bring.
 

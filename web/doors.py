@@ -70,7 +70,7 @@ class Headed:
 
 
 class OwnerOnly:
-    """On loopback: closes the door to other users of this machine, as the embedded Temporal does.
+    """Closes the door on loopback to other users of this machine, as the embedded Temporal does.
 
     A login's cookie goes to every port of a host, so one that another user listens on could catch it; it would be of no use.
     """

@@ -15,7 +15,7 @@ SIGNED = ("RS", "PS", "ES", "Ed")
 
 
 def login(request: Request) -> Response:
-    """With a token of `driftline web open`, in; else on to the provider, or to a word on how to get in."""
+    """Lets in who brings a token of `driftline web open`; sends others on to the provider, or to a word on how to get in."""
     web = guard.context(request).settings.web
     if "next" in request.query_params or "next" not in request.session:
         request.session["next"] = within(request.query_params.get("next", "/"))
@@ -35,14 +35,15 @@ def logout(request: Request) -> Response:
 
 
 async def begin(request: Request) -> Response:
-    """To the provider, with state, nonce and a PKCE challenge."""
+    """Sends a browser to the provider, with state, nonce and a PKCE challenge."""
     client = await _client(request)
     found: Response = await client.authorize_redirect(request, _callback(request))
     return found
 
 
 async def callback(request: Request) -> Response:
-    """Back from the provider: its token is checked (signature, issuer, audience, times, nonce), and says who it is."""
+    """Takes a browser back from the provider: its token is checked (signature, issuer, audience, times, nonce), and says who it
+    is."""
     web = guard.context(request).settings.web
     client = await _client(request)
     claims = {"iss": {"essential": True, "value": web.issuer}, "aud": {"essential": True, "value": web.client_id}}

@@ -28,7 +28,7 @@ NAVIGATION = {
 
 
 def _finalize(value: Any) -> Any:
-    """Also of what is not escaped because it needs none: control characters and marks of direction are written out."""
+    """Writes out control characters and marks of direction, also of what is not escaped because it needs none."""
     return seen(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 

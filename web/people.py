@@ -26,7 +26,8 @@ class Person:
 
 
 def person(name: str, groups: Collection[str], known_by: KnownBy, web: Web) -> Person:
-    """With the highest role in which the settings name them or a group of theirs; the owner of the home may do everything."""
+    """Gives somebody the highest role in which the settings name them or a group of theirs; the owner of the home may do
+    everything."""
     if known_by == "login":
         return Person(name, known_by, "operator")
     named: dict[Role, tuple[str, ...]] = {"viewer": web.viewers, "reviewer": web.reviewers, "operator": web.operators}

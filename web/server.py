@@ -10,7 +10,7 @@ from driftline.web.app import create_app, served_to_owner_only
 
 
 def serve(context: Context, host: str, port: int) -> None:
-    """Until SIGTERM or SIGINT; pages that are being made are finished.
+    """Serves the page until SIGTERM or SIGINT; pages that are being made are finished.
 
     Raises:
         BadInput: a setting of the login is missing.

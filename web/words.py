@@ -18,7 +18,7 @@ def now() -> datetime:
 
 
 def when(at: datetime | str | None) -> str:
-    """To the minute. A text is a time as JSON has it."""
+    """Writes a time to the minute. A text is a time as JSON has it."""
     moment = datetime.fromisoformat(at) if isinstance(at, str) else at
     return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else DASH
 
@@ -51,7 +51,7 @@ def titled(kind_of: str) -> str:
 
 
 def left(until: datetime) -> str:
-    """Until then; `overdue` once it is past."""
+    """Writes how long until then; `overdue` once it is past."""
     seconds = (until - now()).total_seconds()
     return span(seconds) if seconds > 0 else "overdue"
 

@@ -104,7 +104,7 @@ class CandidateWorkflow(LongRun):
         await self.review.signalled(name, args)
 
     def enter(self, stage: str, **facts: Any) -> None:
-        """In the status query, too."""
+        """Says where the run is: in the status query, too."""
         self.status_now = replace(self.status_now, stage=stage, **facts)
         super().enter(stage, **facts)
 

@@ -143,7 +143,7 @@ class ReviewState:
         return closed.decision if closed else "expired"
 
     async def _revoke(self, verdict: Verdict) -> VerdictReply:
-        """On record; publishing asks for it."""
+        """Puts a revoke on record; publishing asks for it."""
         try:
             await workflow.execute_activity_method(ReviewActivities.record_verdict, verdict, **policies.verdict)
         except ActivityError as error:

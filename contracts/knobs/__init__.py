@@ -233,7 +233,7 @@ class Generation:
     many. 0: none; a `blend` keeps 16 then. They cost two to three times what the answers alone do with many interests."""
 
     def scored(self) -> "Generation":
-        """With the scores that a blend needs."""
+        """Turns on the scores that a blend needs."""
         return self if self.scores else replace(self, scores=16)
 
     def decides(self) -> dict[str, Any]:

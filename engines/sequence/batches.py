@@ -21,7 +21,8 @@ FLATTEN = 0.75
 
 @dataclass(frozen=True)
 class Batch:
-    """
+    """Histories of n users, padded to one length.
+
     Attributes:
         inputs: [n, L] rows, right-aligned, `NOTHING` where there are none.
         targets: [n, L] the row that came next; `NOTHING` where it is not to be learned.

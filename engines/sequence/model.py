@@ -33,7 +33,8 @@ class TransformerBlock(nn.Module):
 
 
 class TorchEncoder(nn.Module):
-    """
+    """The sequence recommender in torch: causal self-attention over the vectors of a user's items.
+
     Attributes:
         items: [n + 1, d + 1]: the vectors, whose last coordinate is the item's own popularity; the last row is of no item.
     """

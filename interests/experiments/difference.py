@@ -116,7 +116,7 @@ def _variance(moments: Moments, slope: Floats) -> Floats:
 
 
 def _theta(both: Moments) -> Floats:
-    """Of all users: the slope of the metric over itself in the days before; 0 where they say nothing."""
+    """Slope of the metric over itself in the days before, of all users; 0 where they say nothing."""
     _, now = _ratio(both, NUMERATOR, DENOMINATOR)
     _, then = _ratio(both, NUMERATOR_BEFORE, DENOMINATOR_BEFORE)
     spread = np.einsum("...i,...ij,...j->...", then, both.covariance, then)

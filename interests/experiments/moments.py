@@ -13,7 +13,8 @@ NUMERATOR, DENOMINATOR, NUMERATOR_BEFORE, DENOMINATOR_BEFORE = range(4)
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """
+    """Sums over users of four numbers and of their products.
+
     Attributes:
         n: [...], users.
         sums: [..., 4], of each number.
@@ -39,11 +40,11 @@ class Moments:
             return np.asarray(np.where(n > 1, (self.products - outer / n) / (n - 1), np.nan))
 
     def scaled(self, share: float) -> "Moments":
-        """As if there were so many times as many users of the same kind."""
+        """Moments as if there were so many times as many users of the same kind."""
         return Moments(self.n * share, self.sums * share, self.products * share)
 
     def __add__(self, other: "Moments") -> "Moments":
-        """Of the users of both."""
+        """Moments of the users of both."""
         return Moments(self.n + other.n, self.sums + other.sums, self.products + other.products)
 
 

@@ -19,14 +19,15 @@ def statistic(found: RelativeDifference) -> Floats:
 
 
 def always_valid_p(found: RelativeDifference, planned: float, alpha: float = ALPHA) -> Floats:
-    """Two-sided; may be looked at every day (eq. 155 of arXiv 2103.06476). `planned`: as of `intervals.always_valid`."""
+    """Two-sided p-value that may be looked at every day (eq. 155 of arXiv 2103.06476). `planned`: as of
+    `intervals.always_valid`."""
     spread = found.users * rho2(planned, alpha)
     log_evidence = statistic(found) ** 2 * spread / (2 * (spread + 1)) - np.log(spread + 1) / 2
     return np.asarray(np.minimum(np.exp(-log_evidence), 1.0))
 
 
 def fixed_p(found: RelativeDifference) -> Floats:
-    """Two-sided, of one look, by Student's t."""
+    """Two-sided p-value of one look, by Student's t."""
     return np.asarray(2 * stdtr(found.freedom, -np.abs(statistic(found))))
 
 

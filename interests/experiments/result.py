@@ -34,7 +34,8 @@ Reading = Literal["better", "worse", "open"]
 
 @dataclass(frozen=True)
 class MetricResult:
-    """
+    """What an experiment shows of one metric: the difference between its arms.
+
     Attributes:
         cumulated: of all days up to each. The last is the result.
         daily: of each day alone.
@@ -67,7 +68,8 @@ class ChannelMove:
 
 @dataclass(frozen=True)
 class Result:
-    """
+    """What an experiment shows up to a day: its split of users, and every metric.
+
     Attributes:
         days: whole days since the start.
         users: exposed, by arm.

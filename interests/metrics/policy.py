@@ -95,7 +95,8 @@ def policy(outcomes: Outcomes, arms: Mapping[str, Rows], catalogue: int) -> Poli
 
 
 def _flags(outcomes: Outcomes, rows: Rows, had: Flags, took: Flags) -> tuple[Flags, Flags, Flags, NDArray[np.float64]]:
-    """By user: turned to a new interest of the list, took a listed item, took one of a new interest; share of such items."""
+    """Computes four columns by user: turned to a new interest of the list, took a listed item, took one of a new interest; share
+    of such items."""
     listed = rows >= 0
     of = outcomes.clusters[np.where(listed, rows, 0)]
     user = np.arange(outcomes.users)[:, None]

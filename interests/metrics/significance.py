@@ -32,7 +32,7 @@ def holm(family: Sequence[float | None], alpha: float = 1 - CONFIDENCE) -> tuple
 
 
 def p_value(estimate: Estimate) -> float | None:
-    """Two-sided, against 0; None without an interval."""
+    """Two-sided p-value against 0; None without an interval."""
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return None
     error = (estimate.high - estimate.low) / (2 * -ndtri((1 - CONFIDENCE) / 2))

@@ -21,7 +21,8 @@ AT_ONCE = 512
 
 @dataclass(frozen=True)
 class Encoder:
-    """
+    """The sequence recommender's network in NumPy: from the vectors of a user's items to the user's own.
+
     Attributes:
         weights: by name, as `engines.sequence.model` exports them: `positions` [L, d] (the newest item's is the last), for block
             i `i.query_norm`, `i.feed_norm` [2, d] (scale, shift), `i.mixed` [d, 3d], `i.out` [d, d], `i.up` [d, 4d], `i.down`

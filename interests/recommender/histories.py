@@ -13,7 +13,8 @@ from driftline.interests.recommender.rows import NOTHING, Rows
 
 @dataclass(frozen=True)
 class Histories:
-    """
+    """Items of each user in order of time.
+
     Attributes:
         users: string [u], ascending.
         starts: int64 [u + 1]: the rows of user i are `rows[starts[i] : starts[i + 1]]`.
@@ -57,7 +58,7 @@ def last(rows: Rows, begin: NDArray[np.int64], end: NDArray[np.int64], length: i
 
 
 def read(steps: pa.Table) -> Histories:
-    """From steps (user, cluster: the row, ts), ordered by user and place, as `read_sequences` gives them."""
+    """Groups steps (user, cluster: the row, ts) by user; ordered by user and place, as `read_sequences` gives them."""
     user = steps["user"].combine_chunks()
     users = pc.unique(user)
     number = pc.index_in(user, value_set=users).to_numpy(zero_copy_only=False)

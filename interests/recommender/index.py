@@ -12,7 +12,8 @@ from driftline.interests.recommender.rows import Rows
 
 @dataclass(frozen=True)
 class Index:
-    """
+    """Items by cluster: those of one are neighbours.
+
     Attributes:
         items: string [n], ordered by cluster and then by id.
         starts: int64 [|C| + 1]: the items of cluster c are the rows `starts[c]` to `starts[c + 1]`.

@@ -92,7 +92,7 @@ def choose_prior(
 
 
 def _log(popular: NDArray[np.float64]) -> Floats32:
-    """Of users who took each item; that of an item of nobody is finite."""
+    """Log-popularity of each item, by the users who took it; that of an item of nobody is finite."""
     log: Floats32 = np.log(popular + 0.5).astype(np.float32)
     return log
 

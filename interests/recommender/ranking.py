@@ -24,7 +24,7 @@ class Ranked:
 
 
 def best(starts: NDArray[np.int64], clusters: NDArray[np.int64], hidden: Sequence[Rows], score: Score, top: int) -> Ranked:
-    """Up to `top` items of each request's cluster. Of equal scores the lower row comes first.
+    """Ranks up to `top` items of each request's cluster. Of equal scores the lower row comes first.
 
     Args:
         starts: of the index: where each cluster's rows begin, and where the last one's end.

@@ -18,7 +18,7 @@ def recommend(
     hidden: Sequence[Rows],
     top: int,
 ) -> Ranked:
-    """Up to `top` items of an interest for each request, without those of the user's history and those that are hidden.
+    """Ranks up to `top` items of an interest for each request, without those of the user's history and those that are hidden.
 
     Args:
         histories: of each user, oldest first; rows of the model. Whoever has none gets what is popular.
