@@ -85,7 +85,8 @@ class DriftActivities:
 
 
 def _write(sampled: Sampled, folder: Path) -> None:
-    """`top.npy`: int32 [samples, rankings, pairs, k]; `support.npy`: int64 [samples, pairs]; `unevenness.npy`.
+    """Writes the sampled successors as `list_successors` keeps them. `top.npy`: int32 [samples, rankings, pairs, k];
+    `support.npy`: int64 [samples, pairs]; `unevenness.npy`.
 
     The first sample is the whole window; then come the halves, two by two. `crowds-*.npy`: the counts by sixteenth of the users.
     """

@@ -76,7 +76,8 @@ class ExperimentActivities:
 
     @activity.defn
     def end_experiment(self, request: EndExperiment) -> None:
-        """Whoever stopped it is on record already; else it has had its days, or was stopped from Temporal's UI."""
+        """Puts the end of an experiment on record. Whoever stopped it is there already; else it has had its days, or was stopped
+        from Temporal's UI."""
         with self.resources.engine.begin() as connection:
             db_experiments.end(connection, request.name, request.outcome, "driftline", request.reason)
 
@@ -109,7 +110,7 @@ def _against(judged: Evaluation, experiment: str, against: list[str]) -> Evaluat
 
 
 def _updates(connection: Connection, request: ExperimentInput, days: int) -> tuple[ChannelMove, ...]:
-    """When another table came below the experiment, oldest first."""
+    """Lists the moments at which one of the experiment's channels moved to another table, oldest first."""
     end = request.start + timedelta(days=days)
     moves = [
         ChannelMove(move.at, move.channel, move.to_version)

@@ -34,7 +34,7 @@ class NotificationActivities:
 
     @activity.defn
     async def tell(self, request: Tell) -> None:
-        """Start sending it. What is under way, or was sent, is not sent again."""
+        """Starts the workflow that sends a message. What is under way, or was sent, is not sent again."""
         name = f"notify-{request.told.key}"
         with suppress(WorkflowAlreadyStartedError):
             await activity.client().start_workflow("SendNotification", request.told, id=name, task_queue=request.queue)

@@ -164,7 +164,7 @@ class RemoteArtifacts:
         return read if "/" in kind or read["hash"] == name else None
 
     def _manifests(self, below: str = "") -> Iterator[tuple[Stored, str]]:
-        """What is whole, and where its files are."""
+        """Yields what is whole, and where its files are."""
         for path, about in self._objects(below):
             match = NAMES.fullmatch(path.removesuffix(f"/{MANIFEST}"))
             if path.endswith(f"/{MANIFEST}") and match and match[1] != DAMAGED:

@@ -53,7 +53,8 @@ class Resources:
         return path
 
     def _present(self) -> Path:
-        """A home that is gone is not made anew: what a worker wrote there would not be in the one that comes back.
+        """Checks that the home is there. One that is gone is not made anew: what a worker wrote there would not be in the one
+        that comes back.
 
         Raises:
             FileNotFoundError: it is gone; another attempt may find it again.

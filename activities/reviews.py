@@ -29,7 +29,8 @@ class ReviewActivities:
 
     @activity.defn
     async def record_verdict(self, verdict: Verdict) -> bool:
-        """False when the review already ended otherwise. An authenticated sender is the reviewer, whatever the verdict says.
+        """Stores a verdict; False when the review already ended otherwise. An authenticated sender is the reviewer, whatever the
+        verdict says.
 
         Raises:
             BadInput: whoever it is may not decide, by the settings of this worker.

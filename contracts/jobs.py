@@ -9,7 +9,8 @@ from driftline.contracts.versions import Computed
 
 @dataclass(frozen=True)
 class ResolveJob:
-    """`precision`: as asked, `auto` too. `out`: where the engine's `Computed` is written."""
+    """Finds out what an engine computes with on this machine. `precision`: as asked, `auto` too. `out`: where the engine's
+    `Computed` is written."""
 
     engine: str
     precision: Precision
@@ -18,8 +19,8 @@ class ResolveJob:
 
 @dataclass(frozen=True)
 class EmbedJob:
-    """`texts`: Parquet with a column `text`. `out`: `.npy`, float32 [texts, dimensions], rows of length 1; beside it
-    `computed.json`."""
+    """Embeds texts. `texts`: Parquet with a column `text`. `out`: `.npy`, float32 [texts, dimensions], rows of length 1; beside
+    it `computed.json`."""
 
     texts: str
     model: str
@@ -28,9 +29,10 @@ class EmbedJob:
 
 @dataclass(frozen=True)
 class NameJob:
-    """`texts`: Parquet with row (of `embeddings`, as `EmbedJob` writes it), cluster and items of each distinct text of a cluster.
-    `clusters`: Parquet with cluster, keywords, description and, as of `naming.Candidates`, start. `count`: most keywords of a
-    description; 0: the descriptions are as they should be, and only measured. `out`: a folder."""
+    """Chooses the keywords that name each cluster, and measures how much they say. `texts`: Parquet with row (of `embeddings`, as
+    `EmbedJob` writes it), cluster and items of each distinct text of a cluster. `clusters`: Parquet with cluster, keywords,
+    description and, as of `naming.Candidates`, start. `count`: most keywords of a description; 0: the descriptions are as they
+    should be, and only measured. `out`: a folder."""
 
     texts: str
     clusters: str
@@ -42,8 +44,8 @@ class NameJob:
 
 @dataclass(frozen=True)
 class WriteNamesJob:
-    """`clusters`: Parquet with cluster, description and examples: list<str>, the texts nearest to the cluster's mean. `out`:
-    Parquet with cluster and name, as the LLM wrote it."""
+    """Lets an LLM name each cluster. `clusters`: Parquet with cluster, description and examples: list<str>, the texts nearest to
+    the cluster's mean. `out`: Parquet with cluster and name, as the LLM wrote it."""
 
     clusters: str
     base_model: str
@@ -52,10 +54,9 @@ class WriteNamesJob:
 
 @dataclass(frozen=True)
 class TrainJob:
-    """`samples`: Parquet of prompts and labels. `work`: checkpoints. `out`: folder of the peft adapter, made at once. `engine`:
-    what is to answer with the adapter; a base model that it cannot ask is refused before training. `validation`: folder of a
-    `ValidationRef`.
-    """
+    """Trains a LoRA adapter. `samples`: Parquet of prompts and labels. `work`: checkpoints. `out`: folder of the peft adapter,
+    made at once. `engine`: what is to answer with the adapter; a base model that it cannot ask is refused before training.
+    `validation`: folder of a `ValidationRef`."""
 
     samples: str
     training: Training
@@ -67,10 +68,10 @@ class TrainJob:
 
 @dataclass(frozen=True)
 class GenerateJob:
-    """`prompts`: folder of `prompts.parquet` and `labels.parquet`. `work`: finished blocks. `out`: folder of `mapping.parquet`,
-    `cost.json` and `computed.json`, made at once. `known`: such folders of the same model, decoding and `Computed`: what one has
-    answered is not asked again. `computed`: what the worker counts on; None: whatever this machine has.
-    """
+    """Answers every prompt: bulk inference. `prompts`: folder of `prompts.parquet` and `labels.parquet`. `work`: finished blocks.
+    `out`: folder of `mapping.parquet`, `cost.json` and `computed.json`, made at once. `known`: such folders of the same model,
+    decoding and `Computed`: what one has answered is not asked again. `computed`: what the worker counts on; None: whatever this
+    machine has."""
 
     prompts: str
     base_model: str

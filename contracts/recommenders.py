@@ -31,7 +31,8 @@ class ReadItemSequences:
 
 @dataclass(frozen=True)
 class ItemSequencesRef:
-    """`uri`: a folder of `items.parquet` (item, cluster: the index) and `steps.parquet` (user, cluster: the row, ts)."""
+    """Stored sequences of items, and the items by cluster. `uri`: a folder of `items.parquet` (item, cluster: the index) and
+    `steps.parquet` (user, cluster: the row, ts)."""
 
     uri: str
     hash: str
@@ -50,7 +51,7 @@ class TrainEncoder:
 
 @dataclass(frozen=True)
 class EncoderRef:
-    """`uri`: a folder of `encoder.npz`, `vectors.npy` and `train.json`."""
+    """A stored encoder of the sequence recommender. `uri`: a folder of `encoder.npz`, `vectors.npy` and `train.json`."""
 
     uri: str
     hash: str
@@ -58,7 +59,8 @@ class EncoderRef:
 
 @dataclass(frozen=True)
 class TrainEncoderJob:
-    """`sequences`: folder of an `ItemSequencesRef`. `work`: checkpoints. `out`: folder of an `EncoderRef`, made at once."""
+    """Trains the encoder of the sequence recommender. `sequences`: folder of an `ItemSequencesRef`. `work`: checkpoints. `out`:
+    folder of an `EncoderRef`, made at once."""
 
     sequences: str
     recommender: Recommender

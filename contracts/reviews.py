@@ -74,7 +74,8 @@ class FindReview:
 
 @dataclass(frozen=True)
 class Supersede:
-    """`table` is a newer candidate for `channel`: older ones of its kind that wait for review need no verdict any more."""
+    """Closes the reviews of older candidates: `table` is a newer one for `channel`, and those of its kind that wait need no
+    verdict any more."""
 
     table: int
     channel: str

@@ -190,7 +190,8 @@ Kind = Literal["fine_tune", "rag"]
 
 @dataclass(frozen=True)
 class StoreTable:
-    """`model`, `prompts`, `mapping` and `generation` are None where counts answer, `answered` and `fitted` where an LLM does."""
+    """Stores answers to every ordered pair as a transition table. `model`, `prompts`, `mapping` and `generation` are None where
+    counts answer, `answered` and `fitted` where an LLM does."""
 
     kind: Kind
     nominal: datetime
@@ -229,8 +230,8 @@ class Publish:
 
 @dataclass(frozen=True)
 class Published:
-    """`superseded` when the channel already points at a table of a later nominal time; `revoked` when a person's newest verdict
-    is against the table."""
+    """What publishing came to. `superseded` when the channel already points at a table of a later nominal time; `revoked` when a
+    person's newest verdict is against the table."""
 
     outcome: Literal["published", "superseded", "revoked"]
     channel: str

@@ -217,7 +217,8 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class CatalogueRef:
-    """`uri`: a folder of `items.parquet` (item, text, traffic) and `texts.parquet` (each distinct text, traffic)."""
+    """A stored catalogue. `uri`: a folder of `items.parquet` (item, text, traffic) and `texts.parquet` (each distinct text,
+    traffic)."""
 
     uri: str
     hash: str
@@ -227,7 +228,7 @@ class CatalogueRef:
 
 @dataclass(frozen=True)
 class EmbeddingsRef:
-    """`uri`: a folder of `embeddings.npy`, row by row the texts of the catalogue."""
+    """Stored embeddings of a catalogue's texts. `uri`: a folder of `embeddings.npy`, row by row the texts of the catalogue."""
 
     uri: str
     hash: str

@@ -14,7 +14,7 @@ PROMETHEUS = DataSourceRef(type_val="prometheus", uid="driftline-prometheus")
 
 @dataclass(frozen=True)
 class PostgresQuery(Dataquery):
-    """`time_series` wants a column `time`; text columns name the series."""
+    """A panel's query of Postgres. `time_series` wants a column `time`; text columns name the series."""
 
     sql: str
     format: Literal["table", "time_series"]

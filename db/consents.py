@@ -12,7 +12,8 @@ from driftline.db.schema import consent
 
 @dataclass(frozen=True)
 class Consent:
-    """`shown`: what this person saw; the fingerprint of `operations.reviews`."""
+    """Somebody who would approve a review that takes two. `shown`: what this person saw; the fingerprint of
+    `operations.reviews`."""
 
     reviewer: str
     known_by: KnownBy

@@ -81,7 +81,7 @@ def comparable(conn: Connection, before: int, after: int) -> tuple[TransitionTab
 
 
 def between(old: TransitionTable, new: TransitionTable, was: Ints, becomes: Ints, names: tuple[str, ...]) -> Differences:
-    """`was`, `becomes`: the answers of both tables to every pair, by its number."""
+    """Compares two tables' answers. `was`, `becomes`: the answers of both tables to every pair, by its number."""
     known = (was != NO_ANSWER) & (becomes != NO_ANSWER)
     changed = np.flatnonzero(known & (was != becomes))
     return Differences(old, new, int(known.sum()), changed, was[changed], becomes[changed], names)

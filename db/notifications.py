@@ -96,6 +96,6 @@ def record_starts(conn: Connection, schedule: str, skipped: int, missed: int) ->
 
 
 def left_out(conn: Connection, since: datetime) -> list[LeftOut]:
-    """What was noticed since then."""
+    """Reads the starts that were noticed since then to have been left out."""
     query = "SELECT id, schedule, skipped, missed FROM left_out_starts WHERE noticed_at >= :since AND skipped + missed > 0"
     return [LeftOut(**row) for row in conn.execute(text(f"{query} ORDER BY id"), {"since": since}).mappings()]

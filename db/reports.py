@@ -17,7 +17,8 @@ from driftline.db.schema import report as reports
 
 @dataclass(frozen=True)
 class Report:
-    """`findings`: the summary, most important first; each with `level` ("good" | "neutral" | "bad") and `text`."""
+    """A stored report on a table. `findings`: the summary, most important first; each with `level` ("good" | "neutral" | "bad")
+    and `text`."""
 
     version: int
     table_version: int

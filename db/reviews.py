@@ -23,7 +23,8 @@ if TYPE_CHECKING:  # who only asks starts without what runs tell each other
 
 @dataclass(frozen=True)
 class Review:
-    """`decision`, `reviewer`, `known_by`, `reason` and `decided_at` are `None` while it waits."""
+    """A candidate that waits for a person, or waited. `decision`, `reviewer`, `known_by`, `reason` and `decided_at` are `None`
+    while it waits."""
 
     review_id: str
     candidate: int

@@ -121,7 +121,7 @@ def read_table(conn: Connection, pointer: Pointer) -> LoadedTable:
 
 
 def _followed(conn: Connection, pointer: Pointer) -> Ints:
-    """[|C|, |C|]: how often each interest followed upon each, whatever was before."""
+    """Counts how often each interest followed upon each, whatever was before: [|C|, |C|]."""
     found = np.zeros(pointer.clusters**2, np.int64)
     with conn.transaction(), conn.cursor() as cur:
         cur.execute(IN_MEMORY)

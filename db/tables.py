@@ -70,7 +70,8 @@ OVERVIEW = """
 
 @dataclass(frozen=True)
 class Lookup:
-    """`decoding`: "exact" | "constrained", of the LLM's answer. Ids are of the cluster set of table `version`."""
+    """A channel's answer to one pair. `decoding`: "exact" | "constrained", of the LLM's answer. Ids are of the cluster set of
+    table `version`."""
 
     c1: int
     c1_name: str
@@ -91,7 +92,8 @@ class Lookup:
 
 @dataclass(frozen=True)
 class InexactAnswer:
-    """`free` is what the model wrote instead of exactly one description; the answer was then constrained to `c_next`."""
+    """A pair that the LLM did not answer with exactly one description. `free` is what it wrote; the answer was then constrained
+    to `c_next`."""
 
     c1: int
     c2: int

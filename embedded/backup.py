@@ -97,7 +97,7 @@ def _run(program: str, url: str, *arguments: str) -> None:
 
 
 def _roles(url: str) -> list[str]:
-    """Whom rights were granted: a restored database names them."""
+    """Names the roles that rights may be granted to: a restored database names them."""
     import psycopg
 
     with psycopg.connect(url) as connection:

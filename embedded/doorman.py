@@ -59,7 +59,7 @@ class Doors:
         self.hosts = {f"{host}:{ui}".encode(), f"localhost:{ui}".encode()}
 
     async def grpc(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes | None:
-        """What to hand on first, or None to close the door."""
+        """Reads what to hand on first; None closes the door."""
         begun = await reader.readexactly(len(HTTP2))
         return begun if begun == HTTP2 else None
 

@@ -79,7 +79,7 @@ def _start(module: str, processes: int) -> list[subprocess.Popen[bytes]]:
 
 
 def _exit_code(ranks: list[subprocess.Popen[bytes]]) -> int:
-    """Waits for all. Ranks stop at the same step, but rank 0 then has a checkpoint to write."""
+    """Waits for all ranks and merges their exit codes. They stop at the same step, but rank 0 then has a checkpoint to write."""
     told = False
     while None in (codes := [rank.poll() for rank in ranks]):
         if child.stopping() and not told:

@@ -53,7 +53,8 @@ def embed(job: EmbedJob) -> None:
 
 
 def _encode(model: SentenceTransformer, batch: list[str]) -> np.ndarray:
-    """Where a model overflows, on a GPU and beside longer texts, the text alone in float32 may still be right."""
+    """Embeds a batch of texts. Where a model overflows, on a GPU and beside longer texts, the text alone in float32 may still be
+    right."""
     found = np.array(model.encode(batch, batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False), np.float32)
     for row in np.flatnonzero(~_directed(found)):
         found[row] = model.float().encode([batch[row]], normalize_embeddings=True, show_progress_bar=False)[0]

@@ -129,7 +129,7 @@ def _answer(missing: list[int], job: GenerateJob, prompts: Prompts, work: Path, 
 
 
 def trie_engine(job: GenerateJob, prompts: Prompts) -> Engine:
-    """This project's own: the model in this process, the adapter merged into it."""
+    """Loads this project's own engine: the model in this process, the adapter merged into it."""
     tokenizer = weights.load_tokenizer(job.base_model)
     low, rows = precision(job.generation.precision), longest(prompts, Segments(tokenizer))
     shapes = memory.shapes(weights.base_model_path(job.base_model))
@@ -150,7 +150,7 @@ def trie_engine(job: GenerateJob, prompts: Prompts) -> Engine:
 
 
 def vllm_engine(job: GenerateJob, prompts: Prompts) -> Engine:
-    """vLLM in this process, the adapter beside the model.
+    """Loads vLLM in this process, the adapter beside the model.
 
     Raises:
         BadInput: vLLM is not installed, or scores are asked for, which it does not give.

@@ -19,7 +19,7 @@ from driftline.system.files import atomic_file
 
 
 def device() -> str:
-    """`cuda` where there is a GPU, else `cpu`: what a job of ours takes, whatever a library would choose."""
+    """Names the device that our jobs take: `cuda` where there is a GPU, else `cpu`, whatever a library would choose."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 

@@ -58,7 +58,7 @@ class _Step:
 
 @dataclass
 class RowCache:
-    """`count` rows after a prefix, with room for `room` tokens of their own each."""
+    """Keys and values of `count` rows after a prefix, with room for `room` tokens of their own each."""
 
     prefix: Prefix
     count: int

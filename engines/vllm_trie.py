@@ -29,7 +29,7 @@ class VllmRow:
     """vLLM's own list of the answer's tokens: it grows."""
 
     def allowed(self, trie: Trie) -> list[int]:
-        """Tokens that may come next, and the row moved to where it stands."""
+        """Moves the row along what was written, and returns the tokens that may come next."""
         for token in self.written[self.depth :]:
             self.choices += len(trie.allowed(self.node, self.c1, self.c2)) > 1
             self.node = self.node.children[token]

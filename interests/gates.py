@@ -60,7 +60,8 @@ def judge(evaluation: Evaluation, gates: Gates) -> Evaluation:
 
 
 def _low(quality: Quality, confidence: float) -> float | None:
-    """None where it was not measured at this confidence: before it was kept, all intervals were of 95 %."""
+    """Lower bound of the table's recall at this confidence. None where it was not measured at it: before it was kept, all
+    intervals were of 95 %."""
     if quality.confidence == confidence:
         return quality.recall_low
     own = next((one.recall for one in quality.recalls if one.name == TABLE), None)

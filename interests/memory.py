@@ -104,7 +104,8 @@ def of_training(
 
 
 def of_mapping(model: Shapes, precision: str, batch: int, longest: int) -> Need:
-    """`batch` rows of `longest` tokens: keys and values of all layers, the inside of one, and a row's logits."""
+    """Estimates the memory of bulk inference, `batch` rows of `longest` tokens: keys and values of all layers, the inside of one,
+    and a row's logits."""
     kept = 2 * model.hidden * model.layers + 2 * model.through // model.layers
     return _beside_loading(model, precision, batch * (longest * kept * SIZE[precision] + model.vocabulary * LOGIT))
 

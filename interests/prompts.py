@@ -140,7 +140,7 @@ def _firsts(descriptions: Sequence[str]) -> pa.StringArray:
 def _rests(
     descriptions: Sequence[str], c2: pa.Int32Array, successors: pa.ListArray | None = None, line: str = ""
 ) -> pa.StringArray:
-    """`Interest 2: …`, for a pair with successors the retrieved line, and the cue."""
+    """Renders the third segment of each prompt: `Interest 2: …`, for a pair with successors the retrieved line, and the cue."""
     seconds = pa.array([f"Interest 2: {description}\n" for description in descriptions], pa.string()).take(c2)
     if successors is None:
         return pc.binary_join_element_wise(seconds, CUE, "")

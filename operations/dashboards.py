@@ -148,7 +148,7 @@ class _Grafana:
 
 
 def _found(call: Callable[..., Any], *about: Any) -> dict[str, Any] | None:
-    """None where Grafana has no such part."""
+    """Reads one part of Grafana; None where it has no such part."""
     try:
         answer: dict[str, Any] = _ask(call, *about)
     except _Missing:

@@ -121,7 +121,8 @@ def _source(settings: Settings, read: Callable[..., Profile], seconds: float) ->
 
 
 def _in_time(work: Callable[[], Profile], seconds: float) -> Profile | BaseException | None:
-    """What the work comes to, or raises; None if it takes longer. The command's end does not wait for its thread, a daemon."""
+    """Runs the work and returns its result, or what it raised; None if it takes longer. The command's end does not wait for its
+    thread, a daemon."""
     answers: Queue[Profile | BaseException] = Queue()
 
     def run() -> None:

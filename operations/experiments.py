@@ -161,7 +161,7 @@ def shipped_by(context: Context, workflow_id: str) -> ExperimentState | None:
 
 
 async def run_status(context: Context, name: str) -> ExperimentStatus | None:
-    """Where its run is; None where it has ended, or neither Temporal nor a worker answers."""
+    """Asks the run of an experiment where it is; None where it has ended, or neither Temporal nor a worker answers."""
     from temporalio.service import RPCError
 
     try:

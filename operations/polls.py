@@ -109,7 +109,7 @@ async def silence(
     heard, newest = dict.fromkeys(queues, time.monotonic()), dict[Queue, int]()
 
     async def ask(queue: Queue) -> bool:
-        """Whether Temporal has answered."""
+        """Notes when a queue was polled last. Returns whether Temporal has answered."""
         asked = time.monotonic()
         try:
             polled, answered = (await last_polls(client, queue)).get(identity), True

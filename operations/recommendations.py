@@ -42,7 +42,7 @@ ROWS = pa.schema(
 
 @dataclass(frozen=True)
 class Recommended:
-    """`without`: users for whom nothing was left that they have not had."""
+    """A file of recommendations that was written. `without`: users for whom nothing was left that they have not had."""
 
     channel: str
     table: int

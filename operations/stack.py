@@ -100,7 +100,7 @@ async def _first_connection(context: Context) -> Client:
 
 
 async def _await_worker(context: Context) -> None:
-    """The last task queue that a worker polls is the sign that it serves; its process id is in the poller's name."""
+    """Waits until the worker serves: the last task queue that it polls is the sign, its process id in the poller's name."""
     client, home, last = await context.temporal(), context.settings.home, Queue(policies.GENERATE, slots=1)
     deadline = time.monotonic() + WORKER_SECONDS
     while (process := embedded.status(home).worker) is not None and time.monotonic() < deadline:

@@ -37,7 +37,7 @@ class LiveStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """`serving` is None while a server is stopped."""
+    """What of Driftline runs in this home. `serving` is None while a server is stopped."""
 
     home: str
     postgres: PartState

@@ -211,7 +211,7 @@ async def taken_up(context: Context, review: Review) -> bool:
 
 
 def _first_of_two(context: Context, given: Verdict, shown: str) -> Consent | VerdictReply:
-    """Whoever else would approve what is shown; else this person is the first, and is told so."""
+    """Finds whoever else would approve what is shown; else puts this person on record as the first, and says so."""
     if reason := barred(given.reviewer, given.known_by, context.settings.gates):
         return VerdictReply(False, reason)
     with context.engine.begin() as connection:

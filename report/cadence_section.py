@@ -18,7 +18,7 @@ TERMS = (
 
 
 def section(replayed: Compared | None, kept: Compared | None, seconds: float | None) -> Section:
-    """`seconds`: CPU of a typical RAG refresh."""
+    """The section about cadences. `seconds`: CPU of a typical RAG refresh."""
     both = (("replayed", "replayed", replayed), ("kept", "as they were kept", kept))
     there = [(name, about, found) for name, about, found in both if found]
     return Section(

@@ -46,7 +46,7 @@ class Decided:
 
 @dataclass(frozen=True)
 class CadenceRate:
-    """`updates`: after the first day."""
+    """A cadence, and the hit rate under it. `updates`: after the first day."""
 
     name: str
     updates: int

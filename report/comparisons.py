@@ -80,7 +80,7 @@ def compared(hits: HitRates, a: str, b: str) -> Finding | None:
 def _sentence(
     differences: Sequence[Difference], a: str, b: str, measure: str, values: Mapping[str, float | None], called: str = ""
 ) -> Finding | None:
-    """`called`: a, if its name is not that of everywhere."""
+    """Compares two arms in one sentence. `called`: a, if its name is not that of everywhere."""
     found = _found(differences, a, b)
     if found is None:
         return None

@@ -52,5 +52,5 @@ def panel(result: Result, metric: MetricResult) -> Figure:
 
 
 def _estimate(effect: Effect) -> Estimate:
-    """What has to be seen of it: not the first days' always-valid bounds, which are far away."""
+    """Estimate that has to be in sight: not the first days' always-valid bounds, which are far away."""
     return Estimate(effect.value, effect.low, effect.high, 0)

@@ -17,7 +17,7 @@ NOT_ENOUGH = "not enough data"
 
 @dataclass(frozen=True)
 class Cell:
-    """`under`: the interval, in small print. `words`: no number, but why there is none."""
+    """A cell of a grid. `under`: the interval, in small print. `words`: no number, but why there is none."""
 
     text: str
     under: str = ""
@@ -46,7 +46,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class Section:
-    """`terms`: each number's definition. `missing`: what could not be shown, and why."""
+    """A section of the page. `terms`: each number's definition. `missing`: what could not be shown, and why."""
 
     id: str
     title: str
@@ -60,7 +60,7 @@ class Section:
 
 
 def plot(figure: Figure, name: str, title: str, caption: str, wide: bool = False) -> Plot:
-    """`name`: unique on the page. Title and caption are also what a screen reader says of the plot."""
+    """Draws a figure as SVG. `name`: unique on the page. Title and caption are also what a screen reader says of the plot."""
     return Plot(plot_style.svg(figure, name, f"{title}. {caption}"), title, caption, wide)
 
 

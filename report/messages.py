@@ -45,7 +45,7 @@ _titles: dict[Event, str] = {
 
 @dataclass(frozen=True)
 class Message:
-    """`tags`: channel and kind of run, as far as it is about one."""
+    """What people are told of an event. `tags`: channel and kind of run, as far as it is about one."""
 
     event: Event
     level: Level

@@ -81,7 +81,7 @@ def drawing() -> Iterator[None]:
 
 
 def figure(width: float, height: float) -> Figure:
-    """`width`, `height`: points."""
+    """An empty figure of so many points."""
     return Figure(figsize=(width / 72, height / 72), facecolor="none")
 
 

@@ -251,7 +251,7 @@ def _open(url: Callable[[], str]) -> Connection:
 
 
 def _copy(path: Path) -> tuple[dict[str, Any], copies.Arrays] | None:
-    """A copy that is there and whole; a damaged one is removed."""
+    """Reads a copy that is there and whole; a damaged one is removed."""
     try:
         return copies.read(path)
     except FileNotFoundError:

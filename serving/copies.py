@@ -40,7 +40,7 @@ def replace(path: Path, data: bytes) -> None:
 
 
 def read(path: Path) -> tuple[dict[str, Any], Arrays]:
-    """Facts and arrays, which are read-only.
+    """Reads a copy: facts, and arrays, which are read-only.
 
     Raises:
         FileNotFoundError: there is none.

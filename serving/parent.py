@@ -43,7 +43,7 @@ class ServerProcess:
 
     @property
     def seen(self) -> float:
-        """0 until it is ready."""
+        """When the process gave its last sign; 0 until it is ready."""
         return float(struct.unpack("d", self.sign[:])[0])
 
     def end(self) -> None:

@@ -148,7 +148,7 @@ class Settings(BaseSettings):
     @field_validator("source")
     @classmethod
     def _absolute_files(cls, source: Source) -> Source:
-        """A worker may run elsewhere than the command that reads the file."""
+        """Makes paths of files absolute: a worker may run elsewhere than the command that reads the file."""
         return replace(source, events=_located(source.events), items=_located(source.items))
 
     @field_validator("experiment")

@@ -17,7 +17,7 @@ class UpdateWindows(Windows):
 
     @property
     def windows(self) -> Windows:
-        """Where counts have a say, at least a fifth of the days choose."""
+        """The update's windows, with validation days filled in: where counts have a say, at least a fifth of the days choose."""
         fitted = self.validation_days or (0 if self.answers == "llm" else max(1, self.days // 5))
         return Windows(self.days, self.test_days, fitted)
 

@@ -7,7 +7,8 @@ from driftline.sources.partitions import PART
 
 
 def check_columns(knob: str, columns: Mapping[str, Sequence[str]], used: Iterable[str]) -> None:
-    """`columns`: names by file, of files that have rows. `used`: column settings; those that are a bare name are looked at.
+    """Checks that columns which settings name are in all files, once. `columns`: names by file, of files that have rows. `used`:
+    column settings; those that are a bare name are looked at.
 
     Raises:
         BadInput: a column is in some files and not in others, or twice in one; names the file and what to write.

@@ -24,8 +24,8 @@ COLUMNS = {"name": str, "description": str, "keywords": list, "traffic": int}
 
 @dataclass(frozen=True)
 class ClusterFile:
-    """`clusters`: cluster, name, description, keywords, traffic; `items`: item, cluster; `key`: of the database it comes from;
-    `centres`: those of the clusters that have one, of the embedding `model`."""
+    """What an exported file of a cluster set holds. `clusters`: cluster, name, description, keywords, traffic; `items`: item,
+    cluster; `key`: of the database it comes from; `centres`: those of the clusters that have one, of the embedding `model`."""
 
     key: str
     method: dict[str, Any]

@@ -27,7 +27,7 @@ def row_query(pattern: str, head: Head, header: bool = True, **options: str) -> 
 
 
 def complaint(message: str, pattern: str, heads: Mapping[str, Head]) -> str:
-    """`heads`: the files' by name."""
+    """Rewrites DuckDB's message about a CSV. `heads`: the files' by name."""
     file = match.group(1).strip() if (match := re.search(r"^ *file = (.*)$", message, re.M)) else ""
     line = int(match.group(1)) if (match := re.search(r"CSV Error on Line: (\d+)", message)) else 0
     original = match.group(1).strip() if (match := re.search(r"^Original Line: (.*)$", message, re.M)) else ""

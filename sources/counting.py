@@ -28,7 +28,7 @@ SELECT fault, count(*) AS n FROM driftline_log WHERE ts IS NULL OR NOT ({}) GROU
 
 @dataclass(frozen=True)
 class Counted:
-    """`table`: columns c1, c2, c_next (int32), n (int64), sorted, unique."""
+    """The triples of a window. `table`: columns c1, c2, c_next (int32), n (int64), sorted, unique."""
 
     table: pa.Table
     events: int

@@ -35,7 +35,7 @@ ROWS = 5000
 
 @contextmanager
 def open_database(url: str, source: Source, assignment: pa.Table, window: Window | None = None) -> Iterator[RunQuery]:
-    """`url`: SQLAlchemy's, with `${NAME}` from the environment.
+    """Opens a log that lies in a database. `url`: SQLAlchemy's, with `${NAME}` from the environment.
 
     Raises:
         BadInput: There is no such database or driver, or a setting of `source` does not fit what is there.

@@ -165,7 +165,7 @@ def _read(head: Head, files: Sequence[str], escape: str, parts: dict[str, str]) 
 
 
 def _kind(found: Mapping[str, int]) -> str:
-    """`zeros`: 007 is no number, and neither is one of twenty digits."""
+    """Picks the type that fits all of a column's values. `zeros`: 007 is no number, and neither is one of twenty digits."""
     n, values = found["n"], found["n"] - found["missing"]
     if not values:
         return "VARCHAR"

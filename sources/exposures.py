@@ -31,7 +31,8 @@ MEMORY = "2GB"
 
 @dataclass(frozen=True)
 class OpenedExposures:
-    """`exposures` has user, ts and arm (null: another channel); `outcomes` user, ts, and x and y of each metric by its place."""
+    """Exposures and outcomes as views of DuckDB. `exposures` has user, ts and arm (null: another channel); `outcomes` user, ts,
+    and x and y of each metric by its place."""
 
     con: duckdb.DuckDBPyConnection
     exposures: str

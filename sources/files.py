@@ -132,7 +132,7 @@ def _hint(pattern: str, hidden: Sequence[str]) -> str:
 
 
 def file_format(knob: str, pattern: str, files: Sequence[str] = ()) -> str:
-    """`parquet`, `csv` or `json`, by the ending of the pattern, of all files, or by their first bytes.
+    """Tells the format of files, `parquet`, `csv` or `json`: by the ending of the pattern, of all files, or by their first bytes.
 
     Raises:
         BadInput: it is another kind of file, or the files are of two kinds; says what to do.

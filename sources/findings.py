@@ -168,7 +168,7 @@ def of_faults(source: Source, events: int, dropped: Mapping[str, int], examples:
 
 
 def of_catalogue(con: duckdb.DuckDBPyConnection, source: Source, share: float, example: str | None) -> Iterator[SourceFinding]:
-    """`share`: of the events that are of items without a text, such as `example`."""
+    """Yields findings about a catalogue. `share`: of the events that are of items without a text, such as `example`."""
     ((rows, bad, bad_id, good, mute, mute_text),) = con.execute(CATALOGUE).fetchall()
     if bad:
         message = (

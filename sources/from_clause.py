@@ -48,7 +48,7 @@ class LocalRelation:
         return None if found is None else str(found[0])
 
     def trimmed(self, sql: str) -> str:
-        """Where there is no blank, which is cheap to see, the text as it is."""
+        """Writes SQL that trims a text. Where there is no blank, which is cheap to see, the text stays as it is."""
         ends = " OR ".join(f"{sql} LIKE '%{blank}'" for blank in BLANKS if blank < "~")
         blank = f"{sql} < '!' OR {ends} OR strlen({sql}) <> length({sql})"
         return f"CASE WHEN {blank} THEN TRIM({sql}, {literal(BLANKS)}) ELSE {sql} END"

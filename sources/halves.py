@@ -78,7 +78,7 @@ def _sampled(
     engine: str,
     plain: bool,
 ) -> Sampled:
-    """`plain`: as if ids needed no care. Raises Unclean where some do."""
+    """Lists the top successors of a window and of its halves. `plain`: as if ids needed no care. Raises Unclean where some do."""
     with open_assigned(source, assignment, window, plain) as con:
         with explained("source"):
             users = _count(con, source, sequences, window, engine, plain)

@@ -59,7 +59,7 @@ NONE = Missing()
 
 
 def identifier(relation: Relation, knob: str, written: str, day: bool = False, plain: bool = False) -> Identifier:
-    """`day`: whether a date will do, too; `plain`: as if no id needed care.
+    """Resolves a setting to the column of an id. `day`: whether a date will do, too; `plain`: as if no id needed care.
 
     Raises:
         BadInput: The column is neither text nor a whole number; says what to write.

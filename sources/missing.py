@@ -14,7 +14,8 @@ UNUSUAL_USER, UNUSUAL_ITEM = 2, 10
 
 
 def find_missing(rows: Relation, user: Identifier, item: Identifier | None, span: str) -> Missing:
-    """`span`: SQL, which events are looked at. Items are looked at where they are given."""
+    """Finds the ids that stand for a missing user or item. `span`: SQL, which events are looked at. Items are looked at where
+    they are given."""
     return Missing(_heavy(rows, user, UNUSUAL_USER, span), _heavy(rows, item, UNUSUAL_ITEM, span) if item else ())
 
 

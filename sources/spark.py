@@ -58,7 +58,8 @@ _open = 0
 
 @contextmanager
 def open_spark(url: str, source: Source, assignment: pa.Table, window: Window | None = None) -> Iterator[RunQuery]:
-    """`url`: a master, a Spark Connect server (`sc://…`), or nothing: what Spark's own configuration says, else this machine.
+    """Opens a log that Spark reads. `url`: a master, a Spark Connect server (`sc://…`), or nothing: what Spark's own
+    configuration says, else this machine.
 
     Raises:
         BadInput: A setting of `source` does not fit what is there.

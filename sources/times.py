@@ -359,7 +359,8 @@ def _unit_advice(raw: Relation, stamp: Column) -> str:
 
 
 def _expression(unit: Unit, stamp: Column, whole: bool) -> str:
-    """`whole`: without fractions, which are the time of day of Excel's dates and the milliseconds of seconds."""
+    """Writes SQL that makes a time of a number. `whole`: without fractions, which are the time of day of Excel's dates and the
+    milliseconds of seconds."""
     kind = "BIGINT" if whole or unit.digits or unit.per_second > 1e6 else "DOUBLE"
     known = ("BIGINT", "INT64") if kind == "BIGINT" else ("DOUBLE",)
     x = stamp.spoken if stamp.kind in known else f"TRY_CAST({stamp.spoken} AS {kind})"

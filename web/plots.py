@@ -29,7 +29,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Point:
-    """`low`, `high`: an interval, drawn through it. `filled`: nothing beats it."""
+    """A point of a plot. `low`, `high`: an interval, drawn through it. `filled`: nothing beats it."""
 
     name: str
     x: float

@@ -260,7 +260,7 @@ class CandidateWorkflow(LongRun):
 
     @asynccontextmanager
     async def tells_failure(self, channel: str) -> AsyncIterator[None]:
-        """Whoever cancels a run knows it already."""
+        """Tells people when the run fails. Whoever cancels a run knows it already."""
         try:
             yield
         except (FailureError, ValueError, OverflowError) as error:  # those that make a run fail: see worker.py

@@ -67,8 +67,8 @@ class Batches:
         return Batch(last(rows, begin, end - 1, length), np.where(new == 1, targets, np.int32(NOTHING)))
 
     def _cut(self, epoch: int) -> None:
-        """Each history into pieces of `length` targets, whose inputs reach back as far as there is room. Where it is cut differs
-        from epoch to epoch, so that each target is learned with more of a history before it or less."""
+        """Cuts each history into pieces of `length` targets, whose inputs reach back as far as there is room. Where it is cut
+        differs from epoch to epoch, so that each target is learned with more of a history before it or less."""
         rng = np.random.default_rng([self._knobs.seed, CHUNKS, epoch])
         starts = self._histories.starts
         shift = np.where(self._long, rng.integers(0, self._knobs.length, len(self._long)), 0)
@@ -83,8 +83,8 @@ class Batches:
 
 
 def first_times(histories: Histories) -> Rows:
-    """1 where a user takes an item for the first time, else 0: what users have had is never recommended, so nothing is learned
-    from their having it again."""
+    """Masks first times: 1 where a user takes an item for the first time, else 0. What users have had is never recommended, so
+    nothing is learned from their having it again."""
     user = np.repeat(np.arange(len(histories)), np.diff(histories.starts))
     items = int(histories.rows.max(initial=0)) + 1
     _, first = np.unique(user * items + histories.rows, return_index=True)

@@ -60,7 +60,8 @@ class MetricDays:
 
 @dataclass(frozen=True, eq=False)
 class Observed:
-    """`metrics`: by name, of control and treatment. `users`: [days], exposed by then. `dropped`: what was left out, and why."""
+    """Users and metrics of both arms, day by day. `metrics`: by name, of control and treatment. `users`: [days], exposed by then.
+    `dropped`: what was left out, and why."""
 
     users: tuple[Floats, Floats]
     metrics: Mapping[str, tuple[MetricDays, MetricDays]]
@@ -68,7 +69,7 @@ class Observed:
 
 
 def metric_days(entered: Entered, happened: Happened, per_user: bool) -> MetricDays:
-    """`per_user`: the denominators are 1, whatever `happened` says of them."""
+    """Sums a metric up to each day. `per_user`: the denominators are 1, whatever `happened` says of them."""
     users = [np.cumsum(part) for part in (entered.n, entered.p, entered.q, entered.pp, entered.qq, entered.pq)]
     zero = np.zeros_like(happened.x)
     grown = Happened(

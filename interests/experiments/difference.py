@@ -24,7 +24,8 @@ from driftline.interests.experiments.moments import (
 
 @dataclass(frozen=True, eq=False)
 class RelativeDifference:
-    """All arrays are [...], as the moments are; NaN where there is nothing to divide, or fewer than two users.
+    """Relative differences between treatment and control. All arrays are [...], as the moments are; NaN where there is nothing to
+    divide, or fewer than two users.
 
     Attributes:
         control, treatment: the metric, unadjusted.

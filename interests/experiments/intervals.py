@@ -15,7 +15,8 @@ NEAR_ZERO = 3.0
 
 @dataclass(frozen=True, eq=False)
 class Intervals:
-    """`low`, `high`: [...]; NaN where no bound can be given. `near_zero`: Fieller's, of a control that is near zero."""
+    """Intervals of relative differences. `low`, `high`: [...]; NaN where no bound can be given. `near_zero`: Fieller's, of a
+    control that is near zero."""
 
     low: Floats
     high: Floats
@@ -47,7 +48,8 @@ def rho2(planned: float, alpha: float = ALPHA) -> float:
 
 
 def intervals(found: RelativeDifference, errors: Floats) -> Intervals:
-    """`errors`: standard errors to either side, as `fixed` or `always_valid` give them."""
+    """Intervals by the delta method, or Fieller's where the control is near zero. `errors`: standard errors to either side, as
+    `fixed` or `always_valid` give them."""
     with np.errstate(invalid="ignore"):
         size = np.abs(found.control)
         near_zero = size < NEAR_ZERO * np.sqrt(found.base_variance)

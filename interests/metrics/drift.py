@@ -57,7 +57,8 @@ class Curve:
 
 @dataclass(frozen=True)
 class WindowFacts:
-    """`ceiling`: Jaccard similarity of two halves of this window's users, by `frequency`, over its supported pairs."""
+    """What is known of one window. `ceiling`: Jaccard similarity of two halves of this window's users, by `frequency`, over its
+    supported pairs."""
 
     start: datetime
     end: datetime

@@ -94,7 +94,7 @@ def moved(windows: Sequence[Crowds], lag: int, min_support: int) -> Mapping[Rank
 
 
 class _Sums:
-    """Over pairs of windows; the first entry is of all users, the others lack one sixteenth each."""
+    """Sums over pairs of windows; the first entry is of all users, the others lack one sixteenth each."""
 
     def __init__(self) -> None:
         self.distance = np.zeros(SIXTEENTHS + 1)
@@ -151,7 +151,8 @@ def _shares(weight: Floats) -> Floats:
 def _add(
     sums: Mapping[Ranking, _Sums], a: Floats, b: Floats, uniform: Floats, bases: Mapping[Ranking, tuple[Floats, Floats]]
 ) -> None:
-    """`bases`: what is taken from either window's shares before they are compared, [pairs, |C|]."""
+    """Adds a block of pairs to the sums. `bases`: what is taken from either window's shares before they are compared, [pairs,
+    |C|]."""
     size_a, size_b = a.sum(axis=(0, 2)), b.sum(axis=(0, 2))
     h = size_a * size_b / (size_a + size_b)
     x, y = a / size_a[:, None], b / size_b[:, None]

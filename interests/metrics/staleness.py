@@ -13,7 +13,7 @@ from driftline.interests.metrics.successors import Successors, same_list, same_s
 
 @dataclass(frozen=True)
 class StalePoint:
-    """`days` after the retrieval date. Intervals are over ordered pairs."""
+    """How stale retrieval is `days` after the retrieval date. Intervals are over ordered pairs."""
 
     days: int
     top_k: int

@@ -39,7 +39,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class FrontierPlot:
-    """`seconds`: CPU of one update of the LLM's."""
+    """A plot of cost against hit rate. `seconds`: CPU of one update of the LLM's."""
 
     title: str
     compared: Compared
