@@ -122,16 +122,10 @@ def items(conn: Connection, version: int, assignment: int | None = None) -> pa.T
 
 def describe(conn: Connection, version: int) -> ClusterSet:
     """Reads the record of one set. Raises BadInput: there is no such set."""
-    for found in list_sets(conn):
-        if found.version == version:
-            return found
-    raise BadInput(f"no cluster set {version}: see `driftline clusters show`")
-
-
-def list_sets(conn: Connection) -> list[ClusterSet]:
-    """All cluster sets, oldest first."""
-    rows = conn.execute(select(cluster_set).order_by(cluster_set.c.version))
-    return [ClusterSet(row.version, row.clusters, row.items, row.method, row.created_at, row.key) for row in rows]
+    row = conn.execute(select(cluster_set).where(cluster_set.c.version == version)).one_or_none()
+    if row is None:
+        raise BadInput(f"no cluster set {version}: see `driftline clusters show`")
+    return ClusterSet(row.version, row.clusters, row.items, row.method, row.created_at, row.key)
 
 
 def _copy(conn: Connection, table: str, version: int, rows: pa.Table, types: list[str]) -> None:

@@ -12,7 +12,6 @@ from driftline.contracts import BadInput, MeasurementKind, MeasurementRef, RunId
 from driftline.db.keys import content_key, lock
 from driftline.db.results import Result, dump, load
 from driftline.db.schema import measurement as measurements
-from driftline.interests.metrics.quality import Quality
 from driftline.interests.naming import Named
 
 REPLAYED = ("source", "period", "retrieval", "dedup", "predicate")
@@ -45,13 +44,13 @@ def add(
     table: int | None = None,
     model: int | None = None,
 ) -> MeasurementRef:
-    """Store a measurement unless the newest one of its kind and subject says the same of the same things.
+    """Stores a measurement, unless the newest one of its kind and subject says the same of the same things.
 
     Args:
         inputs: everything it was computed from; dates, tuples and dataclasses are stored as JSON.
 
     Raises:
-        BadInput: a number of the result is not finite.
+        ValueError: a number of the result is not finite.
     """
     numbers = dump(result)
     inputs = TypeAdapter(dict[str, Any]).dump_python(inputs, mode="json")
@@ -72,8 +71,7 @@ def add(
             "run_id": run.run_id,
         }
         version = conn.execute(insert(measurements).values(row).returning(measurements.c.version)).scalar_one()
-    missing = result.hits.missing if isinstance(result, Quality) else result.missing
-    return MeasurementRef(version, kind, missing)
+    return MeasurementRef(version, kind, result.missing)
 
 
 def get(conn: Connection, version: int) -> Measurement:

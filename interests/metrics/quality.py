@@ -61,6 +61,11 @@ class Quality:
     confidence: float | None = None
     """Of the gates when this was measured."""
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What there was not enough data for."""
+        return self.hits.missing
+
 
 COUNTING = {POPULAR: most_popular, FREQUENT: most_frequent, COUNTED: counted}
 """The mappings of counts that every table is measured beside."""
