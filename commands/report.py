@@ -42,7 +42,7 @@ def report(
 
 
 def measure(context: Context, table: int, wanted: Collection[str], quiet: bool = False) -> list[str]:
-    """Run those of the wanted evaluations that this table still lacks. Returns why those that failed did."""
+    """Run those of the wanted measurements that this table still lacks. Returns why those that failed did."""
     known = reports.known(context, table)
     try:
         asked = reports.request(context, known)

@@ -90,7 +90,7 @@ class DescribeClustersInput:
 
 @dataclass(frozen=True)
 class EvaluateInput:
-    """What every evaluation is started with; each reads the fields that it needs."""
+    """What every measurement of `driftline evaluate` is started with; each reads the fields that it needs."""
 
     source: Source
     windows: Windows

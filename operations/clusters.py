@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from temporalio.client import WorkflowHandle
-from temporalio.common import WorkflowIDConflictPolicy
 
 from driftline.contracts import (
     AssignItemsInput,
@@ -28,18 +27,16 @@ from driftline.interests.descriptions import check_descriptions
 from driftline.interests.imported import LONGEST, imported_table
 from driftline.interests.naming import Named
 from driftline.operations.context import Context
+from driftline.operations.runs import join
 from driftline.sources import cluster_file
 from driftline.sources.cluster_file import ClusterFile
 from driftline.sources.profile import traffic
 from driftline.sources.table import read_table
-from driftline.workflows import policies
-
-Result = TypeVar("Result")
 
 
 async def build(context: Context, workflow_id: str = "build-clusters") -> WorkflowHandle[Any, ClusterSetRef]:
     """Start the build of a set from the catalogue's texts. One of this id that is under way is joined."""
-    return await _join(
+    return await join(
         context,
         "BuildClusters",
         BuildClustersInput(context.settings.source, context.settings.clusters),
@@ -60,28 +57,12 @@ async def assign(context: Context, version: int | None = None) -> WorkflowHandle
     about, _ = get(context, version)
     if not context.settings.source.items.strip():
         raise BadInput("source.items is not set: the texts of an item catalogue say which interest an item belongs to")
-    return await _join(
+    return await join(
         context,
         "AssignItems",
         AssignItemsInput(context.settings.source, about.version, context.settings.clusters),
         f"assign-items-{about.version}",
         AssignmentRef,
-    )
-
-
-async def _join(
-    context: Context, workflow: str, request: object, workflow_id: str, result: type[Result]
-) -> WorkflowHandle[Any, Result]:
-    """Start a workflow; one of this id that is under way is joined."""
-    context.allow()
-    client = await context.temporal()
-    return await client.start_workflow(
-        workflow,
-        request,
-        id=workflow_id,
-        task_queue=policies.WORKFLOWS,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        result_type=result,
     )
 
 
@@ -106,7 +87,7 @@ def added(context: Context, assignment: int) -> pa.Table:
 async def describe(context: Context, version: int, how: How) -> WorkflowHandle[Any, ClusterSetRef]:
     """Start to write other descriptions of a set's clusters, or (`as_is`) to measure those that it has."""
     settings = context.settings
-    return await _join(
+    return await join(
         context,
         "DescribeClusters",
         DescribeClustersInput(settings.source, version, settings.clusters, how, settings.training.base_model),

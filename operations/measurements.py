@@ -37,7 +37,7 @@ def request(
     cluster_set: int | None = None,
     model: int | None = None,
 ) -> EvaluateInput:
-    """Input of an evaluation: the same days for every one, unless they are given; with `model`, of that one and its cluster set.
+    """Input of a measurement: the same days for every one, unless they are given; with `model`, of that one and its cluster set.
 
     Raises:
         ValueError: the period is empty, or the log has no event.
@@ -81,7 +81,7 @@ def _held_out(context: Context, end: datetime, cluster_set: int | None, model: i
 
 
 def workflow_id(what: str, asked: EvaluateInput) -> str:
-    """Names an evaluation by its kind, its days, and a hash of the whole request."""
+    """Names a measurement's run by its kind, its days, and a hash of the whole request."""
     request = hashlib.sha256(to_json(asked)).hexdigest()[:8]
     return f"evaluate-{what}-{asked.period.start:%Y-%m-%d}-{asked.period.end:%Y-%m-%d}-{request}"
 

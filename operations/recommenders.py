@@ -4,14 +4,13 @@ from datetime import datetime
 from typing import Any
 
 from temporalio.client import WorkflowHandle
-from temporalio.common import WorkflowIDConflictPolicy
 
 from driftline.contracts import RecommenderInput, RecommenderRef
 from driftline.db import recommenders as db_recommenders
 from driftline.db.recommenders import RecommenderVersion
 from driftline.operations.context import Context
+from driftline.operations.runs import join
 from driftline.settings import Settings
-from driftline.workflows import policies
 
 RecommenderHandle = WorkflowHandle[Any, RecommenderRef]
 
@@ -29,16 +28,7 @@ def recommender_input(settings: Settings, nominal: datetime | None = None, clust
 
 async def start(context: Context, request: RecommenderInput, workflow_id: str) -> RecommenderHandle:
     """Start a training; one of this id that is under way is joined."""
-    context.allow()
-    client = await context.temporal()
-    return await client.start_workflow(
-        "TrainRecommender",
-        request,
-        id=workflow_id,
-        task_queue=policies.WORKFLOWS,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        result_type=RecommenderRef,
-    )
+    return await join(context, "TrainRecommender", request, workflow_id, RecommenderRef)
 
 
 def get(context: Context, version: int) -> RecommenderVersion:

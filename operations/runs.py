@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
+from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError
 
 from driftline import contracts
@@ -99,6 +100,22 @@ async def start(context: Context, request: FineTuneInput | RagRefreshInput, work
     client = await context.temporal()
     return await client.start_workflow(
         workflow, request, id=workflow_id, task_queue=policies.WORKFLOWS, result_type=contracts.RunOutcome
+    )
+
+
+async def join(
+    context: Context, workflow: str, request: object, workflow_id: str, result: type[Result]
+) -> WorkflowHandle[Any, Result]:
+    """Start a workflow; one of this id that is under way is joined."""
+    context.allow()
+    client = await context.temporal()
+    return await client.start_workflow(
+        workflow,
+        request,
+        id=workflow_id,
+        task_queue=policies.WORKFLOWS,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        result_type=result,
     )
 
 
@@ -200,7 +217,7 @@ class RunSummary:
 
 
 async def newest(context: Context, limit: int = 8) -> list[RunSummary]:
-    """The newest updates, builds and evaluations, newest first."""
+    """The newest updates, builds and measurements, newest first."""
     client = await context.temporal()
     return [
         RunSummary(
@@ -214,7 +231,7 @@ async def newest(context: Context, limit: int = 8) -> list[RunSummary]:
 
 
 @dataclass(frozen=True)
-class RunStep:
+class ListedRun:
     """One run as a list shows it. `progress` and `trouble` as of `Step`, while it is `running`."""
 
     workflow_id: str
@@ -229,18 +246,18 @@ class RunStep:
     trouble: str = ""
 
 
-async def overview(context: Context, limit: int) -> list[RunStep]:
-    """The newest updates, builds and evaluations, newest first, and how far those are that run."""
+async def overview(context: Context, limit: int) -> list[ListedRun]:
+    """The newest updates, builds and measurements, newest first, and how far those are that run."""
     client = await context.temporal()
     query = f"WorkflowType IN ({', '.join(map(repr, SHOWN))})"
     return list(await asyncio.gather(*[_step(client, run) async for run in client.list_workflows(query, limit=limit)]))
 
 
-async def _step(client: Client, run: WorkflowExecution) -> RunStep:
+async def _step(client: Client, run: WorkflowExecution) -> ListedRun:
     progress, trouble = None, ""
     if run.status == WorkflowExecutionStatus.RUNNING:
         progress, trouble = await _pending(await client.get_workflow_handle(run.id, run_id=run.run_id).describe())
-    return RunStep(
+    return ListedRun(
         run.id,
         run.run_id,
         run.workflow_type,

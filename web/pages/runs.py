@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from driftline.operations import runs
 from driftline.operations.context import Context
-from driftline.operations.runs import RunStep
+from driftline.operations.runs import ListedRun
 from driftline.web.guard import context
 from driftline.web.page import fragment, render
 
@@ -47,6 +47,6 @@ async def _events(request: Request) -> AsyncIterator[str]:
 
 
 async def _shown(found: Context) -> dict[str, Any]:
-    steps: list[RunStep] = await runs.overview(found, SHOWN)
+    listed: list[ListedRun] = await runs.overview(found, SHOWN)
     addressed = found.addressed
-    return {"runs": steps, "temporal_ui": addressed.temporal_ui, "namespace": addressed.temporal_namespace}
+    return {"runs": listed, "temporal_ui": addressed.temporal_ui, "namespace": addressed.temporal_namespace}
