@@ -81,7 +81,7 @@ class CadenceActivities:
                 earlier=tuple(past for past in found if served and past.table != served.table),
                 entries=db_cadence.entries(record),
                 costs=db_cadence.costs(connection, request.cadence.unit, request.nominal),
-                override=db_cadence.said(connection, channel, day),
+                override=db_cadence.newest_override(connection, channel, day),
                 rule=request.rule,
             )
             made = decide(standing, request.cadence)

@@ -178,18 +178,19 @@ def show(
 
 def _show(context: Context, version: int | None, json: bool) -> None:
     about, table = clusters.get(context, version)
-    assigned, said = clusters.newest_assignment(context, about.version), clusters.said(context, about.version)
+    assigned = clusters.newest_assignment(context, about.version)
+    names = clusters.measured_names(context, about.version)
     if json:
         since = {"assignment": assigned.version, "assigned_items": assigned.items}
-        print_json({**vars(about), **since, "names": said, "clusters": table.to_pylist()})
+        print_json({**vars(about), **since, "names": names, "clusters": table.to_pylist()})
         return
     draw(about.version, table)
     if assigned.version is not None:
         console.print(f"{about.items:,} items, and {assigned.items:,} that were new since: assignment {assigned.version}")
-    if said:
+    if names:
         console.print(
-            f"{percent(said.nearest_description)} of the items are nearest, by embedding, to their own description "
-            f"({percent(said.nearest_centroid)} to their interest's mean, {percent(said.chance)} by chance)",
+            f"{percent(names.nearest_description)} of the items are nearest, by embedding, to their own description "
+            f"({percent(names.nearest_centroid)} to their interest's mean, {percent(names.chance)} by chance)",
             highlight=False,
         )
 

@@ -140,7 +140,7 @@ def say(conn: Connection, channel: str, said: Override) -> int:
     return int(conn.execute(insert(cadence_override).values(row).returning(cadence_override.c.id)).scalar_one())
 
 
-def said(conn: Connection, channel: str, day: date) -> Override | None:
+def newest_override(conn: Connection, channel: str, day: date) -> Override | None:
     """The newest override that covers a day."""
     o = cadence_override
     query = select(o).where(o.c.channel == channel, o.c.first_day <= day, o.c.last_day >= day).order_by(o.c.id.desc()).limit(1)

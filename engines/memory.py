@@ -41,15 +41,15 @@ def check(need: Need, advice: str, there: tuple[int, int] | None = None) -> None
     """
     if os.environ.get(CHECK_MEMORY) == "false":
         return
-    total, free = there or _there_is()
+    total, free = there or _total_and_free()
     if need.total > total:
         raise BadInput(f"the job needs {need}, and there are {total / GIB:.1f} GiB: {advice}, {ANYWAY}")
     if need.total > free:
         raise RuntimeError(f"the job needs {need}, and only {free / GIB:.1f} of {total / GIB:.1f} GiB are free now")
 
 
-def _there_is() -> tuple[int, int]:
+def _total_and_free() -> tuple[int, int]:
     if torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
         return total, free
-    return memory.there_is()
+    return memory.total_and_free()

@@ -49,7 +49,7 @@ def name(job: NameJob) -> None:
         first = naming.choose(candidates, embeddings, cluster, items, job.count, partial(child.report, "choosing words"))
         keywords = [list(dict.fromkeys((*best, *rest)))[:LONGEST] for best, rest in zip(first, keywords, strict=True)]
         descriptions = describe(keywords, [len(words) for words in first])
-    found = naming.said(embeddings, cluster, items, _embed(model, descriptions))
+    found = naming.measure_names(embeddings, cluster, items, _embed(model, descriptions))
     pq.write_table(
         pa.table({"cluster": clusters["cluster"], "description": descriptions, "keywords": keywords}), out / "named.parquet"
     )

@@ -125,7 +125,7 @@ def _beside_loading(model: Shapes, precision: str, work: int) -> Need:
     return Need(loading, 0) if loading > weights + work else Need(weights, work)
 
 
-def there_is(system: Path = Path("/")) -> tuple[int, int]:
+def total_and_free(system: Path = Path("/")) -> tuple[int, int]:
     """Bytes of RAM that this process may have at most, and that are free by now, its cgroups' limits considered.
 
     Args:

@@ -152,7 +152,7 @@ class Named:
     missing: tuple[str, ...] = ()
 
 
-def said(embeddings: Vectors, cluster: Ints, items: Ints, descriptions: Vectors) -> Named:
+def measure_names(embeddings: Vectors, cluster: Ints, items: Ints, descriptions: Vectors) -> Named:
     """Measures how many items are nearest to their own cluster's description, and to its mean.
 
     Args:

@@ -133,7 +133,7 @@ def written(path: str, setup: str = "") -> dict[int, str]:
         raise BadInput(f"{path}: the column `cluster` has to hold ids of clusters: {error}") from None
 
 
-def said(context: Context, version: int) -> Named | None:
+def measured_names(context: Context, version: int) -> Named | None:
     """The measurement of a set's descriptions; None where it was not measured."""
     with context.engine.connect() as connection:
         found = db_measurements.of_names(connection, version)

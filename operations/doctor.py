@@ -187,7 +187,7 @@ def _memory(settings: Settings) -> Iterator[Check]:
 
 
 def _fits(about: str, need: memory.Need, settings: Settings, mend: str) -> Check:
-    total, free = memory.there_is()
+    total, free = memory.total_and_free()
     words = f"needs {need}; this machine has {total / memory.GIB:.1f}, {free / memory.GIB:.1f} of them free"
     if need.total <= total:
         return Check("ok", f"{about}: memory", words)

@@ -115,7 +115,7 @@ def kept(days: Sequence[Decided]) -> Compared | None:
     return Compared(span, (CadenceCurve("counts", tuple(sorted(cadences, key=lambda one: one.updates))),))
 
 
-def said(found: Compared | None) -> list[Finding]:
+def findings(found: Compared | None) -> list[Finding]:
     """The hit rate of the LLM under each cadence."""
     line = next((line for line in found.lines if line.name == LLM), None) if found else None
     known = [one for one in line.cadences if one.rate.value is not None] if line else []

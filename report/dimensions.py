@@ -110,7 +110,7 @@ def findings(found: Dimensions) -> tuple[Finding, ...]:
             *most, last = parts
             text = f"{', '.join(most)} and {last}" if most else last
             said.append(Finding("neutral", f"A {name} {text}: medians of the last {len(runs)}."))
-    return (*said, *_dearer(found), *cadences.said(cadences.replayed(found.replays)), *_cadence(found))
+    return (*said, *_dearer(found), *cadences.findings(cadences.replayed(found.replays)), *_cadence(found))
 
 
 def _dearer(found: Dimensions) -> list[Finding]:

@@ -63,7 +63,7 @@ def content(connection: Connection, table: int, gates: Gates) -> Content:
         max_unknown_share=gates.max_unknown_share,
         **newest,
     )
-    return replace(made, findings=(*_withdrawn(connection, table), *weights.said(table, lineage["weights"]), *said))
+    return replace(made, findings=(*_withdrawn(connection, table), *weights.findings(table, lineage["weights"]), *said))
 
 
 def _withdrawn(connection: Connection, table: int) -> list[Finding]:

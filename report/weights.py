@@ -27,7 +27,7 @@ def fitted(weight: Mapping[str, Any]) -> str:
     return f"{decimal(weight['value'])} (95 % interval {decimal(weight['low'])} to {decimal(weight['high'])})"
 
 
-def said(table: int, weights: Mapping[str, Any] | None) -> list[Finding]:
+def findings(table: int, weights: Mapping[str, Any] | None) -> list[Finding]:
     """α in words; nothing of a table that is no blend."""
     if not weights or "llm" not in weights:
         return []

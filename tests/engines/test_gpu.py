@@ -61,6 +61,6 @@ def test_every_pair_is_answered_on_a_gpu(tiny_llm: Path, tmp_path: Path, precisi
 
 def test_the_memory_asked_for_is_the_gpu_s() -> None:
     free, total = torch.cuda.mem_get_info()
-    whole, left = memory._there_is()
+    whole, left = memory._total_and_free()
     assert whole == total
     assert left == pytest.approx(free, rel=0.1)

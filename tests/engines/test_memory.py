@@ -33,7 +33,7 @@ def test_training_asks_before_it_loads(tiny_llm: Path, tmp_path: Path, monkeypat
     samples = write_samples(tmp_path / "samples.parquet")
     training = Training(base_model=str(tiny_llm), rank=4, steps=1, batch_size=4)
     job = TrainJob(str(samples), training, work=str(tmp_path / "work"), out=str(tmp_path / "out"))
-    monkeypatch.setattr(memory, "_there_is", lambda: (GIB // 4, GIB // 4))
+    monkeypatch.setattr(memory, "_total_and_free", lambda: (GIB // 4, GIB // 4))
     monkeypatch.setattr(weights, "load_model", lambda *_: pytest.fail("loaded"))
     with pytest.raises(BadInput, match=r"there are 0\.2 GiB: lower training\.batch_size"):
         train(job)

@@ -50,7 +50,7 @@ def test_shapes_are_those_of_the_files(tmp_path: Path) -> None:
 def test_a_container_has_what_its_group_grants(tmp_path: Path, version: int) -> None:
     (tmp_path / "proc/self").mkdir(parents=True)
     (tmp_path / "proc/meminfo").write_text("MemTotal: 8388608 kB\nMemFree: 1 kB\nMemAvailable: 4194304 kB\n")
-    assert memory.there_is(tmp_path) == (8 * GIB, 4 * GIB)
+    assert memory.total_and_free(tmp_path) == (8 * GIB, 4 * GIB)
     group = tmp_path / ("sys/fs/cgroup/memory/pod/job" if version == 1 else "sys/fs/cgroup/pod/job")
     group.mkdir(parents=True)
     (tmp_path / "proc/self/cgroup").write_text("4:cpu:/other\n3:memory:/pod/job\n" if version == 1 else "0::/pod/job\n")
@@ -58,4 +58,4 @@ def test_a_container_has_what_its_group_grants(tmp_path: Path, version: int) -> 
     (group / f"memory.{limit}").write_text("max\n")
     (group.parent / f"memory.{limit}").write_text(f"{3 * GIB}\n")
     (group.parent / f"memory.{used}").write_text(f"{GIB}\n")
-    assert memory.there_is(tmp_path) == (3 * GIB, 2 * GIB)
+    assert memory.total_and_free(tmp_path) == (3 * GIB, 2 * GIB)

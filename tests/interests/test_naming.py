@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from driftline.interests.naming import SHOWN, Candidates, Named, choose, example, said
+from driftline.interests.naming import SHOWN, Candidates, Named, choose, example, measure_names
 
 MILK, BREAD, FRESH = np.eye(3, dtype=np.float32)
 TEXTS = np.stack([MILK, MILK, BREAD, BREAD])
@@ -88,7 +88,7 @@ def test_the_same_words_whatever_the_order_of_texts_and_with_progress() -> None:
         means = [
             own.vectors[[list(own.words).index(word) for word in some]].sum(0) for own, some in zip(offered, words, strict=True)
         ]
-        return said(texts, of, np.ones(60, np.int64), np.stack([mean / np.linalg.norm(mean) for mean in means]))
+        return measure_names(texts, of, np.ones(60, np.int64), np.stack([mean / np.linalg.norm(mean) for mean in means]))
 
     before = named([list(own.words[:3]) for own in offered])
     assert named(found).nearest_description > before.nearest_description
@@ -96,7 +96,7 @@ def test_the_same_words_whatever_the_order_of_texts_and_with_progress() -> None:
 
 def test_how_much_descriptions_say_by_hand() -> None:
     """Bread's description is nearer to milk than milk's: 3 + 1 of 6 items are lost; the means would find all."""
-    found = said(TEXTS, OF, np.array([3, 1, 1, 1]), np.stack([FRESH, BREAD + 0.1 * MILK]))
+    found = measure_names(TEXTS, OF, np.array([3, 1, 1, 1]), np.stack([FRESH, BREAD + 0.1 * MILK]))
     assert found.nearest_description == pytest.approx(2 / 6)
     assert (found.nearest_centroid, found.chance) == (1.0, 0.5)
 

@@ -8,7 +8,7 @@ from driftline.db.measurements import Measurement
 from driftline.interests.metrics.arms import COUNTED_FIXED, COUNTED_RENEWED, RAG_FIXED, RAG_RENEWED
 from driftline.interests.metrics.estimates import Estimate
 from driftline.interests.metrics.hits import ArmHits, HitRates
-from driftline.report.cadences import Decided, kept, replayed, said
+from driftline.report.cadences import Decided, findings, kept, replayed
 from driftline.report.dimensions import Dimensions
 from driftline.report.dimensions_page import render
 
@@ -48,12 +48,12 @@ def test_a_cadence_is_beaten_by_one_of_fewer_updates_and_as_many_hits() -> None:
 
 
 def test_it_is_said_with_intervals() -> None:
-    (finding,) = said(replayed((replay(1, 2, 5, 0.31),)))
+    (finding,) = findings(replayed((replay(1, 2, 5, 0.31),)))
     assert finding.text == (
         "Replayed on 2024-03-01 to 2024-03-11, the hit rate of the LLM with RAG was 30.00 % (29.00 to 31.00 %) never renewed and "
         "31.00 % (30.00 to 32.00 %) renewed every 2 days."
     )
-    assert said(None) == []
+    assert findings(None) == []
 
 
 def decided(day: int, action: Action, stale: int, fresh: int, learned: int | None = 20) -> Decided:
