@@ -1,4 +1,4 @@
-"""Transition tables: list, trace, compare and look up."""
+"""Transition tables: list, trace and look up. Two of them compared: `operations.changes`."""
 
 from typing import Any
 
