@@ -21,14 +21,13 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from bench.recipe import child
+from bench.recipe import EMBEDDINGS, best_keywords, embedded, named
 from driftline.activities.naming import candidates, put
-from driftline.contracts import Clusters, EmbedJob, NameJob, Source
-from driftline.interests import clusters, keywords
+from driftline.contracts import Clusters, Source
+from driftline.interests import clusters
 from driftline.interests.imported import imported_table
-from driftline.interests.naming import CANDIDATES, Named
+from driftline.interests.naming import Named
 from driftline.sources.demo import write_demo
-from driftline.sources.profile import catalogue
 
 KNOBS = Clusters()
 LOGS = (("IFDB", "DRIFTLINE_IFDB", 40), ("Online Retail II", "DRIFTLINE_ONLINE_RETAIL", 24))
@@ -50,21 +49,14 @@ class Catalogue:
     @staticmethod
     def of(source: Source, folder: Path) -> "Catalogue":
         folder.mkdir(parents=True)
-        items = catalogue(source)
-        texts = items.group_by("text").aggregate([("traffic", "sum"), ([], "count_all")]).sort_by("text")
-        texts = texts.rename_columns(["text", "traffic", "items"]).append_column("row", pa.array(range(texts.num_rows)))
-        pq.write_table(texts, folder / "catalogue.parquet")
-        job = EmbedJob(str(folder / "catalogue.parquet"), KNOBS.embedding_model, str(folder / "embeddings.npy"))
-        child("driftline.engines.embed", job, folder)
-        return Catalogue(folder, items, texts)
+        return Catalogue(folder, *embedded(folder, source, KNOBS.embedding_model))
 
     def built(self, n: int, seed: int) -> tuple[Named, Named]:
         """How much the best keywords say of `n` built interests, and how much the words that are chosen."""
         traffic = self.texts["traffic"].to_numpy()
-        of_text = clusters.build(np.load(self.folder / "embeddings.npy"), traffic, replace(KNOBS, fan_out=(n,), seed=seed))
-        table = keywords.cluster_table(self.texts["text"].to_pylist(), of_text, traffic, KNOBS.keywords, CANDIDATES)
-        table = table.append_column("start", pa.array([KNOBS.keywords] * n))
-        return self._both(self.texts.append_column("cluster", pa.array(of_text)), table)
+        of_text = clusters.build(np.load(self.folder / EMBEDDINGS), traffic, replace(KNOBS, fan_out=(n,), seed=seed))
+        texts = self.texts.append_column("cluster", pa.array(of_text))
+        return self._both(texts, best_keywords(texts, KNOBS.keywords))
 
     def imported(self, names: pa.Table) -> tuple[Named, Named]:
         """The same of interests that somebody brought (item, name), whose own names take the place of the keywords."""
@@ -77,16 +69,10 @@ class Catalogue:
         return self._both(texts, candidates(table, texts, built=False))
 
     def _both(self, texts: pa.Table, table: pa.Table) -> tuple[Named, Named]:
-        return self._named(texts, table, 0), self._named(texts, table, KNOBS.keywords)
+        return self._measured(texts, table, 0), self._measured(texts, table, KNOBS.keywords)
 
-    def _named(self, texts: pa.Table, table: pa.Table, count: int) -> Named:
-        given, named = self.folder / "texts.parquet", self.folder / "clusters.parquet"
-        pq.write_table(texts.select(["row", "cluster", "items"]), given)
-        pq.write_table(table, named)
-        vectors = self.folder / "embeddings.npy"
-        job = NameJob(str(given), str(named), str(vectors), KNOBS.embedding_model, str(self.folder), count)
-        child("driftline.engines.name", job, self.folder)
-        return Named(**json.loads((self.folder / "said.json").read_text()))
+    def _measured(self, texts: pa.Table, table: pa.Table, count: int) -> Named:
+        return Named(**json.loads((named(self.folder, KNOBS.embedding_model, texts, table, count) / "said.json").read_text()))
 
 
 def measured(folder: Path, seed: int) -> Iterator[tuple[str, tuple[Named, Named]]]:

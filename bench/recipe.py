@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from driftline.commands.demo import FINE_TUNE_AT, RAG_REFRESH_AT, demo_settings
-from driftline.contracts import EmbedJob, GenerateJob, NameJob, TrainJob, Window
+from driftline.contracts import EmbedJob, GenerateJob, NameJob, Source, TrainJob, Window
 from driftline.interests import clusters, gates, keywords, prompts, retrieval, windows
 from driftline.interests.curation import Curation
 from driftline.interests.metrics import measure_table
@@ -42,6 +42,7 @@ from driftline.sources.profile import catalogue
 WINDOWS, APART = 3, timedelta(days=63)
 MIN_EXACT_MATCH_RATE = 0.95
 """Of every run: the gate's 0.90 with a margin."""
+EMBEDDINGS = "texts.npy"
 
 
 @dataclass(frozen=True)
@@ -196,35 +197,45 @@ class _Candidates:
 
 def interests(home: Path, settings: Settings) -> tuple[pa.Table, list[str]]:
     """The item → cluster assignment, and the descriptions."""
-    items = catalogue(settings.source)
-    texts = items.group_by("text").aggregate([("traffic", "sum")]).rename_columns(["text", "traffic"]).sort_by("text")
+    knobs = settings.clusters
+    items, texts = embedded(home, settings.source, knobs.embedding_model)
+    cluster = clusters.build(np.load(home / EMBEDDINGS), texts["traffic"].to_numpy(), knobs)
+    texts = texts.append_column("cluster", pa.array(cluster))
+    table = best_keywords(texts, knobs.keywords)
+    described = pq.read_table(named(home, knobs.embedding_model, texts, table, knobs.keywords) / "named.parquet")
+    return items.join(texts.select(["text", "cluster"]), "text").select(["item", "cluster"]), described["description"].to_pylist()
+
+
+def embedded(home: Path, source: Source, model: str) -> tuple[pa.Table, pa.Table]:
+    """A catalogue's items, and its texts, whose embeddings lie in the folder.
+
+    Returns:
+        item, text, traffic; and text, traffic, items (how many have it), row (of the embeddings), by text.
+    """
+    items = catalogue(source)
+    texts = items.group_by("text").aggregate([("traffic", "sum"), ([], "count_all")]).sort_by("text")
+    texts = texts.rename_columns(["text", "traffic", "items"]).append_column("row", pa.array(range(texts.num_rows)))
     pq.write_table(texts, home / "texts.parquet")
-    child(
-        "driftline.engines.embed",
-        EmbedJob(str(home / "texts.parquet"), settings.clusters.embedding_model, str(home / "texts.npy")),
-        home,
-    )
-    traffic = texts["traffic"].to_numpy()
-    cluster = clusters.build(np.load(home / "texts.npy"), traffic, settings.clusters)
-    count = settings.clusters.keywords
+    child("driftline.engines.embed", EmbedJob(str(home / "texts.parquet"), model, str(home / EMBEDDINGS)), home)
+    return items, texts
+
+
+def best_keywords(texts: pa.Table, count: int) -> pa.Table:
+    """The clusters of placed texts by their best keywords, with those that may be chosen instead."""
+    cluster, traffic = (texts[name].to_numpy() for name in ("cluster", "traffic"))
     table = keywords.cluster_table(texts["text"].to_pylist(), cluster, traffic, count, CANDIDATES)
-    pq.write_table(table.append_column("start", pa.array([count] * table.num_rows)), home / "clusters.parquet")
-    number = dict(zip(*items.group_by("text").aggregate([([], "count_all")]).to_pydict().values(), strict=True))
-    placed = {"row": np.arange(len(cluster)), "cluster": cluster, "items": [number[text] for text in texts["text"].to_pylist()]}
-    pq.write_table(pa.table(placed), home / "placed.parquet")
-    (home / "named").mkdir(exist_ok=True)
-    job = NameJob(
-        texts=str(home / "placed.parquet"),
-        clusters=str(home / "clusters.parquet"),
-        embeddings=str(home / "texts.npy"),
-        model=settings.clusters.embedding_model,
-        out=str(home / "named"),
-        count=count,
-    )
+    return table.append_column("start", pa.array([count] * table.num_rows))
+
+
+def named(home: Path, model: str, texts: pa.Table, table: pa.Table, count: int) -> Path:
+    """The folder of what the engine that chooses names has written of placed texts. `count` 0: names stay, and are measured."""
+    placed, given, out = home / "placed.parquet", home / "clusters.parquet", home / "named"
+    pq.write_table(texts.select(["row", "cluster", "items"]), placed)
+    pq.write_table(table, given)
+    out.mkdir(exist_ok=True)
+    job = NameJob(str(placed), str(given), str(home / EMBEDDINGS), model, str(out), count)
     child("driftline.engines.name", job, home)
-    described = pq.read_table(home / "named" / "named.parquet")
-    assignment = items.join(pa.table({"text": texts["text"], "cluster": cluster}), "text").select(["item", "cluster"])
-    return assignment, described["description"].to_pylist()
+    return out
 
 
 def child(module: str, job: Any, folder: Path) -> None:

@@ -165,8 +165,7 @@ async def heard_while_opening(environment: WorkflowEnvironment, name: str) -> Ha
     steps = Steps(evaluations=[BAD], hold_open=asyncio.Event())
     async with running(environment, steps):
         handle = await start(environment.client, "RagRefresh", replace(REFRESH, gates=SHORT), name)
-        while "open_gate" not in steps.names():
-            await asyncio.sleep(0.05)
+        await steps.reached("open_gate")
         steps.closed = ClosedReview("approve", "ana")
         await handle.signal("decided")
         await asyncio.sleep(0.5)

@@ -133,6 +133,11 @@ class Steps:
     action: Action = "none"
     """What the cadence decides."""
 
+    async def reached(self, step: str) -> None:
+        """Returns when a run has come to the step; it may not have heard of its end."""
+        while step not in self.names():
+            await asyncio.sleep(0.05)
+
     def names(self) -> list[str]:
         return [name for name, _ in self.asked]
 

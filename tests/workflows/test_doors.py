@@ -175,8 +175,7 @@ async def test_what_is_said_of_a_review_while_it_is_being_opened_is_heard(time_s
     steps = Steps(evaluations=[BAD], hold_open=asyncio.Event())
     async with running(time_skipping, steps):
         handle = await start(time_skipping, FINE_TUNE)
-        while "open_gate" not in steps.names():
-            await asyncio.sleep(0.05)
+        await steps.reached("open_gate")
         (opened,) = steps.of("open_gate")
         updated = None
         if way == "Postgres":

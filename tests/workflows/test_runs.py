@@ -1,6 +1,5 @@
 """What each update does, in which order, and what windows it asks for."""
 
-import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -189,8 +188,7 @@ async def test_a_superseded_candidate_ends_unpublished(time_skipping: WorkflowEn
     steps = Steps(evaluations=[BAD], closed=None)
     async with running(time_skipping, steps):
         handle = await start(time_skipping, RagRefreshInput(Source(), Windows(28, 7), nominal=NOMINAL))
-        while "open_gate" not in steps.names():
-            await asyncio.sleep(0.05)
+        await steps.reached("open_gate")
         steps.closed = ClosedReview("superseded", "driftline")
         await handle.signal("decided")
         assert (await handle.result()).outcome == "superseded"

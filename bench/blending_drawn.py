@@ -1,6 +1,6 @@
 """Does the blend take up what names tell? Recall on drawn users whose next interest depends on what the names mean.
 
-python -m bench.named [--per-pair 1] [--names shuffled] [--kin 0.3] [--seed 0]
+python -m bench.blending_drawn [--per-pair 1] [--names shuffled] [--kin 0.3] [--seed 0]
 
 Forty interests in eight families of five, named by words that any LLM has read. Of a user who has shown c1 and then c2, the
 next interest is, with probability `--kin`, another one of c1's family, and else anyone's; within both, by a popularity that has
@@ -44,18 +44,18 @@ Floats = NDArray[np.float64]
 
 
 def main() -> None:
-    parser = ArgumentParser(prog="python -m bench.named", description=__doc__)
+    parser = ArgumentParser(prog="python -m bench.blending_drawn", description=__doc__)
     parser.add_argument("--names", choices=("telling", "shuffled"), default="telling")
     parser.add_argument("--kin", type=float, default=0.3, help="how often the next interest is of c1's family")
     parser.add_argument("--seed", type=int, default=0, help="of the users, of what is popular, and of shuffled names")
-    parser.add_argument("--keep", type=Path, default=Path(".driftline/bench-named"))
+    parser.add_argument("--keep", type=Path, default=Path(".driftline/bench-blending-drawn"))
     blend_arguments(parser)
     at = datetime(2024, 6, 1, tzinfo=UTC)
     parser.set_defaults(at=at, days=(90, 28, 14), clusters=len(NAMES), events="drawn", items="drawn", source=[])
-    compare(Named, parser.parse_args())
+    compare(DrawnExperiment, parser.parse_args())
 
 
-class Named(Experiment):
+class DrawnExperiment(Experiment):
     """Users are drawn for each window, others for each."""
 
     def also(self) -> list[Any]:
