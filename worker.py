@@ -61,13 +61,13 @@ from driftline.workflows import policies
 from driftline.workflows.assign_items import AssignItems
 from driftline.workflows.build_clusters import BuildClusters, DescribeClusters
 from driftline.workflows.cadence import KeepCadence
-from driftline.workflows.evaluate_answers import EvaluateAnswers
-from driftline.workflows.evaluate_drift import EvaluateDrift
-from driftline.workflows.evaluate_policy import EvaluatePolicy
-from driftline.workflows.evaluate_refresh import EvaluateRefresh
-from driftline.workflows.evaluate_retrieval import EvaluateRetrieval
 from driftline.workflows.experiment import RunExperiment
 from driftline.workflows.fine_tune import FineTune
+from driftline.workflows.measure_answers import AnswersMeasurement
+from driftline.workflows.measure_drift import DriftMeasurement
+from driftline.workflows.measure_policy import PolicyMeasurement
+from driftline.workflows.measure_refresh import RefreshMeasurement
+from driftline.workflows.measure_retrieval import RetrievalMeasurement
 from driftline.workflows.notifications import SendNotification
 from driftline.workflows.rag_refresh import RagRefresh
 from driftline.workflows.ship_table import ShipTable
@@ -148,10 +148,10 @@ def roles(resources: Resources) -> dict[str, Role]:
     ]
     sets: list[type] = [BuildClusters, DescribeClusters, AssignItems]
     updates: list[type] = [FineTune, RagRefresh, TrainRecommender, KeepCadence]
-    evaluations: list[type] = [EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval, EvaluatePolicy]
+    measuring: list[type] = [DriftMeasurement, RefreshMeasurement, AnswersMeasurement, RetrievalMeasurement, PolicyMeasurement]
     live: list[type] = [RunExperiment, ShipTable]
     return {
-        "workflows": Role(policies.WORKFLOWS, 100, workflows=[*updates, *sets, *evaluations, *live]),
+        "workflows": Role(policies.WORKFLOWS, 100, workflows=[*updates, *sets, *measuring, *live]),
         "cpu": Role(policies.CPU, 2, activities=cpu),
         "db": Role(policies.DB, 8, activities=records),
         "notify": Role(policies.NOTIFY, 4, [SendNotification, Watch], [notifications.notify, notifications.look_out]),

@@ -9,7 +9,7 @@ import typer
 from driftline.commands.context import Set, load, wait_for, warn_without_worker
 from driftline.commands.follow import follow
 from driftline.commands.output import DONE, FAILED, USAGE, Json, cell, console, errors, grid, percent, print_json
-from driftline.contracts import EvaluateInput, EvaluateOutcome
+from driftline.contracts import MeasurementInput, MeasurementOutcome
 from driftline.interests.metrics import HitRates
 from driftline.interests.metrics.policy import Policy
 from driftline.operations import measurements
@@ -42,7 +42,7 @@ ClusterSet = Annotated[int | None, typer.Option(help="Cluster set version. Defau
 @app.command()
 def drift(to: To = None, wait: Wait = False, cluster_set: ClusterSet = None, settings: Set = None, json: Json = False) -> None:
     """How fast do interests move beyond sampling noise, and how soon are retrieved facts stale? No LLM is asked."""
-    raise typer.Exit(_evaluate("drift", settings, None, to, None, cluster_set, wait, json))
+    raise typer.Exit(_measure("drift", settings, None, to, None, cluster_set, wait, json))
 
 
 @app.command()
@@ -56,7 +56,7 @@ def refresh(
     json: Json = False,
 ) -> None:
     """What does refreshing buy? Replay held-out days with no RAG, RAG of day 1, RAG renewed, and two tables made by counting."""
-    raise typer.Exit(_evaluate("refresh", settings, from_, to, every, cluster_set, wait, json))
+    raise typer.Exit(_measure("refresh", settings, from_, to, every, cluster_set, wait, json))
 
 
 @app.command(
@@ -73,10 +73,10 @@ def held_out(
     settings: Set = None,
     json: Json = False,
 ) -> None:
-    raise typer.Exit(_evaluate(str(asked.info_name), settings, from_, to, None, cluster_set, wait, json))
+    raise typer.Exit(_measure(str(asked.info_name), settings, from_, to, None, cluster_set, wait, json))
 
 
-async def run(context: Context, what: str, asked: EvaluateInput, quiet: bool = False) -> EvaluateOutcome:
+async def run(context: Context, what: str, asked: MeasurementInput, quiet: bool = False) -> MeasurementOutcome:
     """Start a measurement, or join the one of the same days that is under way, and draw it to its end.
 
     Raises:
@@ -88,7 +88,7 @@ async def run(context: Context, what: str, asked: EvaluateInput, quiet: bool = F
     return await measurements.outcome(handle)
 
 
-def _evaluate(
+def _measure(
     what: str,
     overrides: list[str] | None,
     begin: datetime | None,

@@ -89,7 +89,7 @@ class DescribeClustersInput:
 
 
 @dataclass(frozen=True)
-class EvaluateInput:
+class MeasurementInput:
     """What every measurement of `driftline evaluate` is started with; each reads the fields that it needs."""
 
     source: Source
@@ -111,7 +111,7 @@ class EvaluateInput:
 
 
 @dataclass(frozen=True)
-class EvaluateOutcome:
+class MeasurementOutcome:
     measurements: tuple[MeasurementRef, ...]
     model: int | None = None
 

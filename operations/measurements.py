@@ -9,7 +9,7 @@ from pydantic_core import to_json
 from temporalio.client import WorkflowHandle
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from driftline.contracts import EvaluateInput, EvaluateOutcome, Window
+from driftline.contracts import MeasurementInput, MeasurementOutcome, Window
 from driftline.db import measurements as db_measurements
 from driftline.db import models as db_models
 from driftline.db.measurements import Measurement
@@ -18,8 +18,9 @@ from driftline.operations.runs import RunFailed, nominal_or_end_of_log, result
 from driftline.sources.log import span
 from driftline.workflows import policies
 
-EvaluateHandle = WorkflowHandle[Any, EvaluateOutcome]
+MeasurementHandle = WorkflowHandle[Any, MeasurementOutcome]
 
+# As recorded histories name them.
 WORKFLOWS = {
     "drift": "EvaluateDrift",
     "refresh": "EvaluateRefresh",
@@ -36,7 +37,7 @@ def request(
     every: timedelta | None = None,
     cluster_set: int | None = None,
     model: int | None = None,
-) -> EvaluateInput:
+) -> MeasurementInput:
     """Input of a measurement: the same days for every one, unless they are given; with `model`, of that one and its cluster set.
 
     Raises:
@@ -51,7 +52,7 @@ def request(
             f"no held-out period: it would begin on {start:%Y-%m-%d} and end on {end:%Y-%m-%d}; choose --from and --to"
         )
     measures = replace(settings.measures, every=every) if every else settings.measures
-    return EvaluateInput(
+    return MeasurementInput(
         source=settings.source,
         windows=settings.rag_refresh.windows,
         period=Window(start, end),
@@ -80,26 +81,26 @@ def _held_out(context: Context, end: datetime, cluster_set: int | None, model: i
     return max(wanted, ended) if ended < end else wanted
 
 
-def workflow_id(what: str, asked: EvaluateInput) -> str:
+def workflow_id(what: str, asked: MeasurementInput) -> str:
     """Names a measurement's run by its kind, its days, and a hash of the whole request."""
     request = hashlib.sha256(to_json(asked)).hexdigest()[:8]
     return f"evaluate-{what}-{asked.period.start:%Y-%m-%d}-{asked.period.end:%Y-%m-%d}-{request}"
 
 
-async def start(context: Context, what: str, asked: EvaluateInput) -> EvaluateHandle:
+async def start(context: Context, what: str, asked: MeasurementInput) -> MeasurementHandle:
     """Start a measurement, or join the one of the same request that is under way: other settings are another measurement."""
     context.allow()
     client = await context.temporal()
     name = workflow_id(what, asked)
     try:
         return await client.start_workflow(
-            WORKFLOWS[what], asked, id=name, task_queue=policies.WORKFLOWS, result_type=EvaluateOutcome
+            WORKFLOWS[what], asked, id=name, task_queue=policies.WORKFLOWS, result_type=MeasurementOutcome
         )
     except WorkflowAlreadyStartedError:
-        return client.get_workflow_handle(name, result_type=EvaluateOutcome)
+        return client.get_workflow_handle(name, result_type=MeasurementOutcome)
 
 
-async def outcome(handle: EvaluateHandle) -> EvaluateOutcome:
+async def outcome(handle: MeasurementHandle) -> MeasurementOutcome:
     """What was measured; waits for it.
 
     Raises:
@@ -111,7 +112,7 @@ async def outcome(handle: EvaluateHandle) -> EvaluateOutcome:
         raise RunFailed(f"{handle.id}: {error}") from None
 
 
-def read(context: Context, outcome: EvaluateOutcome) -> list[Measurement]:
+def read(context: Context, outcome: MeasurementOutcome) -> list[Measurement]:
     """The numbers that a run put on record."""
     with context.engine.connect() as connection:
         return [db_measurements.get(connection, ref.version) for ref in outcome.measurements]

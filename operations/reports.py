@@ -4,7 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from driftline.contracts import BadInput, EvaluateInput, ReportRef
+from driftline.contracts import BadInput, MeasurementInput, ReportRef
 from driftline.db import recommenders as db_recommenders
 from driftline.db import reports as db_reports
 from driftline.interests.windows import consecutive
@@ -30,7 +30,7 @@ def costs(context: Context, cluster_set: int) -> list[dict[str, Any]]:
         return db_reports.costs(connection, cluster_set)
 
 
-def request(context: Context, content: Content) -> EvaluateInput:
+def request(context: Context, content: Content) -> MeasurementInput:
     """The measurement that this table's report rests on: of its own cluster set and model.
 
     Raises:
@@ -39,7 +39,7 @@ def request(context: Context, content: Content) -> EvaluateInput:
     return measurements.request(context, None, None, cluster_set=content.cluster_set, model=content.model)
 
 
-def lacking(context: Context, content: Content, asked: EvaluateInput, wanted: Collection[str]) -> list[str]:
+def lacking(context: Context, content: Content, asked: MeasurementInput, wanted: Collection[str]) -> list[str]:
     """Wanted measurements that are still to be made; of drift also one that ends before the newest whole window.
 
     The policy needs a recommender that has seen nothing of the period: without one it is none of them.

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from temporalio import workflow
 
 from driftline.contracts import (
-    EvaluateInput,
     FindModel,
     MappingRef,
     MeasureHits,
+    MeasurementInput,
     MeasurementRef,
     ModelRef,
     PromptsRef,
@@ -33,7 +33,7 @@ class Backtest(LongRun):
         self.assignment: int | None = None
         """Of the model's cluster set: the newest when the run began."""
 
-    async def find_model(self, request: EvaluateInput) -> ModelRef:
+    async def find_model(self, request: MeasurementInput) -> ModelRef:
         """Finds the model to replay with: the one asked for, or the newest approved one; trained on nothing in the period."""
         asked = FindModel(request.period.start, request.cluster_set, request.model)
         model = await workflow.execute_activity_method(ModelActivities.trained_before, asked, **policies.record)
@@ -44,11 +44,13 @@ class Backtest(LongRun):
             self.assignment = cluster_set.assignment
         return model
 
-    async def count_before(self, request: EvaluateInput, model: ModelRef, date: datetime) -> int:
+    async def count_before(self, request: MeasurementInput, model: ModelRef, date: datetime) -> int:
         """The version of the counts that a retrieval of this date reads."""
         return await self._count(request, model, window_before(request, date))
 
-    async def prompts(self, request: EvaluateInput, model: ModelRef, date: datetime, retrieval: Retrieval | None) -> PromptsRef:
+    async def prompts(
+        self, request: MeasurementInput, model: ModelRef, date: datetime, retrieval: Retrieval | None
+    ) -> PromptsRef:
         """The prompts of a date: without RAG (`retrieval` is None), or retrieved from the window before the date."""
         if retrieval is None:
             asked = RenderPrompts(model.cluster_set)
@@ -59,10 +61,12 @@ class Backtest(LongRun):
             asked = RenderPrompts(model.cluster_set, retrieval, counts, previous)
         return await workflow.execute_activity_method(PromptActivities.render_prompts, asked, **policies.compute)
 
-    async def mapping(self, request: EvaluateInput, model: ModelRef, date: datetime, retrieval: Retrieval | None) -> MappingRef:
+    async def mapping(
+        self, request: MeasurementInput, model: ModelRef, date: datetime, retrieval: Retrieval | None
+    ) -> MappingRef:
         return await self.answer(model, await self.prompts(request, model, date, retrieval), request.generation)
 
-    async def _count(self, request: EvaluateInput, model: ModelRef, window: Window) -> int:
+    async def _count(self, request: MeasurementInput, model: ModelRef, window: Window) -> int:
         """Each window once."""
         if window not in self._counted:
             asked = (request.source, request.sequences, request.counting, model.cluster_set, window)
@@ -77,6 +81,6 @@ class Backtest(LongRun):
         return measured
 
 
-def window_before(request: EvaluateInput, date: datetime) -> Window:
+def window_before(request: MeasurementInput, date: datetime) -> Window:
     """The days of log that a retrieval of this date reads."""
     return Window(date - timedelta(days=request.windows.days), date)

@@ -1,4 +1,4 @@
-"""Evaluations and the report, by the real commands: their numbers are worked out again here, from the log and from SQL."""
+"""Measurements and the report, by the real commands: their numbers are worked out again here, from the log and from SQL."""
 
 import csv
 import html
@@ -115,7 +115,7 @@ def test_what_a_mapping_cost_is_on_record(stack: Stack, fine_tuned: Any) -> None
 
 
 @pytest.mark.timeout(1200)
-def test_a_killed_evaluation_goes_on_and_answers_no_mapping_twice(stack: Stack, fine_tuned: Any) -> None:
+def test_a_killed_measurement_goes_on_and_answers_no_mapping_twice(stack: Stack, fine_tuned: Any) -> None:
     """`kill -9` of the worker in the middle of the replay."""
 
     def mappings() -> dict[Path, int]:

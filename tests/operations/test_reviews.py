@@ -251,9 +251,9 @@ def replace_gates(settings: Settings, gates: Gates) -> Settings:
 
 def test_another_request_is_another_measurement(shop: Shop) -> None:
     """Whoever asks with other settings is not given the numbers of a run that is under way."""
-    from tests.replay.requests import EVALUATE
+    from tests.replay.requests import MEASURE
 
-    other = replace(EVALUATE, measures=replace(EVALUATE.measures, window_days=7))
-    names = {measurements.workflow_id("drift", asked) for asked in (EVALUATE, EVALUATE, other)}
+    other = replace(MEASURE, measures=replace(MEASURE.measures, window_days=7))
+    names = {measurements.workflow_id("drift", asked) for asked in (MEASURE, MEASURE, other)}
     assert len(names) == 2
     assert all(name.startswith("evaluate-drift-2017-11-20-2017-11-27-") for name in names)

@@ -8,12 +8,12 @@ import pytest
 from temporalio.client import ScheduleActionStartWorkflow, ScheduleOverlapPolicy
 from temporalio.testing import WorkflowEnvironment
 
-from driftline.contracts import Cadence, EvaluateInput, Gates, WatchInput
+from driftline.contracts import Cadence, Gates, MeasurementInput, WatchInput
 from driftline.operations import measurements, runs, schedules
 from driftline.operations.context import Context
 from driftline.settings import Schedule, Settings
 from driftline.workflows import policies
-from tests.replay.requests import EVALUATE
+from tests.replay.requests import MEASURE
 
 SKIP, BESIDE = ScheduleOverlapPolicy.SKIP, ScheduleOverlapPolicy.ALLOW_ALL
 
@@ -65,9 +65,9 @@ async def test_skipped_starts_are_counted(context: Context, dev_server: Workflow
     await dev_server.client.get_workflow_handle(fine_tune.running[0]).terminate()
 
 
-async def test_evaluations_are_among_the_runs(context: Context, dev_server: WorkflowEnvironment) -> None:
+async def test_measurements_are_among_the_runs(context: Context, dev_server: WorkflowEnvironment) -> None:
     await schedules.apply(context)
-    asked: EvaluateInput = EVALUATE
+    asked: MeasurementInput = MEASURE
     name = measurements.workflow_id("drift", asked)
     handle = await dev_server.client.start_workflow("EvaluateDrift", asked, id=name, task_queue=policies.WORKFLOWS)
     for _ in range(1000):

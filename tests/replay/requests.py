@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from driftline.contracts import (
     Cadence,
     CadenceInput,
-    EvaluateInput,
     FineTuneInput,
     Gates,
+    MeasurementInput,
     RagRefreshInput,
     Retrieval,
     Source,
@@ -23,7 +23,7 @@ REFRESH = RagRefreshInput(SOURCE, Windows(28, 7), retrieval=Retrieval(similarity
 CADENCE = CadenceInput(
     Cadence(policy="adaptive"), REFRESH, replace(REFRESH, answers="counts", windows=Windows(28, 7, 5)), FINE_TUNE, NOMINAL
 )
-EVALUATE = EvaluateInput(
+MEASURE = MeasurementInput(
     SOURCE, Windows(28, 7), Window(NOMINAL - timedelta(days=7), NOMINAL), log_start=NOMINAL - timedelta(days=200)
 )
 SHORT = Gates(remind_every=timedelta(milliseconds=400), expire_after=timedelta(seconds=1))

@@ -39,7 +39,7 @@ from driftline.contracts import (
 )
 from driftline.workflows import policies
 from driftline.workflows.build_clusters import BuildClusters
-from tests.replay.requests import CADENCE, EVALUATE, FINE_TUNE, NOMINAL, REFRESH, SHORT, SOURCE
+from tests.replay.requests import CADENCE, FINE_TUNE, MEASURE, NOMINAL, REFRESH, SHORT, SOURCE
 from tests.workflows.conftest import running
 from tests.workflows.resetting import reset
 from tests.workflows.steps import BAD, GOOD, Steps
@@ -246,7 +246,7 @@ async def assigned_rag_refresh(environment: WorkflowEnvironment, name: str) -> H
 async def assigned_refresh(environment: WorkflowEnvironment, name: str) -> Handle:
     """A measurement under the newest assignment."""
     async with running(environment, Steps(assignment=2)):
-        return await ended(await start(environment.client, "EvaluateRefresh", EVALUATE, name))
+        return await ended(await start(environment.client, "EvaluateRefresh", MEASURE, name))
 
 
 async def train_recommender(environment: WorkflowEnvironment, name: str) -> Handle:
@@ -257,28 +257,28 @@ async def train_recommender(environment: WorkflowEnvironment, name: str) -> Hand
 
 
 async def evaluate_drift(environment: WorkflowEnvironment, name: str) -> Handle:
-    return await evaluated(environment, "EvaluateDrift", name)
+    return await measured(environment, "EvaluateDrift", name)
 
 
 async def evaluate_refresh(environment: WorkflowEnvironment, name: str) -> Handle:
-    return await evaluated(environment, "EvaluateRefresh", name)
+    return await measured(environment, "EvaluateRefresh", name)
 
 
 async def evaluate_answers(environment: WorkflowEnvironment, name: str) -> Handle:
-    return await evaluated(environment, "EvaluateAnswers", name)
+    return await measured(environment, "EvaluateAnswers", name)
 
 
 async def evaluate_retrieval(environment: WorkflowEnvironment, name: str) -> Handle:
-    return await evaluated(environment, "EvaluateRetrieval", name)
+    return await measured(environment, "EvaluateRetrieval", name)
 
 
 async def evaluate_policy(environment: WorkflowEnvironment, name: str) -> Handle:
-    return await evaluated(environment, "EvaluatePolicy", name)
+    return await measured(environment, "EvaluatePolicy", name)
 
 
-async def evaluated(environment: WorkflowEnvironment, workflow: str, name: str) -> Handle:
+async def measured(environment: WorkflowEnvironment, workflow: str, name: str) -> Handle:
     async with running(environment, Steps()):
-        return await ended(await start(environment.client, workflow, EVALUATE, name))
+        return await ended(await start(environment.client, workflow, MEASURE, name))
 
 
 async def build_clusters(environment: WorkflowEnvironment, name: str) -> Handle:

@@ -16,13 +16,13 @@ from driftline.operations.stack import add_search_attributes
 from driftline.workflows import policies
 from driftline.workflows.assign_items import AssignItems
 from driftline.workflows.cadence import KeepCadence
-from driftline.workflows.evaluate_answers import EvaluateAnswers
-from driftline.workflows.evaluate_drift import EvaluateDrift
-from driftline.workflows.evaluate_policy import EvaluatePolicy
-from driftline.workflows.evaluate_refresh import EvaluateRefresh
-from driftline.workflows.evaluate_retrieval import EvaluateRetrieval
 from driftline.workflows.experiment import RunExperiment
 from driftline.workflows.fine_tune import FineTune
+from driftline.workflows.measure_answers import AnswersMeasurement
+from driftline.workflows.measure_drift import DriftMeasurement
+from driftline.workflows.measure_policy import PolicyMeasurement
+from driftline.workflows.measure_refresh import RefreshMeasurement
+from driftline.workflows.measure_retrieval import RetrievalMeasurement
 from driftline.workflows.notifications import SendNotification
 from driftline.workflows.rag_refresh import RagRefresh
 from driftline.workflows.ship_table import ShipTable
@@ -32,7 +32,7 @@ from tests.workflows.steps import Steps
 
 WORKFLOWS: list[type] = [
     *(FineTune, RagRefresh, TrainRecommender, KeepCadence, AssignItems),
-    *(EvaluateDrift, EvaluateRefresh, EvaluateAnswers, EvaluateRetrieval, EvaluatePolicy),
+    *(DriftMeasurement, RefreshMeasurement, AnswersMeasurement, RetrievalMeasurement, PolicyMeasurement),
     *(RunExperiment, ShipTable),
 ]
 NOTIFYING: list[type] = [SendNotification, Watch]

@@ -7,10 +7,10 @@ from temporalio import workflow
 
 from driftline.contracts import (
     ClusterSetRef,
-    EvaluateInput,
-    EvaluateOutcome,
     ListSuccessors,
     MeasureDrift,
+    MeasurementInput,
+    MeasurementOutcome,
     MeasureStaleness,
     SuccessorsRef,
     Window,
@@ -26,10 +26,10 @@ with workflow.unsafe.imports_passed_through():
 AT_A_TIME = 2
 
 
-@workflow.defn
-class EvaluateDrift(LongRun):
+@workflow.defn(name="EvaluateDrift")
+class DriftMeasurement(LongRun):
     @workflow.run
-    async def run(self, request: EvaluateInput) -> EvaluateOutcome:
+    async def run(self, request: MeasurementInput) -> MeasurementOutcome:
         self.enter("counting")
         cluster_set = await workflow.execute_activity_method(
             ClusterActivities.resolve_cluster_set, request.cluster_set, **policies.record
@@ -53,10 +53,10 @@ class EvaluateDrift(LongRun):
         stale = MeasureStaleness(cluster_set.version, retrieved, tuple(later), about, measures, self.run_ids())
         staleness = await workflow.execute_activity_method(DriftActivities.measure_staleness, stale, **policies.compute)
         self.enter("measured")
-        return EvaluateOutcome((drift, staleness))
+        return MeasurementOutcome((drift, staleness))
 
     async def _list(
-        self, request: EvaluateInput, cluster_set: ClusterSetRef, windows: tuple[Window, ...], top_k: int
+        self, request: MeasurementInput, cluster_set: ClusterSetRef, windows: tuple[Window, ...], top_k: int
     ) -> tuple[SuccessorsRef, ...]:
         """The top successors of each window; a few at a time, so that other runs get their turn on the task queue."""
         turn = asyncio.Semaphore(AT_A_TIME)
@@ -68,5 +68,5 @@ class EvaluateDrift(LongRun):
 
         return tuple(await asyncio.gather(*map(listed, windows)))
 
-    def _about(self, request: EvaluateInput, cluster_set: ClusterSetRef, window: Window, top_k: int) -> ListSuccessors:
+    def _about(self, request: MeasurementInput, cluster_set: ClusterSetRef, window: Window, top_k: int) -> ListSuccessors:
         return ListSuccessors(request.source, request.sequences, cluster_set.version, window, top_k, cluster_set.assignment)

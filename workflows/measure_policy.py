@@ -2,7 +2,7 @@
 
 from temporalio import workflow
 
-from driftline.contracts import EvaluateInput, EvaluateOutcome, MeasurePolicy
+from driftline.contracts import MeasurementInput, MeasurementOutcome, MeasurePolicy
 from driftline.workflows import policies
 from driftline.workflows.long_run import LongRun
 
@@ -11,10 +11,10 @@ with workflow.unsafe.imports_passed_through():
     from driftline.activities.policy import PolicyActivities
 
 
-@workflow.defn
-class EvaluatePolicy(LongRun):
+@workflow.defn(name="EvaluatePolicy")
+class PolicyMeasurement(LongRun):
     @workflow.run
-    async def run(self, request: EvaluateInput) -> EvaluateOutcome:
+    async def run(self, request: MeasurementInput) -> MeasurementOutcome:
         self.enter("measuring")
         cluster_set = await workflow.execute_activity_method(
             ClusterActivities.resolve_cluster_set, request.cluster_set, **policies.record
@@ -22,4 +22,4 @@ class EvaluatePolicy(LongRun):
         asked = MeasurePolicy(request.source, request.sequences, cluster_set.version, request.period, self.run_ids())
         measured = await workflow.execute_activity_method(PolicyActivities.measure_policy, asked, **policies.compute)
         self.enter("measured")
-        return EvaluateOutcome((measured,))
+        return MeasurementOutcome((measured,))

@@ -1,4 +1,4 @@
-"""What each evaluation asks for: never a day that the model has learned from, never a retrieval from the days it is judged on."""
+"""What each measurement asks for: never a day that the model has learned from, no retrieval from the days it is judged on."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from temporalio.testing import WorkflowEnvironment
 
-from driftline.contracts import EvaluateInput, EvaluateOutcome, Measures, Source, Window, Windows
+from driftline.contracts import MeasurementInput, MeasurementOutcome, Measures, Source, Window, Windows
 from driftline.interests.metrics.arms import FREQUENT_RENEWED, NO_RAG, RAG_FIXED, RAG_RENEWED
 from driftline.workflows import policies
 from tests.workflows.conftest import running
@@ -18,13 +18,15 @@ def day(text: str) -> datetime:
 
 
 PERIOD = Window(day("2017-12-18"), day("2017-12-25"))
-REQUEST = EvaluateInput(Source(), Windows(28, 7), PERIOD, log_start=day("2017-01-01"))
+REQUEST = MeasurementInput(Source(), Windows(28, 7), PERIOD, log_start=day("2017-01-01"))
 
 
-async def run(environment: WorkflowEnvironment, workflow: str, steps: Steps, request: EvaluateInput = REQUEST) -> EvaluateOutcome:
+async def run(
+    environment: WorkflowEnvironment, workflow: str, steps: Steps, request: MeasurementInput = REQUEST
+) -> MeasurementOutcome:
     async with running(environment, steps):
-        outcome: EvaluateOutcome = await environment.client.execute_workflow(
-            workflow, request, id=uuid4().hex, task_queue=policies.WORKFLOWS, result_type=EvaluateOutcome
+        outcome: MeasurementOutcome = await environment.client.execute_workflow(
+            workflow, request, id=uuid4().hex, task_queue=policies.WORKFLOWS, result_type=MeasurementOutcome
         )
         return outcome
 

@@ -2,7 +2,7 @@
 
 from temporalio import workflow
 
-from driftline.contracts import EvaluateInput, EvaluateOutcome, MeasureAnswers, Sampling
+from driftline.contracts import MeasureAnswers, MeasurementInput, MeasurementOutcome, Sampling
 from driftline.workflows import policies
 from driftline.workflows.backtest import Backtest
 
@@ -10,10 +10,10 @@ with workflow.unsafe.imports_passed_through():
     from driftline.activities.measurements import MeasurementActivities
 
 
-@workflow.defn
-class EvaluateAnswers(Backtest):
+@workflow.defn(name="EvaluateAnswers")
+class AnswersMeasurement(Backtest):
     @workflow.run
-    async def run(self, request: EvaluateInput) -> EvaluateOutcome:
+    async def run(self, request: MeasurementInput) -> MeasurementOutcome:
         self.enter("counting")
         model = await self.find_model(request)
         day = request.period.start
@@ -43,4 +43,4 @@ class EvaluateAnswers(Backtest):
         )
         measured = await workflow.execute_activity_method(MeasurementActivities.measure_answers, asked, **policies.compute)
         self.enter("measured")
-        return EvaluateOutcome((measured,), model.version)
+        return MeasurementOutcome((measured,), model.version)

@@ -5,7 +5,7 @@ from itertools import product
 
 from temporalio import workflow
 
-from driftline.contracts import Arm, EvaluateInput, EvaluateOutcome, MeasureHits, Retrieval, Similarity
+from driftline.contracts import Arm, MeasureHits, MeasurementInput, MeasurementOutcome, Retrieval, Similarity
 from driftline.workflows.backtest import Backtest, window_before
 
 with workflow.unsafe.imports_passed_through():
@@ -13,10 +13,10 @@ with workflow.unsafe.imports_passed_through():
     from driftline.interests.windows import before
 
 
-@workflow.defn
-class EvaluateRetrieval(Backtest):
+@workflow.defn(name="EvaluateRetrieval")
+class RetrievalMeasurement(Backtest):
     @workflow.run
-    async def run(self, request: EvaluateInput) -> EvaluateOutcome:
+    async def run(self, request: MeasurementInput) -> MeasurementOutcome:
         self.enter("counting")
         model = await self.find_model(request)
         day = request.period.start
@@ -46,10 +46,10 @@ class EvaluateRetrieval(Backtest):
                 missing=missing,
             )
         )
-        return EvaluateOutcome((measured,), model.version)
+        return MeasurementOutcome((measured,), model.version)
 
 
-def variants(request: EvaluateInput) -> tuple[list[Retrieval], tuple[str, ...]]:
+def variants(request: MeasurementInput) -> tuple[list[Retrieval], tuple[str, ...]]:
     """The paper's choice first, and what is left out. A global list has one length, `global_triples`."""
     earlier = before(window_before(request, request.period.start))
     similarities: tuple[Similarity, ...] = ("frequency", "trend") if earlier.start >= request.log_start else ("frequency",)

@@ -2,7 +2,7 @@
 
 from temporalio import workflow
 
-from driftline.contracts import Arm, EvaluateInput, EvaluateOutcome, MeasureHits
+from driftline.contracts import Arm, MeasureHits, MeasurementInput, MeasurementOutcome
 from driftline.workflows.backtest import Backtest, window_before
 
 with workflow.unsafe.imports_passed_through():
@@ -31,10 +31,10 @@ COMPARED = (
 )
 
 
-@workflow.defn
-class EvaluateRefresh(Backtest):
+@workflow.defn(name="EvaluateRefresh")
+class RefreshMeasurement(Backtest):
     @workflow.run
-    async def run(self, request: EvaluateInput) -> EvaluateOutcome:
+    async def run(self, request: MeasurementInput) -> MeasurementOutcome:
         self.enter("counting")
         model = await self.find_model(request)
         renewed_at = dates(request.period, request.measures.every)
@@ -70,4 +70,4 @@ class EvaluateRefresh(Backtest):
                 assignment=self.assignment,
             )
         )
-        return EvaluateOutcome((measured,), model.version)
+        return MeasurementOutcome((measured,), model.version)
