@@ -117,6 +117,7 @@ def read_answers(conn: psycopg.Connection, version: int, clusters: int) -> Ids:
     """
     data = b"".join(block for (block,) in conn.execute(ANSWERS, [version], binary=True))
     answers: Ids = np.frombuffer(data, ">i4").astype(id_type(clusters))
+    # What is left of `interests.mapping.check`, which would load Arrow: unique pairs and novel answers are Postgres' constraints.
     if len(answers) != pair_count(clusters):
         raise RuntimeError(f"table {version} answers {len(answers)} pairs of {clusters} clusters: it is not complete")
     return answers

@@ -34,9 +34,8 @@ from driftline.engines.prompts import ANSWER, Prompts, known_answers, longest, r
 from driftline.engines.quantized import dequantize
 from driftline.engines.tokens import Segments
 from driftline.engines.trie_engine import TrieEngine
-from driftline.interests import triples
+from driftline.interests.mapping import check
 from driftline.interests.memory import of_mapping
-from driftline.interests.pairs import pair_count
 from driftline.system.files import atomic_file, atomic_folder, sha256
 
 MAPPING = pa.schema(
@@ -84,7 +83,7 @@ def generate(job: GenerateJob) -> None:
     if missing:
         _answer(missing, job, prompts, work, account)
     mapping = pa.concat_tables([pq.read_table(_file(work, c1)) for c1 in range(prompts.clusters)]).combine_chunks()
-    _check(mapping, prompts.clusters)
+    _check(mapping, prompts)
     reused = pc.sum(mapping["reused"]).as_py()
     with atomic_folder(out) as aside:
         pq.write_table(mapping.select(MAPPING.names).cast(MAPPING), aside / "mapping.parquet")
@@ -233,14 +232,14 @@ def _values(answer: Answer) -> tuple[object, ...]:
     return answer.c_next, answer.exact, answer.free, *((scores.answer, scores.log_p, scores.log_rest) if scores else ())
 
 
-def _check(mapping: pa.Table, clusters: int) -> None:
-    """The product's two promises; a breach is a fault of ours, not of the input."""
+def _check(mapping: pa.Table, prompts: Prompts) -> None:
+    """Holds the mapping to its promise, and its rows to the prompts' order. A breach is a fault of ours, not of the input."""
     try:
-        answered = triples.read(mapping, clusters).pair(clusters)
+        check(mapping, prompts.clusters)
     except BadInput as breach:
-        raise RuntimeError(f"the mapping answers a pair with one of its own members: {breach}") from breach
-    if not np.array_equal(answered, np.arange(pair_count(clusters))):
-        raise RuntimeError("the mapping does not hold every ordered pair once, in order")
+        raise RuntimeError(f"the mapping breaks its promise: {breach}") from breach
+    if not all(mapping[name].equals(prompts.pairs[name]) for name in ("c1", "c2")):
+        raise RuntimeError("the rows of the mapping are not in the order of its prompts")
 
 
 if __name__ == "__main__":

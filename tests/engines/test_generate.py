@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from transformers import AutoTokenizer
 
 from driftline.contracts import Cost, GenerateJob, Generation, Sampling, Training, TrainJob
 from driftline.engines import machine
-from driftline.engines.generate import MAPPING, generate, trie_engine
+from driftline.engines.engine import Answer, Block
+from driftline.engines.generate import ENGINES, MAPPING, generate, trie_engine
 from driftline.engines.precision import precision
 from driftline.engines.prompts import read_prompts
 from driftline.engines.train import train
@@ -145,6 +147,22 @@ def test_a_machine_that_is_not_what_its_worker_takes_it_for_answers_nothing(job:
     assert not Path(job.out).exists()
     generate(dataclasses.replace(job, computed=own))
     assert json.loads((Path(job.out) / "computed.json").read_text()) == dataclasses.asdict(own)
+
+
+class Repeating:
+    """An engine that answers with a cluster that the pair already has."""
+
+    tokens = 0
+
+    def answer(self, block: Block) -> Iterator[Answer]:
+        return (Answer(c2, block.c1, None) for c2 in block.c2)
+
+
+def test_an_answer_that_is_not_novel_is_a_fault_of_the_engine(job: GenerateJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENGINES, "trie", lambda job, prompts: Repeating())
+    with pytest.raises(RuntimeError, match="not three distinct ids"):
+        generate(job)
+    assert not Path(job.out).exists()
 
 
 def test_incomplete_prompts_are_bad_input(job: GenerateJob) -> None:
