@@ -30,7 +30,7 @@ from driftline.operations.reviews import Evidence
 from driftline.report.finding import Finding
 
 if TYPE_CHECKING:
-    from driftline.contracts import Decision, KnownBy, VerdictReply
+    from driftline.contracts import KnownBy, ReviewDecision, VerdictReply
 
 app = typer.Typer(help="Candidates that a gate has stopped: look at the evidence, then decide.", no_args_is_help=True)
 
@@ -168,7 +168,7 @@ def revoke(
     raise typer.Exit(DONE if reply.accepted else FAILED)
 
 
-def _decide(decision: Decision, review: str, actor: str | None, reason: str, wait: bool, json: bool) -> int:
+def _decide(decision: ReviewDecision, review: str, actor: str | None, reason: str, wait: bool, json: bool) -> int:
     context = load()
     found = reviews.get(context, review)
     reply = wait_for(submit(context, found, decision, actor, reason))
@@ -194,7 +194,7 @@ def who(context: Context, actor: str | None) -> tuple[str, KnownBy]:
     return (actor, "claimed") if actor else (verdicts.login(context) or login(), "login")
 
 
-async def submit(context: Context, review: Review, decision: Decision, actor: str | None, reason: str) -> VerdictReply:
+async def submit(context: Context, review: Review, decision: ReviewDecision, actor: str | None, reason: str) -> VerdictReply:
     """Give a verdict; says so if nobody is there to act on it."""
     from driftline.operations import verdicts
 
@@ -202,12 +202,12 @@ async def submit(context: Context, review: Review, decision: Decision, actor: st
         warn_without_worker(context)
     reviewer, known_by = who(context, actor)
     reply = await verdicts.submit(context, review, decision, reviewer, reason, known_by)
-    if reply.accepted and decision != "revoke" and not await verdicts.taken_up(context, review):
+    if reply.accepted and not await verdicts.taken_up(context, review):
         errors.print("[yellow]the verdict is on record, but the run has not acted on it yet[/]", highlight=False)
     return reply
 
 
-async def _follow(context: Context, review: Review, decision: Decision, json: bool) -> int:
+async def _follow(context: Context, review: Review, decision: ReviewDecision, json: bool) -> int:
     from driftline.commands.run import finish
     from driftline.operations import runs
 

@@ -16,9 +16,11 @@ ReviewId = Annotated[Line, StringConstraints(min_length=1, max_length=ID_LENGTH)
 """Written as `gate_id`, its name when the stop was called a gate; both are read."""
 MaybeReviewId = Annotated[str | None, _both_names]
 
-Decision = Literal["approve", "rerun", "abort", "revoke"]
-"""`revoke` takes back an approval, a person's or that of the gates; the others close a review."""
-Closing = Literal["approve", "rerun", "abort", "expired", "superseded"]
+ReviewDecision = Literal["approve", "rerun", "abort"]
+"""Closes a review."""
+Decision = Literal[ReviewDecision, "revoke"]
+"""`revoke` takes back an approval, a person's or that of the gates: also after the run has ended."""
+Closing = Literal[ReviewDecision, "expired", "superseded"]
 KnownBy = Literal["login", "oidc", "proxy", "principal", "claimed", "system"]
 """How a reviewer's name is known; `claimed`: whoever sent the verdict says so."""
 KNOWN_BY: dict[KnownBy, str] = {
@@ -94,7 +96,7 @@ class _LooseVerdict:
     """A verdict by the rule of before: any text."""
 
     gate_id: str
-    decision: Literal["approve", "rerun", "abort"]
+    decision: ReviewDecision
     reviewer: Annotated[str, Field(min_length=1)]
     reason: str = ""
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from driftline.contracts import REASON_LENGTH, BadInput, Decision, KnownBy, Verdict, VerdictReply, barred, parse_verdict
+from driftline.contracts import REASON_LENGTH, BadInput, KnownBy, ReviewDecision, Verdict, VerdictReply, barred, parse_verdict
 from driftline.db import consents as db_consents
 from driftline.db import reviews as db_reviews
 from driftline.db import tables as db_tables
@@ -33,7 +33,7 @@ def login(context: Context) -> str | None:
 
 
 async def decide(
-    context: Context, review_id: str, decision: Decision, person: str, known_by: KnownBy, reason: str, shown: str
+    context: Context, review_id: str, decision: ReviewDecision, person: str, known_by: KnownBy, reason: str, shown: str
 ) -> VerdictReply:
     """Take the verdict of somebody who is known, if what they saw still holds.
 
@@ -51,7 +51,7 @@ async def decide(
         now = reviews.fingerprint(context, connection, review)
     if changed := reviews.different(shown, now):
         return VerdictReply(False, f"nothing was done, because this changed since you looked: {changed}. Look again, then decide")
-    if not given.reason and (what := needs_reason(review, given.decision)):
+    if not given.reason and (what := needs_reason(review, decision)):
         return VerdictReply(False, NEEDS_REASON.format(what=what))
     given = replace(given, known_by=known_by)
     if given.decision == "approve" and takes_two(context, review):
@@ -63,9 +63,9 @@ async def decide(
 
 
 async def submit(
-    context: Context, review: Review, decision: Decision, reviewer: str, reason: str, known_by: KnownBy = "claimed"
+    context: Context, review: Review, decision: ReviewDecision, reviewer: str, reason: str, known_by: KnownBy = "claimed"
 ) -> VerdictReply:
-    """Give a verdict: a claimed name's through the run's main door, a known one's straight to Postgres (`record`).
+    """Give a verdict on a review: a claimed name's through the run's main door, a known one's straight to Postgres (`record`).
 
     A verdict that comes too late is an answer, not an error.
 
@@ -77,8 +77,6 @@ async def submit(
 
     from driftline.operations.runs import failure
 
-    if decision == "revoke":
-        return revoke(context, review.candidate, reviewer, reason, known_by)
     verdict = {"gate_id": review.review_id, "decision": decision, "reviewer": reviewer, "reason": reason}
     if isinstance(checked := parse_verdict(verdict), str):
         return VerdictReply(False, checked)
@@ -107,8 +105,6 @@ async def record(context: Context, review: Review, verdict: Verdict) -> VerdictR
     """
     from temporalio.service import RPCError
 
-    if verdict.decision == "revoke":
-        return revoke(context, review.candidate, verdict.reviewer, verdict.reason, verdict.known_by)
     if reason := barred(verdict.reviewer, verdict.known_by, context.settings.gates):
         return VerdictReply(False, reason)
     if not await is_running(context, review):
@@ -165,7 +161,7 @@ def standing(context: Context, table: int) -> str:
         return reviews.digest(db_reviews.verdicts_about(connection, table))
 
 
-def needs_reason(review: Review, decision: Decision) -> str:
+def needs_reason(review: Review, decision: ReviewDecision) -> str:
     """Names what a reason has to be given for on a page; empty if none has to."""
     if decision == "abort":
         return "an abort"
