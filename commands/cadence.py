@@ -24,16 +24,16 @@ def status(
     days: Annotated[int, typer.Option(min=1, help="How many of the newest days.")] = 14, settings: Set = None, json: Json = False
 ) -> None:
     """Every decided day with its reasons, newest first, what is left of the budget, and what people said about days to come."""
-    found = cadence.status(load(settings), days)
+    record = cadence.status(load(settings), days)
     if json:
-        print_json(found)
+        print_json(record)
         return
-    limit = "no limit" if found.left is None else f"{found.left:,.0f} of {found.budget:,.0f} {found.unit} seconds left"
-    console.print(f"{found.channel}: cadence.policy = {found.policy}; {limit}")
-    if found.days:
-        grid("days", ("day", "action", "reasons"), [(day.day, day.action, " ".join(day.reasons)) for day in found.days])
-    for said in found.overrides:
-        console.print(f"{said.first} to {said.last}: {said.action}, said {cell(said.by)}: {cell(said.reason)}")
+    limit = "no limit" if record.left is None else f"{record.left:,.0f} of {record.budget:,.0f} {record.unit} seconds left"
+    console.print(f"{record.channel}: cadence.policy = {record.policy}; {limit}")
+    if record.days:
+        grid("days", ("day", "action", "reasons"), [(day.day, day.action, " ".join(day.reasons)) for day in record.days])
+    for one in record.overrides:
+        console.print(f"{one.first} to {one.last}: {one.action}, said {cell(one.by)}: {cell(one.reason)}")
 
 
 @app.command()
@@ -66,11 +66,11 @@ def override(
     context = load(settings)
     begin = (first or datetime.now(UTC) + timedelta(days=1)).date()
     by, known_by = who(context, actor)
-    said = cadence.override(context, action, begin, last.date() if last else begin, by, reason, known_by)  # type: ignore[arg-type]
+    recorded = cadence.override(context, action, begin, last.date() if last else begin, by, reason, known_by)  # type: ignore[arg-type]
     if json:
-        print_json(said)
+        print_json(recorded)
     else:
-        console.print(f"{said.first} to {said.last}: {said.action}")
+        console.print(f"{recorded.first} to {recorded.last}: {recorded.action}")
 
 
 @app.command()
@@ -82,10 +82,10 @@ def report(
     json: Json = False,
 ) -> None:
     """Cost, agility and knowledge of each kind of update over its last runs, and the cadence's days, as one page."""
-    found = cadence.dimensions(load(settings), runs, days)
-    cadence.write(found, out)
+    dimensions = cadence.dimensions(load(settings), runs, days)
+    cadence.write(dimensions, out)
     if json:
-        print_json({"page": str(out.absolute()), "findings": findings(found), **vars(found)})
+        print_json({"page": str(out.absolute()), "findings": findings(dimensions), **vars(dimensions)})
     else:
-        draw_findings(findings(found))
+        draw_findings(findings(dimensions))
         console.print(f"[green]written:[/] {cell(str(out))}", highlight=False)

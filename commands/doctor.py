@@ -16,17 +16,17 @@ def doctor(settings: Set = None, json: Json = False) -> None:
 
     Exit codes: 0 a run can start (there may be warnings), 1 it cannot, 2 the settings cannot be read.
     """
-    found = wait_for(doctors.check_up(load(settings)))
+    check_up = wait_for(doctors.check_up(load(settings)))
     if json:
-        print_json({"healthy": found.healthy, "checks": found.checks, "profile": found.profile})
+        print_json({"healthy": check_up.healthy, "checks": check_up.checks, "profile": check_up.profile})
     else:
-        if found.profile:
-            draw_source(found.profile, findings=False)
-        for check in found.checks:
+        if check_up.profile:
+            draw_source(check_up.profile, findings=False)
+        for check in check_up.checks:
             console.print(
                 f"[{COLOURS[check.level]}]{check.level:8}[/] {escape(check.about)}: {cell(check.message)}", highlight=False
             )
             if check.level != "ok" and check.mend and check.mend not in check.message:
                 console.print(f"         [dim]→[/] {cell(check.mend)}", highlight=False)
-    if not found.healthy:
+    if not check_up.healthy:
         raise typer.Exit(FAILED)

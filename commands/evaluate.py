@@ -76,13 +76,13 @@ def held_out(
     raise typer.Exit(_measure(str(asked.info_name), settings, from_, to, None, cluster_set, wait, json))
 
 
-async def run(context: Context, what: str, asked: MeasurementInput, quiet: bool = False) -> MeasurementOutcome:
+async def run(context: Context, what: str, request: MeasurementInput, quiet: bool = False) -> MeasurementOutcome:
     """Start a measurement, or join the one of the same days that is under way, and draw it to its end.
 
     Raises:
         RunFailed: it failed; its own words.
     """
-    handle = await measurements.start(context, what, asked)
+    handle = await measurements.start(context, what, request)
     warn_without_worker(context)
     await follow(handle, quiet=quiet)
     return await measurements.outcome(handle)
@@ -99,9 +99,9 @@ def _measure(
     json: bool,
 ) -> int:
     context = load(overrides)
-    asked = measurements.request(context, begin, to, _days(every) if every else None, cluster_set)
+    request = measurements.request(context, begin, to, _days(every) if every else None, cluster_set)
     if not wait:
-        handle = wait_for(measurements.start(context, what, asked))
+        handle = wait_for(measurements.start(context, what, request))
         warn_without_worker(context)
         if json:
             print_json({"workflow_id": handle.id, "measurements": None})
@@ -109,7 +109,7 @@ def _measure(
             console.print(f"started [bold]{handle.id}[/]; follow it with `driftline status`, then `driftline report`")
         return DONE
     try:
-        outcome = wait_for(run(context, what, asked, quiet=json))
+        outcome = wait_for(run(context, what, request, quiet=json))
     except RunFailed as error:
         if json:
             print_json({"measurements": None, "error": str(error)})

@@ -34,25 +34,25 @@ def start(
 ) -> None:
     """Start measuring what the settings `[experiment]` describe, and say which effects it can find."""
     context = load(settings)
-    asked = experiments.design(context, name, from_)
+    design = experiments.design(context, name, from_)
     try:
-        found, why = experiments.detectable(context, asked), ""
+        effects, why = experiments.detectable(context, design), ""
     except (ValueError, OSError) as error:
         if plan:
             raise
-        found, why = {}, str(error)
-    started = None if plan else wait_for(experiments.start(context, asked))
+        effects, why = {}, str(error)
+    started = None if plan else wait_for(experiments.start(context, design))
     if json:
-        print_json({"workflow_id": started, "start": asked.start, "detectable": found, "unknown": why})
+        print_json({"workflow_id": started, "start": design.start, "detectable": effects, "unknown": why})
         return
-    if found:
-        _draw_detectable(found, asked.experiment.days_before)
+    if effects:
+        _draw_detectable(effects, design.experiment.days_before)
     elif why:
         errors.print(f"[yellow]which effects it can find is not known:[/] {cell(why)}", highlight=False)
     if started:
         warn_without_worker(context)
-        days = asked.experiment.days
-        console.print(f"started [bold]{started}[/]: {days} days from {asked.start:%Y-%m-%d} (UTC) on", highlight=False)
+        days = design.experiment.days
+        console.print(f"started [bold]{started}[/]: {days} days from {design.start:%Y-%m-%d} (UTC) on", highlight=False)
 
 
 @app.command()
@@ -60,11 +60,11 @@ def status(name: Annotated[str | None, typer.Argument(help="Default: all.")] = N
     """Where an experiment is, and what it has come to so far: peeking is allowed."""
     context = load()
     if name is None:
-        found = experiments.known(context)
+        states = experiments.known(context)
         if json:
-            print_json([_jsonable(state) for state in found])
-        elif found:
-            grid("experiments", ("name", "first day", "measured", "state", "reads"), [_row(state) for state in found])
+            print_json([_jsonable(state) for state in states])
+        elif states:
+            grid("experiments", ("name", "first day", "measured", "state", "reads"), [_row(state) for state in states])
         else:
             console.print("no experiment yet: `driftline experiment start`")
         return
@@ -152,11 +152,11 @@ def _draw(state: ExperimentState) -> None:
         draw_findings(findings(state.measured.result))
 
 
-def _draw_detectable(found: Any, days: int) -> None:
+def _draw_detectable(effects: Any, days: int) -> None:
     def shown(value: float | None) -> str:
         return "unknown" if value is None else f"± {100 * value:.2f} %"
 
-    rows = [(name, one.users, shown(one.once), shown(one.always)) for name, one in found.items()]
+    rows = [(name, one.users, shown(one.once), shown(one.always)) for name, one in effects.items()]
     columns = ("metric", "users", "by one look at the end", "by looking every day")
     grid(f"found in four of five experiments on as many users as the last {days} days had", columns, rows)
 

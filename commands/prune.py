@@ -26,30 +26,30 @@ def prune(
     who decided what about which version stays. Whatever is deleted is made again by the run that made it.
     """
     context = load(settings)
-    found = wait_for(retention.prunable(context, days))
+    pruning = wait_for(retention.prunable(context, days))
     if yes:
         with nullcontext() if json else console.status("deleting"):
-            found = retention.prune(context, found)
+            pruning = retention.prune(context, pruning)
     if json:
-        facts = {"before": found.before, "open_since": found.open_since, "deleted": yes, "bytes": found.bytes}
-        print_json(facts | {"rows": found.rows, "files": found.files, "busy": found.busy})
+        facts = {"before": pruning.before, "open_since": pruning.open_since, "deleted": yes, "bytes": pruning.bytes}
+        print_json(facts | {"rows": pruning.rows, "files": pruning.files, "busy": pruning.busy})
     else:
-        _draw(found, yes)
+        _draw(pruning, yes)
 
 
-def _draw(found: Pruning, deleted: bool) -> None:
+def _draw(pruning: Pruning, deleted: bool) -> None:
     kinds: dict[str, list[Any]] = {}
-    for rows in found.rows:
+    for rows in pruning.rows:
         kinds.setdefault({"table": "rows of tables", "counts": "rows of counts"}[rows.kind], []).append(rows)
-    for each in found.files:
+    for each in pruning.files:
         kinds.setdefault(each.kind.partition("/")[0], []).append(each)
     if kinds:
         drawn = [(kind, len(parts), _size(parts)) for kind, parts in kinds.items()]
         grid("deleted" if deleted else "may be deleted", ("what", "n", "size"), drawn)
-    since = f", and a run is open since {found.open_since:%Y-%m-%d %H:%M}" if found.before == found.open_since else ""
-    console.print(f"nothing younger than {found.before:%Y-%m-%d %H:%M} UTC{since}", highlight=False)
-    if found.busy:
-        versions = ", ".join(f"{rows.kind} {rows.version}" for rows in found.busy)
+    since = f", and a run is open since {pruning.open_since:%Y-%m-%d %H:%M}" if pruning.before == pruning.open_since else ""
+    console.print(f"nothing younger than {pruning.before:%Y-%m-%d %H:%M} UTC{since}", highlight=False)
+    if pruning.busy:
+        versions = ", ".join(f"{rows.kind} {rows.version}" for rows in pruning.busy)
         console.print(f"[yellow]left for the next time, because somebody reads it:[/] {versions}", highlight=False)
     if not deleted and kinds:
         console.print("nothing was deleted: `driftline prune --yes` does it", highlight=False)

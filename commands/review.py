@@ -42,11 +42,11 @@ Wait = Annotated[bool, typer.Option("--wait", help="Then follow the run until it
 @app.command("list")
 def list_(json: Json = False) -> None:
     """Every candidate that waits, longest first."""
-    found = reviews.waiting(load())
+    waiting = reviews.waiting(load())
     if json:
-        print_json([jsonable_review(review) for review in found])
+        print_json([jsonable_review(review) for review in waiting])
         return
-    if not found:
+    if not waiting:
         console.print("nothing waits for review")
         return
     columns = ("review", "candidate", "failed gates", "exact match", "recall", "waiting since", "expires")
@@ -60,7 +60,7 @@ def list_(json: Json = False) -> None:
             g.waiting_since,
             g.expires_at,
         )
-        for g in found
+        for g in waiting
     ]
     grid("waiting for review", columns, rows)
 
@@ -170,10 +170,10 @@ def revoke(
 
 def _decide(decision: ReviewDecision, review: str, actor: str | None, reason: str, wait: bool, json: bool) -> int:
     context = load()
-    found = reviews.get(context, review)
-    reply = wait_for(submit(context, found, decision, actor, reason))
+    opened = reviews.get(context, review)
+    reply = wait_for(submit(context, opened, decision, actor, reason))
     if reply.accepted and wait:
-        return wait_for(_follow(context, found, decision, json))
+        return wait_for(_follow(context, opened, decision, json))
     _say(reply, json)
     return DONE if reply.accepted else FAILED
 

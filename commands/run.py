@@ -101,11 +101,11 @@ async def _recommender(context: Context, request: RecommenderInput, name: str, w
     return DONE
 
 
-def draw_recommender(found: RecommenderVersion) -> None:
+def draw_recommender(recommender: RecommenderVersion) -> None:
     """A recommender's lists on its test days, beside those of popularity, ever and lately, and of the last item's neighbours."""
-    new = f", {found.new_items:,} by their text" if found.new_items else ""
-    console.print(f"[green]recommender {found.version}[/]: {found.items:,} items{new}", highlight=False)
-    for where, ranking in found.measured.items():
+    new = f", {recommender.new_items:,} by their text" if recommender.new_items else ""
+    console.print(f"[green]recommender {recommender.version}[/]: {recommender.items:,} items{new}", highlight=False)
+    for where, ranking in recommender.measured.items():
         rows = [(arm.name, *(interval(estimate) for estimate in (arm.ndcg, arm.hit))) for arm in ranking.arms]
         about = f"{where}: {ranking.cases:,} lists of {ranking.users:,} users on the test days"
         grid(about, ("arm", f"NDCG@{ranking.at}", f"hit@{ranking.at}"), rows)

@@ -18,26 +18,26 @@ def ingest(settings: Set = None, json: Json = False) -> None:
     """
     context = load(settings)
     with nullcontext() if json else console.status(f"reading {cell(context.settings.source.events)}"):
-        found = logs.ingest(context)
+        profile = logs.ingest(context)
     if json:
-        print_json(found)
+        print_json(profile)
     else:
-        draw(found)
+        draw(profile)
 
 
-def draw(found: Profile, findings: bool = True) -> None:
-    for name, reading in (("event log", found.log), ("catalogue", found.catalogue)):
+def draw(profile: Profile, findings: bool = True) -> None:
+    for name, reading in (("event log", profile.log), ("catalogue", profile.catalogue)):
         if reading is not None:
             grid(f"how the {name} was read", ("", ""), _read(reading))
     facts = ("events", "positive", "users", "items", "first", "last", "catalogue_items", "unknown_items", "unknown_events")
-    rows = [(name.replace("_", " "), getattr(found, name)) for name in facts]
-    for noun, one in (("user", found.heaviest_user), ("item", found.heaviest_item)):
+    rows = [(name.replace("_", " "), getattr(profile, name)) for name in facts]
+    for noun, one in (("user", profile.heaviest_user), ("item", profile.heaviest_item)):
         rows.append((f"heaviest {noun}", f"{one.id}: {percent(one.share)} of the events"))
-    for reason, count in found.dropped.items():
-        example = f"  (e.g. {found.examples[reason]})" if reason in found.examples else ""
+    for reason, count in profile.dropped.items():
+        example = f"  (e.g. {profile.examples[reason]})" if reason in profile.examples else ""
         rows.append((f"dropped: {reason.replace('_', ' ')}", f"{count:,}{example}"))
     grid("event log", ("", ""), [(name, f"{v:,}" if isinstance(v, int) else v) for name, v in rows])
-    for finding in found.findings if findings else ():
+    for finding in profile.findings if findings else ():
         colour = "red" if finding.level == "error" else "yellow"
         console.print(f"[{colour}]{finding.level}:[/] {escape(finding.setting)}: {cell(finding.message)}", highlight=False)
 

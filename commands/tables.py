@@ -31,11 +31,11 @@ def login() -> str:
 def list_(json: Json = False) -> None:
     """Every version, oldest first."""
     context = load()
-    found = tables.list_tables(context)
+    versions = tables.list_tables(context)
     if json:
-        print_json(found)
+        print_json(versions)
         return
-    if not found:
+    if not versions:
         console.print("no table yet: `driftline run fine-tune`")
         return
     names = ("version", "kind", "of", "window", "rows", "exact match", "recall", "chance", "failed gates", "approved", "channels")
@@ -56,7 +56,7 @@ def list_(json: Json = False) -> None:
                 t.approved,
                 t.channels,
             )
-            for t in found
+            for t in versions
         ],
     )
     warn_of_channels(context)

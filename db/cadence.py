@@ -114,28 +114,28 @@ def before(conn: Connection, channel: str, day: date) -> list[DecidedDay]:
 
 
 def entries(days: list[DecidedDay]) -> tuple[Entry, ...]:
-    return tuple(Entry(found.day, found.action, found.cost) for found in days)
+    return tuple(Entry(day.day, day.action, day.cost) for day in days)
 
 
-def say(conn: Connection, channel: str, said: Override) -> int:
+def say(conn: Connection, channel: str, override: Override) -> int:
     """Put on record what is to be done on some days.
 
     Raises:
         BadInput: one of the days was decided about already.
     """
     hold(conn, channel)
-    there = (cadence_day.c.channel == channel) & cadence_day.c.day.between(said.first, said.last)
+    there = (cadence_day.c.channel == channel) & cadence_day.c.day.between(override.first, override.last)
     last = conn.execute(select(func.max(cadence_day.c.day)).where(there)).scalar_one()
     if last is not None:
         raise BadInput(f"{last} was decided about already, which nothing changes: begin on {last + timedelta(days=1)} or later")
     row = {
         "channel": channel,
-        "action": said.action,
-        "first_day": said.first,
-        "last_day": said.last,
-        "said_by": said.by,
-        "known_by": said.known_by,
-        "reason": said.reason,
+        "action": override.action,
+        "first_day": override.first,
+        "last_day": override.last,
+        "said_by": override.by,
+        "known_by": override.known_by,
+        "reason": override.reason,
     }
     return int(conn.execute(insert(cadence_override).values(row).returning(cadence_override.c.id)).scalar_one())
 

@@ -37,8 +37,8 @@ def checked(mapping: pa.Table, clusters: int) -> pa.Table:
         mapping = mapping.append_column("retrieved", pa.array([[]] * mapping.num_rows, MAPPING.field("retrieved").type))
     mapping = mapping.select(MAPPING.names).cast(MAPPING).sort_by([("c1", "ascending"), ("c2", "ascending")])
     ids = mapping.select(["c1", "c2", "c_next"])
-    asked = mapping["exact"].null_count in (0, mapping.num_rows)  # an LLM, about all pairs or about none
-    if any(column.null_count for column in [*ids.columns, mapping["retrieved"]]) or not asked:
+    all_or_none = mapping["exact"].null_count in (0, mapping.num_rows)  # an LLM, about all pairs or about none
+    if any(column.null_count for column in [*ids.columns, mapping["retrieved"]]) or not all_or_none:
         raise BadInput("a mapping has no nulls but in `free` and in what only some tables have")
     triples.read(ids, clusters)
     return mapping
@@ -48,6 +48,6 @@ def to_rows(version: int, mapping: pa.Table) -> pa.Table:
     """The columns of `transition`, in its order."""
     versions = pa.array([version] * mapping.num_rows, pa.int64())
     decoding = pc.if_else(mapping["exact"], "exact", "constrained")
-    found = {name: decoding if name == "decoding" else mapping[name] for name in COLUMNS}
-    columns = [found[name] for name in COLUMNS]
+    values = {name: decoding if name == "decoding" else mapping[name] for name in COLUMNS}
+    columns = [values[name] for name in COLUMNS]
     return pa.table([versions, *columns], names=["version", *COLUMNS])

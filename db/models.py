@@ -72,8 +72,8 @@ def add(
 
 def find(conn: Connection, counts: int, samples_hash: str, recipe: dict[str, Any]) -> ModelRef | None:
     """The model that these samples and this recipe made before."""
-    asked = (model.c.counts_version == counts) & (model.c.samples_hash == samples_hash) & (model.c.recipe == recipe)
-    version = conn.execute(select(func.min(model.c.version)).where(asked)).scalar_one()
+    same = (model.c.counts_version == counts) & (model.c.samples_hash == samples_hash) & (model.c.recipe == recipe)
+    version = conn.execute(select(func.min(model.c.version)).where(same)).scalar_one()
     return None if version is None else get(conn, version)
 
 
@@ -87,8 +87,8 @@ def describe(conn: Connection, version: int) -> Model:
 
 def get(conn: Connection, version: int) -> ModelRef:
     """Reads the reference of one model. Raises BadInput: there is no such version."""
-    found = describe(conn, version)
-    return ModelRef(found.version, found.cluster_set, found.base_model, found.adapter_uri, found.adapter_hash)
+    record = describe(conn, version)
+    return ModelRef(record.version, record.cluster_set, record.base_model, record.adapter_uri, record.adapter_hash)
 
 
 def newest_approved(conn: Connection, until: datetime | None = None, cluster_set: int | None = None) -> ModelRef | None:
@@ -127,7 +127,7 @@ def trained_until(conn: Connection, version: int) -> datetime:
     Raises:
         BadInput: there is no such version.
     """
-    found = describe(conn, version)
-    query = select(counts.c.window_end).where(counts.c.version == (found.validation_counts or found.counts_version))
+    record = describe(conn, version)
+    query = select(counts.c.window_end).where(counts.c.version == (record.validation_counts or record.counts_version))
     ended: datetime = conn.execute(query).scalar_one()
     return ended

@@ -12,7 +12,7 @@ def of(conn: Connection, cluster_set: int) -> tuple[str, ...]:
     Raises:
         BadInput: there is no such set.
     """
-    found = conn.execute(select(cluster.c.name).where(cluster.c.cluster_set == cluster_set).order_by(cluster.c.cluster))
-    if not (named := tuple(found.scalars())):
+    rows = conn.execute(select(cluster.c.name).where(cluster.c.cluster_set == cluster_set).order_by(cluster.c.cluster))
+    if not (named := tuple(rows.scalars())):
         raise BadInput(f"no cluster set {cluster_set}: see `driftline clusters show`")
     return named

@@ -55,8 +55,8 @@ def answers_of(conn: Connection, cluster_set: int, c1: int, c2: int, limit: int)
         FROM newest n JOIN transition t ON t.version = n.version AND t.c1 = :c1 AND t.c2 = :c2
         ORDER BY n.version DESC
     """
-    asked = {"cluster_set": cluster_set, "c1": c1, "c2": c2, "limit": limit}
-    return [PairAnswer(**row) for row in conn.execute(text(query), asked).mappings()]
+    parameters = {"cluster_set": cluster_set, "c1": c1, "c2": c2, "limit": limit}
+    return [PairAnswer(**row) for row in conn.execute(text(query), parameters).mappings()]
 
 
 def successors(conn: Connection, counts: int, c1: int, c2: int, limit: int) -> tuple[int, list[Successor]]:
@@ -103,6 +103,6 @@ SUMMED = """
 
 def _packed(conn: Connection, query: str, version: int) -> list[bytes]:
     """The one row that a query finds, its columns of numbers as one value each, which costs a fraction of rows."""
-    with cursor(conn) as asked:
-        rows = asked.execute(query.encode(), [version], binary=True).fetchall()
+    with cursor(conn) as cur:
+        rows = cur.execute(query.encode(), [version], binary=True).fetchall()
     return [column or b"" for row in rows for column in row]

@@ -131,11 +131,11 @@ def newest(conn: Connection, cluster_set: int, until: datetime | None = None) ->
 
 def encoder(conn: Connection, sequences_hash: str, knobs: dict[str, Any], window_end: datetime) -> EncoderRef | None:
     """What was trained on these sequences up to `window_end` under these knobs before."""
-    asked = (
+    same = (
         (recommender.c.sequences_hash == sequences_hash)
         & (recommender.c.recipe["recommender"] == knobs)
         & (recommender.c.window_end == window_end)
     )
-    query = select(recommender.c.encoder_uri, recommender.c.encoder_hash).where(asked).order_by(recommender.c.version).limit(1)
-    found = conn.execute(query).one_or_none()
-    return None if found is None else EncoderRef(found.encoder_uri, found.encoder_hash)
+    query = select(recommender.c.encoder_uri, recommender.c.encoder_hash).where(same).order_by(recommender.c.version).limit(1)
+    row = conn.execute(query).one_or_none()
+    return None if row is None else EncoderRef(row.encoder_uri, row.encoder_hash)

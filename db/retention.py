@@ -74,8 +74,8 @@ def require_rows(conn: Connection, kind: RowsOf, version: int) -> None:
 
 def prunable(conn: Connection, before: datetime) -> list[PrunableRows]:
     """Versions whose rows nothing needs that happened since `before`; oldest first."""
-    found = conn.execute(text("SELECT kind, version, bytes FROM prunable(:before) ORDER BY kind, version"), {"before": before})
-    return [PrunableRows(row.kind, row.version, row.bytes) for row in found]
+    rows = conn.execute(text("SELECT kind, version, bytes FROM prunable(:before) ORDER BY kind, version"), {"before": before})
+    return [PrunableRows(row.kind, row.version, row.bytes) for row in rows]
 
 
 def kept_files(conn: Connection, before: datetime) -> KeptFiles:
@@ -93,8 +93,8 @@ def prune(conn: Connection, rows: PrunableRows, before: datetime) -> bool | None
     query = text("SELECT prune_version(:kind, :version, :before)")
     try:
         with conn.begin_nested():
-            asked = {"kind": rows.kind, "version": rows.version, "before": before}
-            return conn.execute(query, asked).scalar_one() is not None
+            parameters = {"kind": rows.kind, "version": rows.version, "before": before}
+            return conn.execute(query, parameters).scalar_one() is not None
     except DBAPIError as error:
         if isinstance(error.orig, LockNotAvailable):
             return None

@@ -108,9 +108,9 @@ def raw(conn: sqlalchemy.Connection) -> Connection:
 
 def pointers(conn: Connection) -> list[Pointer]:
     """Every channel that something is published on."""
-    found = conn.execute(POINTERS)
-    names = [column.name for column in found.description or ()]
-    return [Pointer(**dict(zip(names, row, strict=True))) for row in found]
+    cursor = conn.execute(POINTERS)
+    names = [column.name for column in cursor.description or ()]
+    return [Pointer(**dict(zip(names, row, strict=True))) for row in cursor]
 
 
 def read_table(conn: Connection, pointer: Pointer) -> LoadedTable:
@@ -122,13 +122,13 @@ def read_table(conn: Connection, pointer: Pointer) -> LoadedTable:
 
 def _followed(conn: Connection, pointer: Pointer) -> Ints:
     """Counts how often each interest followed upon each, whatever was before: [|C|, |C|]."""
-    found = np.zeros(pointer.clusters**2, np.int64)
+    followed = np.zeros(pointer.clusters**2, np.int64)
     with conn.transaction(), conn.cursor() as cur:
         cur.execute(IN_MEMORY)
         for (block,) in cur.stream(TRIPLES, [pointer.counts], binary=True):
             rows = np.frombuffer(block, PACKED)
-            np.add.at(found, rows["c2"].astype(np.int64) * pointer.clusters + rows["c_next"], rows["n"].astype(np.int64))
-    return found.reshape(pointer.clusters, pointer.clusters)
+            np.add.at(followed, rows["c2"].astype(np.int64) * pointer.clusters + rows["c_next"], rows["n"].astype(np.int64))
+    return followed.reshape(pointer.clusters, pointer.clusters)
 
 
 def read_interests(conn: Connection, pointer: Pointer) -> LoadedInterests:

@@ -208,15 +208,15 @@ def answers(conn: Connection, version: int) -> pa.Table:
     """
     import pyarrow as pa
 
-    asked = get(conn, version).model_version is not None
+    by_llm = get(conn, version).model_version is not None
     require_rows(conn, "table", version)
     query = """
         SELECT c1, c2, c_next, coalesce(decoding = 'exact', false)::int4 FROM transition WHERE version = %s ORDER BY c1, c2
     """
-    found = _integers(conn, query, version)
-    if not asked:
-        return found.drop("exact")
-    return found.set_column(3, "exact", found["exact"].cast(pa.bool_()))
+    rows = _integers(conn, query, version)
+    if not by_llm:
+        return rows.drop("exact")
+    return rows.set_column(3, "exact", rows["exact"].cast(pa.bool_()))
 
 
 def llm_answers(conn: Connection, version: int) -> pa.Table | None:
@@ -225,8 +225,8 @@ def llm_answers(conn: Connection, version: int) -> pa.Table | None:
         SELECT c1, c2, llm_next, 0::int4 FROM transition
         WHERE version = %s AND llm_next IS NOT NULL ORDER BY c1, c2
     """
-    found = _integers(conn, query, version).drop("exact")
-    return found if found.num_rows else None
+    rows = _integers(conn, query, version).drop("exact")
+    return rows if rows.num_rows else None
 
 
 def inexact(conn: Connection, version: int, limit: int) -> list[InexactAnswer]:
@@ -267,8 +267,8 @@ def before(conn: Connection, version: int) -> int | None:
         WHERE cluster_set = :cluster_set AND complete AND has_rows('table', version) AND (nominal, version) < (:nominal, :version)
         ORDER BY nominal DESC, version DESC LIMIT 1
     """
-    asked = {"cluster_set": this.cluster_set, "nominal": this.nominal, "version": version}
-    return conn.execute(text(query), asked).scalar_one_or_none()
+    parameters = {"cluster_set": this.cluster_set, "nominal": this.nominal, "version": version}
+    return conn.execute(text(query), parameters).scalar_one_or_none()
 
 
 def lineage(conn: Connection, version: int) -> dict[str, Any]:
@@ -279,10 +279,10 @@ def lineage(conn: Connection, version: int) -> dict[str, Any]:
         BadInput: there is no such table.
     """
     query = "SELECT * FROM table_lineage l JOIN table_assignment a USING (version) WHERE version = :version"
-    found = conn.execute(text(query), {"version": version}).mappings()
-    verdicts = "SELECT to_jsonb(v) - 'table_version' FROM verdict v WHERE table_version = :version ORDER BY id"
-    said = conn.execute(text(verdicts), {"version": version}).scalars().all()
-    return {"approved": get(conn, version).approved, **found.one(), "verdicts": list(said)}
+    row = conn.execute(text(query), {"version": version}).mappings()
+    query = "SELECT to_jsonb(v) - 'table_version' FROM verdict v WHERE table_version = :version ORDER BY id"
+    verdicts = conn.execute(text(query), {"version": version}).scalars()
+    return {"approved": get(conn, version).approved, **row.one(), "verdicts": list(verdicts)}
 
 
 def weights(conn: Connection, version: int) -> dict[str, Any] | None:

@@ -114,7 +114,7 @@ def dimensions(context: Context, runs: int, days: int) -> Dimensions:
     """Cost, agility and knowledge of the newest `runs` tables of each kind, and the cadence's newest `days`."""
     channel = context.settings.channel
     with context.engine.connect() as connection:
-        found = db_reports.newest_costs(connection, runs)
+        costs = db_reports.newest_costs(connection, runs)
         record = db_cadence.newest(connection, channel, days)
         replays = db_measurements.replays(connection)
     names = [field.name for field in fields(CostRow) if field.name != "table"]
@@ -126,13 +126,13 @@ def dimensions(context: Context, runs: int, days: int) -> Dimensions:
             row["recall_chance"],
             row["recall_popular"],
         )
-        for row in found
+        for row in costs
     )
     decided = [Decided(datetime.combine(d.day, time(tzinfo=UTC)), d.action, d.reasons, d.measured) for d in reversed(record)]
     return Dimensions(channel, made, tuple(decided), tuple(replays))
 
 
-def write(found: Dimensions, page: Path) -> None:
+def write(dimensions: Dimensions, page: Path) -> None:
     """Write the page, one self-contained HTML file.
 
     Raises:
@@ -142,4 +142,4 @@ def write(found: Dimensions, page: Path) -> None:
         from driftline.report.dimensions_page import render  # matplotlib takes a second to load
     except ModuleNotFoundError as error:
         raise BadInput(f"the page needs {error.name}: `pip install 'driftline[report]'`") from None
-    page.write_text(render(found), encoding="utf-8")
+    page.write_text(render(dimensions), encoding="utf-8")

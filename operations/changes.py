@@ -105,10 +105,10 @@ def compare(context: Context, before: int, after: int, search: str = "", limit: 
     changed, was, becomes, names = differing.numbers, differing.was, differing.becomes, differing.names
     clusters, weight = differing.after.clusters, _traffic(context.engine, differing.after)
     traffic = weight[changed]
-    found = np.arange(len(changed))
+    matching = np.arange(len(changed))
     if search:
-        found = np.flatnonzero(_mentions((*pairs_of(changed, clusters), was, becomes), search, names))
-    heaviest = found[_largest(traffic[found], limit)]
+        matching = np.flatnonzero(_mentions((*pairs_of(changed, clusters), was, becomes), search, names))
+    heaviest = matching[_largest(traffic[matching], limit)]
     gained, lost = (np.bincount(column, minlength=clusters) for column in (becomes, was))
     moved = np.flatnonzero(gained + lost)
     by_net = moved[np.argsort(-np.abs(gained - lost)[moved], kind="stable")]
@@ -120,7 +120,7 @@ def compare(context: Context, before: int, after: int, search: str = "", limit: 
         changed=len(changed),
         traffic=int(weight.sum()),
         traffic_changed=int(traffic.sum()),
-        found=len(found),
+        found=len(matching),
         heaviest=tuple(Change(*map(int, row)) for row in rows),
         balances=tuple(Balance(int(c), int(gained[c]), int(lost[c])) for c in by_net),
         names=names,
@@ -151,8 +151,8 @@ def _mentions(columns: Sequence[Ints], search: str, names: tuple[str, ...]) -> N
     """Whether one of these ids has the text in its name, or is it."""
     wanted = search.strip().casefold()
     hit = np.array([wanted in name.casefold() or wanted == str(number) for number, name in enumerate(names)])
-    found: NDArray[np.bool_] = np.logical_or.reduce([hit[ids] for ids in columns])
-    return found
+    mentioned: NDArray[np.bool_] = np.logical_or.reduce([hit[ids] for ids in columns])
+    return mentioned
 
 
 def _largest(values: Ints, limit: int) -> NDArray[np.int64]:

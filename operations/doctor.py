@@ -66,7 +66,7 @@ class CheckUp:
 async def check_up(context: Context, read: Callable[..., Profile] = profile, seconds: float = SECONDS) -> CheckUp:
     """Everything that can be seen from here. Nothing is started, written or downloaded."""
     settings = context.settings
-    found, source = await asyncio.to_thread(_source, settings, read, seconds)
+    log, source = await asyncio.to_thread(_source, settings, read, seconds)
     temporal, postgres = await asyncio.gather(
         _answers("temporal_address", _temporal(settings)), _answers("postgres_url", _postgres(settings))
     )
@@ -75,12 +75,12 @@ async def check_up(context: Context, read: Callable[..., Profile] = profile, sec
         *source,
         *_models(settings),
         *_memory(settings),
-        *_disk(settings, found),
+        *_disk(settings, log),
         *_addresses(settings),
         temporal,
         postgres,
     ]
-    return CheckUp((*checks, *(_plan(settings, found) if found else ())), found)
+    return CheckUp((*checks, *(_plan(settings, log) if log else ())), log)
 
 
 async def _answers(about: str, check: Awaitable[Check]) -> Check:
@@ -112,12 +112,12 @@ def _source(settings: Settings, read: Callable[..., Profile], seconds: float) ->
         return None, [Check("error", "source", str(answer), CHANGE), *_catalogue(settings)]
     if isinstance(answer, BaseException):
         raise answer
-    found = answer
-    said = [Check(one.level, one.setting, one.message, one.message.rpartition(": ")[2]) for one in found.findings]
-    days = f"{found.first:%Y-%m-%d} to {found.last:%Y-%m-%d}"
-    text = f"{found.events:,} events of {found.users:,} users and {found.items:,} items, {days}"
-    dropped = sum(n for name, n in found.dropped.items() if name.startswith("events_"))
-    return found, [Check("ok", "source.events", f"{text}; {dropped:,} events are left out"), *said]
+    log = answer
+    findings = [Check(one.level, one.setting, one.message, one.message.rpartition(": ")[2]) for one in log.findings]
+    days = f"{log.first:%Y-%m-%d} to {log.last:%Y-%m-%d}"
+    text = f"{log.events:,} events of {log.users:,} users and {log.items:,} items, {days}"
+    dropped = sum(n for name, n in log.dropped.items() if name.startswith("events_"))
+    return log, [Check("ok", "source.events", f"{text}; {dropped:,} events are left out"), *findings]
 
 
 def _in_time(work: Callable[[], Profile], seconds: float) -> Profile | BaseException | None:
@@ -216,7 +216,7 @@ def _hub(about: str, name: str, offline: bool) -> Iterator[Check]:
         yield Check("warning", about, f"{name} is not in {home}: the first run downloads it", f"hf download {name}")
 
 
-def _disk(settings: Settings, found: Profile | None) -> Iterator[Check]:
+def _disk(settings: Settings, log: Profile | None) -> Iterator[Check]:
     home = settings.home.absolute()
     there = next(folder for folder in (home, *home.parents) if folder.exists())
     disk = shutil.disk_usage(there)
@@ -228,7 +228,7 @@ def _disk(settings: Settings, found: Profile | None) -> Iterator[Check]:
     yield Check(
         level, "home", f"{free / 2**30:.0f} GiB are free at {there}", "" if level == "ok" else "make room, or set home elsewhere"
     )
-    spill, need = Path(os.environ.get("TMPDIR", "/tmp")), BYTES_PER_EVENT * (found.events if found else 0)
+    spill, need = Path(os.environ.get("TMPDIR", "/tmp")), BYTES_PER_EVENT * (log.events if log else 0)
     if spill.exists() and (left := shutil.disk_usage(spill).free) < need:
         message = f"counting all of the log takes {need / 2**30:.1f} GiB in {spill}, which has {left / 2**30:.1f}"
         yield Check("error", "TMPDIR", message, "set TMPDIR to a larger disk")
@@ -277,20 +277,20 @@ def _connected(url: str, shown: str) -> Check:
     return Check("ok", "postgres_url", f"Postgres answers at {shown}")
 
 
-def _plan(settings: Settings, found: Profile) -> Iterator[Check]:
+def _plan(settings: Settings, log: Profile) -> Iterator[Check]:
     """What the first runs would do at the end of the log."""
     clusters = math.prod(settings.clusters.fan_out)
     message = f"{clusters} interests make {pair_count(clusters):,} ordered pairs, each asked once in a fine-tune's table"
-    if found.catalogue_items is not None and found.catalogue_items < clusters:
+    if log.catalogue_items is not None and log.catalogue_items < clusters:
         yield Check(
             "error",
             "clusters.fan_out",
-            f"{found.catalogue_items} items cannot fill {clusters} interests",
+            f"{log.catalogue_items} items cannot fill {clusters} interests",
             "lower clusters.fan_out",
         )
     else:
         yield Check("ok", "clusters.fan_out", message)
-    days = (found.last - found.first) / timedelta(days=1)
+    days = (log.last - log.first) / timedelta(days=1)
     for name, windows in (("fine_tune", settings.fine_tune), ("rag_refresh", settings.rag_refresh)):
         need = windows.days + windows.test_days
         if days < windows.test_days:

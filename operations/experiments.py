@@ -81,7 +81,7 @@ def design(context: Context, name: str, start: datetime | None = None) -> Experi
     return ExperimentInput(name, experiment, first, weights, settings.serving.salt)
 
 
-def detectable(context: Context, asked: ExperimentInput) -> Mapping[str, Detectable]:
+def detectable(context: Context, design: ExperimentInput) -> Mapping[str, Detectable]:
     """What an experiment on as many users as the days before had would find, metric by metric.
 
     Raises:
@@ -90,21 +90,21 @@ def detectable(context: Context, asked: ExperimentInput) -> Mapping[str, Detecta
     from driftline.interests.experiments.power import detectable as smallest
     from driftline.sources.exposures import read_before
 
-    if not asked.experiment.days_before:
+    if not design.experiment.days_before:
         return {}
-    control, treatment = arm_weights(asked)
-    share = (control + treatment) / sum(asked.weights.values())
-    found = {}
-    for name, before in read_before(asked).items():
+    control, treatment = arm_weights(design)
+    share = (control + treatment) / sum(design.weights.values())
+    effects = {}
+    for name, before in read_before(design).items():
         ours = before.scaled(share)
         once, always = (
-            _known(float(smallest(ours, control, treatment, planned))) for planned in (None, asked.experiment.planned_users)
+            _known(float(smallest(ours, control, treatment, planned))) for planned in (None, design.experiment.planned_users)
         )
-        found[name] = Detectable(int(ours.n), once, always)
-    return found
+        effects[name] = Detectable(int(ours.n), once, always)
+    return effects
 
 
-async def start(context: Context, asked: ExperimentInput) -> str:
+async def start(context: Context, design: ExperimentInput) -> str:
     """Start an experiment's run. Returns its workflow's id.
 
     Raises:
@@ -116,16 +116,16 @@ async def start(context: Context, asked: ExperimentInput) -> str:
     from driftline.workflows import policies
 
     context.allow()
-    taken = BadInput(f"there is an experiment {asked.name!r} already: choose a new name")
+    taken = BadInput(f"there is an experiment {design.name!r} already: choose a new name")
     with context.engine.connect() as connection:
-        if any(one.name == asked.name for one in db_experiments.list_(connection)):
+        if any(one.name == design.name for one in db_experiments.list_(connection)):
             raise taken
     client = await context.temporal()
     try:
         handle = await client.start_workflow(
             "RunExperiment",
-            asked,
-            id=_workflow_id(asked.name),
+            design,
+            id=_workflow_id(design.name),
             task_queue=policies.WORKFLOWS,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
         )

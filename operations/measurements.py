@@ -81,20 +81,20 @@ def _held_out(context: Context, end: datetime, cluster_set: int | None, model: i
     return max(wanted, ended) if ended < end else wanted
 
 
-def workflow_id(what: str, asked: MeasurementInput) -> str:
+def workflow_id(what: str, request: MeasurementInput) -> str:
     """Names a measurement's run by its kind, its days, and a hash of the whole request."""
-    request = hashlib.sha256(to_json(asked)).hexdigest()[:8]
-    return f"evaluate-{what}-{asked.period.start:%Y-%m-%d}-{asked.period.end:%Y-%m-%d}-{request}"
+    digest = hashlib.sha256(to_json(request)).hexdigest()[:8]
+    return f"evaluate-{what}-{request.period.start:%Y-%m-%d}-{request.period.end:%Y-%m-%d}-{digest}"
 
 
-async def start(context: Context, what: str, asked: MeasurementInput) -> MeasurementHandle:
+async def start(context: Context, what: str, request: MeasurementInput) -> MeasurementHandle:
     """Start a measurement, or join the one of the same request that is under way: other settings are another measurement."""
     context.allow()
     client = await context.temporal()
-    name = workflow_id(what, asked)
+    name = workflow_id(what, request)
     try:
         return await client.start_workflow(
-            WORKFLOWS[what], asked, id=name, task_queue=policies.WORKFLOWS, result_type=MeasurementOutcome
+            WORKFLOWS[what], request, id=name, task_queue=policies.WORKFLOWS, result_type=MeasurementOutcome
         )
     except WorkflowAlreadyStartedError:
         return client.get_workflow_handle(name, result_type=MeasurementOutcome)

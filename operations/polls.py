@@ -56,8 +56,8 @@ async def last_polls(client: Client, queue: Queue) -> dict[str, int]:
         task_queue=TaskQueue(name=queue.name),
         task_queue_type=TaskQueueType.Value(f"TASK_QUEUE_TYPE_{queue.kind.upper()}"),
     )
-    found = await client.workflow_service.describe_task_queue(request, timeout=EVERY)
-    return {poller.identity: poller.last_access_time.ToMilliseconds() for poller in found.pollers}
+    reply = await client.workflow_service.describe_task_queue(request, timeout=EVERY)
+    return {poller.identity: poller.last_access_time.ToMilliseconds() for poller in reply.pollers}
 
 
 class Busy(Interceptor):

@@ -77,7 +77,7 @@ async def prunable(context: Context, days: int | None = None) -> Pruning:
     return Pruning(before, opened, rows, files)
 
 
-def prune(context: Context, found: Pruning) -> Pruning:
+def prune(context: Context, pruning: Pruning) -> Pruning:
     """Delete it, and say what is gone. Postgres asks again whether something needs a version before it drops its rows. Several
     may do it at once: each says what it has deleted itself.
 
@@ -87,11 +87,11 @@ def prune(context: Context, found: Pruning) -> Pruning:
     engine = db_connection.connect(embedded.owner_url(context.settings))
     try:
         dropped, busy = [], []
-        for rows in found.rows:
+        for rows in pruning.rows:
             gone = None
             for _ in range(TRIES):
                 with engine.begin() as connection:
-                    gone = db_retention.prune(connection, rows, found.before)
+                    gone = db_retention.prune(connection, rows, pruning.before)
                 if gone is not None:
                     break
                 time.sleep(0.2)
@@ -104,14 +104,14 @@ def prune(context: Context, found: Pruning) -> Pruning:
     home = context.settings.home.absolute()
     artifacts = artifacts_of(home, context.settings.artifacts)
     removed = []
-    for each in found.files:
+    for each in pruning.files:
         with suppress(FileNotFoundError):  # another pruning was faster
             if each.kind not in OF_THIS_MACHINE:
                 artifacts.remove(each)
             elif not _remove_unlocked(Path(unquote(urlsplit(each.uri).path))):
                 continue
             removed.append(each)
-    return Pruning(found.before, found.open_since, dropped, removed, busy)
+    return Pruning(pruning.before, pruning.open_since, dropped, removed, busy)
 
 
 async def _oldest_open_run(context: Context) -> datetime | None:
