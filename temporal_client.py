@@ -28,7 +28,8 @@ NONCE_BYTES, KEY_BYTES = 12, 32
 
 
 async def connect(settings: Settings, runtime: Runtime) -> Client:
-    """
+    """A connection to Temporal as the settings say: address, certificates, encryption.
+
     Raises:
         BadInput: the file of keys is wrong.
         RuntimeError, RPCError: nothing answers there, or it does not let us in.

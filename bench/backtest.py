@@ -47,7 +47,7 @@ class Backtest:
         return len(self.triples)
 
     def hits(self, made: Sequence[int]) -> float:
-        """Of the tables made on these days, the first of which is the first possible one."""
+        """Hit rates of the tables made on these days, the first of which is the first possible one."""
         ends = [*made[1:], self.days]
         return float(sum(self.value[begin, begin:end].sum() for begin, end in zip(made, ends, strict=True)))
 

@@ -49,7 +49,7 @@ OURS, FAISS, STAGES = "build", "faiss", "stages"
 
 @dataclass(frozen=True)
 class Task:
-    """`n` vectors in a file, to be put into so many clusters."""
+    """A file of `n` vectors, to be put into so many clusters."""
 
     vectors: str
     n: int

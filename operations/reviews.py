@@ -114,7 +114,7 @@ def about(context: Context, table: int) -> list[Review]:
 
 
 def get(context: Context, review_id: str) -> Review:
-    """Raises BadInput: there is no such review."""
+    """Reads one review, open or decided. Raises BadInput: there is no such review."""
     with context.engine.connect() as connection:
         return db_reviews.get(connection, review_id)
 

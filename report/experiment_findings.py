@@ -32,13 +32,13 @@ def harmed(result: Result) -> dict[str, str]:
 
 
 def relative(value: float) -> str:
-    """`+0.25 %`, with as many digits as small effects need."""
+    """Writes a relative effect with as many digits as small ones need: `+0.25 %`."""
     digits = 2 if abs(value) >= 0.0005 or not value else 3
     return f"{100 * value:+.{digits}f} %".replace("-", "−")
 
 
 def around(effect: Effect, always: bool = True) -> str:
-    """`+0.01 to +0.48 %`."""
+    """Writes the bounds of a relative effect: `+0.01 to +0.48 %`."""
     low, high = (effect.always_low, effect.always_high) if always else (effect.low, effect.high)
     if low is None or high is None:
         return "no bound: control may be 0"

@@ -98,7 +98,7 @@ def _name(arm: str) -> str:
 
 
 def seen(level: Level) -> str:
-    """`never`, `1–5 times`, `more than 20 times`."""
+    """Writes how often a pair was seen: `never`, `1–5 times`, `more than 20 times`."""
     if level.high == 0:
         return "never"
     return f"{level.low}–{level.high} times" if level.high is not None else f"more than {level.low - 1} times"

@@ -21,7 +21,7 @@ def rows(weights: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 
 
 def fitted(weight: Mapping[str, Any]) -> str:
-    """`0.312 (95 % interval 0.214 to 0.410)`."""
+    """Writes a fitted number with its interval: `0.312 (95 % interval 0.214 to 0.410)`."""
     if weight.get("low") is None or weight.get("high") is None:
         return decimal(weight["value"])
     return f"{decimal(weight['value'])} (95 % interval {decimal(weight['low'])} to {decimal(weight['high'])})"

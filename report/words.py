@@ -39,7 +39,7 @@ def lacking(n: int) -> str:
 
 
 def interval(estimate: Estimate, shown: Callable[[float], str]) -> str:
-    """`0.12 to 0.34`; the unit, if both ends have the same one, is said once."""
+    """Writes an interval, a unit of both ends once: `0.12 to 0.34`, `30.10 to 32.30 %`."""
     if estimate.low is None or estimate.high is None:
         return f"no interval: n = {estimate.n:,}"
     low, high = shown(estimate.low), shown(estimate.high)
@@ -48,7 +48,7 @@ def interval(estimate: Estimate, shown: Callable[[float], str]) -> str:
 
 
 def measured(estimate: Estimate, shown: Callable[[float], str]) -> str:
-    """`31.20 % (95 % interval 30.10 to 32.30 %)`."""
+    """Writes an estimate with its interval: `31.20 % (95 % interval 30.10 to 32.30 %)`."""
     if estimate.value is None:
         return lacking(estimate.n)
     if estimate.low is None:
@@ -57,7 +57,7 @@ def measured(estimate: Estimate, shown: Callable[[float], str]) -> str:
 
 
 def computed(found: Mapping[str, Any] | None) -> str:
-    """`trie in bfloat16 on cpu AVX512 (torch 2.13.0, transformers 5.19.0)`."""
+    """Writes what computed answers: `trie in bfloat16 on cpu AVX512 (torch 2.13.0, transformers 5.19.0)`."""
     if found is None:
         return "not on record"
     versions = ", ".join(f"{name} {found[name]}" for name in ("torch", "transformers", "vllm") if found.get(name))
@@ -85,7 +85,7 @@ def kind(of: str) -> str:
 
 
 def listed(words: Iterable[object]) -> str:
-    """`1, 2 and 3`."""
+    """Writes a list of words: `1, 2 and 3`."""
     *most, last = [str(word) for word in words]
     return f"{', '.join(most)} and {last}" if most else last
 

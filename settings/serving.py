@@ -12,7 +12,7 @@ from driftline.contracts import STRICT
 
 @dataclass(frozen=True, config=STRICT)
 class Serving:
-    """`driftline serve`: look-ups by HTTP."""
+    """The server of look-ups by HTTP (`driftline serve`)."""
 
     host: str = "127.0.0.1"
     """Where it listens."""

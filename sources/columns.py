@@ -21,7 +21,7 @@ class Column:
     sql: str
     kind: str
     spoken: str
-    """As it is written inside of a larger expression."""
+    """The expression as it is written inside of a larger one."""
 
 
 def resolve(relation: Relation, knob: str, written: str) -> Column:

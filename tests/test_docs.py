@@ -211,6 +211,28 @@ def test_sections_of_the_design_that_are_cited_exist() -> None:
     assert {found for found, _ in cited} <= sections
 
 
+def _docstrings_of(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """Every public class, function and method below `tree` that says what it is, with its docstring."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
+            if text := ast.get_docstring(node):
+                yield node.name, text
+            if isinstance(node, ast.ClassDef):
+                yield from _docstrings_of(node)
+
+
+def test_docstrings_begin_with_what_is_done_or_returned() -> None:
+    """What it is of, an example, and what it raises come later."""
+    files = sorted((ROOT / "driftline").glob("*.py")) + sorted((ROOT / "driftline").glob("*/**/*.py"))
+    docstrings = [
+        (f"{file.relative_to(ROOT)}: {name}", text)
+        for file in files
+        for name, text in _docstrings_of(ast.parse(file.read_text()))
+    ]
+    assert len(docstrings) > 800
+    assert [(where, text) for where, text in docstrings if re.match(r"Of |`|Raises|E\.g\.|As ", text)] == []
+
+
 def main() -> None:
     before, begin, rest = CONFIGURATION.read_text().partition(BEGIN)
     CONFIGURATION.write_text(before + begin + settings_table() + END + rest.partition(END)[2])

@@ -40,7 +40,7 @@ class RunExperiment(LongRun):
 
     @workflow.signal(dynamic=True)
     async def signalled(self, name: str, args: Sequence[RawValue]) -> None:
-        """`stop` ends the experiment. It takes anything, as a review does: an unknown signal changes nothing."""
+        """Ends the experiment by the signal `stop`. It takes anything, as a review does: an unknown signal changes nothing."""
         if name == "stop":
             self._stopped = True
         else:

@@ -35,7 +35,7 @@ _labels = {arm: label for label, arm in _ids.items()}
 
 
 def retrieval_arm(retrieval: Retrieval) -> str:
-    """E.g. `instance, frequency, top 1`, or `global, trend, 100 triples`."""
+    """The label of an arm with this retrieval: `instance, frequency, top 1`, or `global, trend, 100 triples`."""
     length = f"top {retrieval.top_k}" if retrieval.granularity == "instance" else f"{retrieval.global_triples} triples"
     return f"{retrieval.granularity}, {retrieval.similarity}, {length}"
 

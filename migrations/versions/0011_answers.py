@@ -137,7 +137,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """
+    """Takes back what upgrading added.
+
     Raises:
         IntegrityError: there are tables of counts, which no release before this one can read.
     """
