@@ -23,7 +23,7 @@ LIGHT_VENV := .venv-light
 help:
 	@echo "make demo    the main job on real data with a real LLM (DEMO_ARGS=--yes never asks)"
 	@echo "make test    the test suite, but for what takes longest"
-	@echo "make test-long  the rest of it: runs that are killed, a browser, Spark, a real model, drawn worlds"
+	@echo "make test-long  the rest of it: runs that are killed, the demo, a browser, Spark, a real model, drawn worlds"
 	@echo "make lint    ruff, mypy, import-linter"
 	@echo "make bench   measure what has to be fast against its peers (make bench-counting: one of them)"
 	@echo "make audit   known vulnerabilities of the pinned packages (3: the advisory databases cannot be reached)"

@@ -1,5 +1,6 @@
 """A real Postgres and a real Temporal for every test that asks for one: one of each in a process."""
 
+import atexit
 import gc
 import os
 import shutil
@@ -26,10 +27,12 @@ settings.register_profile("driftline", deadline=None)  # another machine may be 
 settings.load_profile("driftline")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """No test reads the settings that `make demo` has left in this checkout."""
     os.environ.setdefault("DRIFTLINE_HOME", str(Path(tempfile.gettempdir()) / f"driftline-no-home-{os.getpid()}"))
     gc.disable()  # while modules are loaded: their objects all stay
+    if hasattr(config, "workerinput"):
+        atexit.register(os._exit, 0)  # to free them one by one takes each worker seconds
 
 
 def pytest_collection_finish() -> None:
@@ -50,8 +53,8 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 LONGEST = ("end_to_end", "engines", "activities", "web")
 QUICK = ("dashboards", "interests", "replay", "report", "simulation")
 
-SECOND_STACK = ("test_demo.py", "test_evidence.py", "test_new_items.py", "test_table_of_counts.py")
-"""End-to-end tests that take about as long as the others together."""
+SECOND_STACK = ("test_demo.py", "test_evidence.py", "test_new_items.py", "test_table_of_blend.py")
+"""End-to-end tests that take about as long as the others together; all are long, so that `make test` starts one stack."""
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -18,6 +18,7 @@ from tests.end_to_end.shop import NAMES
 from tests.end_to_end.stack import Stack
 from tests.end_to_end.test_main_job import sql
 
+pytestmark = pytest.mark.long
 CHANGED: dict[str, Any] = {
     "source": {"events": "events.parquet", "items": "items.parquet", "positive": "quantity > 0"},
     "channel": "demo",

@@ -70,6 +70,7 @@ def test_collects_garbage_once_its_modules_are_loaded(tmp_path: Path) -> None:
     assert done.stdout == "False\nTrue True\n"
 
 
+@pytest.mark.long
 def test_a_model_is_loaded_without_scikit_learn(tmp_path: Path) -> None:
     loaded = "import sys\nchild.skip_scikit_learn()\nfrom transformers import AutoModelForCausalLM\n"
     done = run(loaded + "child.main(EmbedJob, lambda job: print('sklearn.metrics' in sys.modules))", JOB, tmp_path)

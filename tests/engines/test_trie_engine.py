@@ -93,7 +93,14 @@ def test_a_cold_draw_is_the_greedy_answer(model: Any, tokenizer: Any) -> None:
     assert clusters(model, tokenizer, 64, 5.0, seed=5) != greedy
 
 
-@pytest.mark.parametrize("temperature", [0.5, pytest.param(2.0, marks=pytest.mark.long)])
+OTHER_DRAWS = [(0, 0.5), (0, 2.0), (12, 2.0), (30, 0.5), (30, 2.0)]
+
+
+@pytest.mark.parametrize(
+    ("model", "temperature"),
+    [(12, 0.5), *(pytest.param(*draws, marks=pytest.mark.long) for draws in OTHER_DRAWS)],
+    indirect=["model"],
+)
 def test_draws_follow_the_softmax_over_the_allowed_tokens(model: Any, tokenizer: Any, temperature: float) -> None:
     """The first fork of every pair over many seeds, against probabilities from the whole prompt: Pearson's chi-square."""
     segments = Segments(tokenizer)
