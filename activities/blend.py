@@ -20,7 +20,11 @@ from driftline.interests.counting_model import answers, counting_model, fit_stre
 from driftline.interests.metrics.estimates import Estimate
 from driftline.interests.scores import Scores
 
-STRENGTHS = {1: fit_strengths, 2: shrunk_strengths}
+FITTING = {
+    1: (fit_strengths, blend.fit),
+    2: (shrunk_strengths, blend.fit),
+    3: (shrunk_strengths, blend.shrunk_fit),
+}
 WINDOW = "{} window of this table of {} has no triple, so nothing can be fitted: raise days or validation_days"
 
 
@@ -47,7 +51,8 @@ class BlendActivities:
         for name, window in (("training", known), ("validation", validation)):
             if not window.num_rows:
                 raise BadInput(WINDOW.format(name, request.answers))
-        strengths = STRENGTHS[request.fitting](known, validation, clusters)
+        fit_counts, fit_blend = FITTING[request.fitting]
+        strengths = fit_counts(known, validation, clusters)
         model = counting_model(counts, clusters, strengths)
         weights = {"strength": Fitted(strengths.pair), "single": Fitted(strengths.single)}
         if request.mapping is None:
@@ -55,9 +60,12 @@ class BlendActivities:
         else:
             folder = self.resources.artifacts.find(request.mapping.uri, request.mapping.hash)
             scores = Scores.of(_scores(folder), clusters)
-            chosen = blend.fit(counting_model(known, clusters, strengths), scores, validation)
+            if request.fitting >= 3:
+                scores = scores.smoothed()
+            chosen = fit_blend(counting_model(known, clusters, strengths), scores, validation)
             table = _beside_llm(answers(blend.Blend(model, scores, chosen).log_p, clusters), folder)
             weights |= {name: _fitted(getattr(chosen, name)) for name in ("llm", "popularity", "backoff", "strength")}
+            weights["llm_used"] = Fitted(chosen.llm_used)
         with self.resources.artifacts.folder() as new:
             pq.write_table(table, new / "answers.parquet")
             uri, digest = self.resources.artifacts.store("answers", new)

@@ -1,7 +1,7 @@
 """Does the blend earn its place? Recall of blend, counting model, pair frequency, LLM and popularity on days that chose nothing.
 
 python -m bench.blending [--per-pair 2] [--clusters 24] [--steps 60] [--at DATE] [--events FILE --items FILE [--source K=V …]]
-    [--learn whole] [--prompts-per-interest 5]
+    [--learn whole] [--prompts-per-interest 5] [--draw 1]
 
 One log (the demo's, or files), one cluster set, one fine-tune. The counts of the training and the validation window are thinned
 to so many triples a pair, by chance: that is what the LLM learns from, what the counts know, and what fits strengths and weights.
@@ -67,6 +67,7 @@ def compare(of: type["Experiment"], asked: Namespace) -> None:
 def blend_arguments(parser: ArgumentParser) -> None:
     """Adds the arguments for how much is known, and by whom."""
     parser.add_argument("--per-pair", type=float, default=2.0, help="triples of the training window; 0: all")
+    parser.add_argument("--draw", type=int, default=0, help="of the triples that stay")
     parser.add_argument("--steps", type=int, default=60, help="of the fine-tune")
     parser.add_argument("--learn", choices=("thinned", "whole"), default="thinned", help="counts that the LLM learns from")
     parser.add_argument("--prompts-per-interest", type=int, default=5, help="samples of the fine-tune")
@@ -108,6 +109,7 @@ class Experiment:
             asked.llm,
             *([asked.fit] if asked.fit == "whole" else []),
             *(["learn whole"] if asked.learn == "whole" else []),
+            *([f"draw {asked.draw}"] if asked.draw else []),
             *self.also(),
         ]
         self.key = hashlib.sha256(json.dumps(named).encode()).hexdigest()[:12]
@@ -140,7 +142,7 @@ class Experiment:
         assert self.windows.validation
         whole = [self.count(window) for window in (self.windows.train, self.windows.validation)]
         share = min(1.0, self.asked.per_pair * n * (n - 1) / triples_in(whole[0])) if self.asked.per_pair else 1.0
-        known, validation = (thinned(counts, share, SEED + i) for i, counts in enumerate(whole))
+        known, validation = (thinned(counts, share, 100 * self.asked.draw + i) for i, counts in enumerate(whole))
         counts = added(known, validation)
         fits = whole[1] if self.asked.fit == "whole" else validation
         strengths = shrunk_strengths(known, fits, n)
@@ -153,15 +155,15 @@ class Experiment:
         about: dict[str, Any] = {"weights": {"strength": strengths.pair, "single": strengths.single}}
         if self.asked.llm != "none":
             mapping = self._llm(*(whole if self.asked.learn == "whole" else (known, validation)))
-            scores = Scores.of(pq.read_table(mapping / "scores.parquet"), n)
-            weights = blend.fit(counting_model(known, n, strengths), scores, fits)
+            scores = Scores.of(pq.read_table(mapping / "scores.parquet"), n).smoothed()
+            weights = blend.shrunk_fit(counting_model(known, n, strengths), scores, fits)
             alone = pq.read_table(mapping / "mapping.parquet")
             arms = {BLEND: answers(blend.Blend(model, scores, weights).log_p, n), **arms, "LLM": alone}
             fitted = ("llm", "popularity", "backoff", "strength")
             about = {
                 "exact": float(np.mean(alone["exact"].to_numpy())),
                 "greedy is likeliest": float(np.equal(scores.answer[:, 0], answers_of(alone, n)).mean()),
-                "weights": {name: dataclasses.asdict(getattr(weights, name)) for name in fitted},
+                "weights": {name: dataclasses.asdict(getattr(weights, name)) for name in fitted} | {"llm used": weights.llm_used},
             }
         first, test = next(iter(arms)), self.occurrences(self.windows.test)
         return about | {

@@ -43,7 +43,7 @@ def _arguments() -> Namespace:
     parser.add_argument("--per-pair", type=float, nargs="+", default=[0.5, 1.0, 2.0, 4.0, 8.0, 0.0])
     parser.add_argument("--at", type=lambda text: datetime.fromisoformat(text).replace(tzinfo=UTC), nargs="+", required=True)
     log_arguments(parser)
-    parser.set_defaults(steps=1, prompts_per_interest=5, fit="", learn="", llm="none")
+    parser.set_defaults(steps=1, prompts_per_interest=5, fit="", learn="", llm="none", draw=0)
     return parser.parse_args()
 
 

@@ -158,9 +158,12 @@ class GenerateMapping:
     """None: greedy."""
 
 
-Fitting = Literal[1, 2]
-"""How the strengths of counts are chosen. 1: the likeliest. 2: as far above them as held-out triples do not tell."""
-NEWEST_FITTING: Fitting = 2
+Fitting = Literal[1, 2, 3]
+"""How strengths of counts and weights of a blend are chosen.
+
+1: the likeliest. 2: strengths as far above them as held-out triples do not tell. 3, of a blend: scores are smoothed, and α is as
+near to 0 as its interval goes.
+"""
 
 
 @dataclass(frozen=True)

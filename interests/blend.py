@@ -5,8 +5,9 @@
 
 A Dirichlet posterior of the pair's own counts whose base measure is log-linear in the LLM, popularity π and back-off b
 (`interests.counting_model`). Samples are curated to be uniform over labels, so the LLM has lost popularity; its mean is taken out
-and β puts it back (logit adjustment). α says whether the LLM knows what counting does not: 0 if not. Where that cannot be told,
-because α's interval holds 0, the LLM has no say and the counting model answers.
+and β puts it back (logit adjustment). α says whether the LLM knows what counting does not: 0 if not. The likeliest α of a window
+is not that of the next, so the end of its interval nearest 0 answers (`shrunk_fit`). Where that is 0, or hits no more often than
+counting, the LLM has no say and the counting model answers (docs/adr/0025).
 """
 
 from dataclasses import dataclass
@@ -36,18 +37,16 @@ Z = 1.959963984540054
 class Weights:
     """The four numbers of a blend with 95 % intervals; n = ordered pairs of the validation window."""
 
+    llm_used: float
+    """α that answers: 0 where counts do."""
     llm: Estimate
-    """α"""
+    """α as it is likeliest."""
     popularity: Estimate
     """β"""
     backoff: Estimate
     """γ"""
     strength: Estimate
     """m: how many occurrences of a pair weigh as much as the base measure."""
-
-    @property
-    def values(self) -> tuple[float, float, float, float]:
-        return self.llm.value or 0.0, self.popularity.value or 0.0, self.backoff.value or 0.0, self.strength.value or 0.0
 
 
 @dataclass(frozen=True)
@@ -80,22 +79,60 @@ def fit(model: CountingModel, scores: Scores, validation: pa.Table) -> Weights:
     Raises:
         BadInput: no triple in the validation window.
     """
+    alpha, *others = _estimates(_sample(model, scores, validation), model)
+    return Weights((alpha.value or 0.0) if alpha.differs else 0.0, alpha, *others)
+
+
+def shrunk_fit(model: CountingModel, scores: Scores, validation: pa.Table) -> Weights:
+    """The likeliest weights, but α only as far from 0 as the validation window makes sure of, and the others as they suit that.
+
+    0 where the answers that this makes hit no more often in the validation window than those of the counting model.
+
+    Args, Raises: as of `fit`.
+    """
     sample = _sample(model, scores, validation)
+    alpha, *others = _estimates(sample, model)
+    used = _nearest_to_zero(alpha)
+    if used:
+        _, *others = _estimates(sample, model, used)
+        beta, gamma, m = (estimate.value or 0.0 for estimate in others)
+        if _hits(np.array([used, beta, gamma]), m, sample) <= _hits(START, model.strengths.pair, sample):
+            used = 0.0
+    return Weights(used, alpha, *others)
+
+
+def _hits(theta: Floats, strength: float, sample: "_Sample") -> float:
+    """How many of the later occurrences the likeliest answers are."""
+    answers = log_posterior(sample.n, _log_base(theta, sample.features, sample.novel), strength).argmax(axis=1)
+    return float(sample.later[np.arange(len(answers)), answers].sum())
+
+
+def _nearest_to_zero(estimate: Estimate) -> float:
+    """The end of the interval that is nearest 0; 0 where the interval holds it, or says nothing."""
+    if not estimate.differs or estimate.low is None or estimate.high is None:
+        return 0.0
+    return estimate.low if estimate.low > 0 else estimate.high
+
+
+def _estimates(sample: "_Sample", model: CountingModel, alpha: float | None = None) -> list[Estimate]:
+    """The likeliest α, β, γ and m with their intervals, or those that are likeliest beside a given α."""
     begin = np.append(START, np.log(model.strengths.pair))
-    bounds = [(-10, 10)] * 3 + [(np.log(1e-2), np.log(1e6))]
-    found = minimize(_objective, begin, (sample,), jac=True, method="L-BFGS-B", bounds=bounds)
-    theta = found.x
-    error = np.sqrt(np.diag(_covariance(theta, sample)).clip(0))
-    n = len(sample.later)
+    bounds = [(-10.0, 10.0)] * 3 + [(np.log(1e-2), np.log(1e6))]
+    free = np.array([alpha is None, True, True, True])
+    if alpha is not None:
+        begin[0], bounds[0] = alpha, (alpha, alpha)
+    theta = minimize(_objective, begin, (sample,), jac=True, method="L-BFGS-B", bounds=bounds).x
+    error = np.zeros(len(theta))
+    error[free] = np.sqrt(np.diag(_covariance(theta, sample, free)).clip(0))
     low, high = theta - Z * error, theta + Z * error
     theta[3], low[3], high[3] = np.exp(np.clip([theta[3], low[3], high[3]], -50, 50))
-    alpha, beta, gamma, m = (Estimate(float(v), float(a), float(b), n) for v, a, b in zip(theta, low, high, strict=True))
-    return Weights(alpha, beta, gamma, m)
+    n = len(sample.later)
+    return [Estimate(float(v), float(a), float(b), n) for v, a, b in zip(theta, low, high, strict=True)]
 
 
 @dataclass(frozen=True)
 class Blend:
-    """The probabilities of fitted weights, looked up by the pair's number; the counting model's where α may be 0."""
+    """The probabilities of fitted weights, looked up by the pair's number; the counting model's where the LLM has no say."""
 
     model: CountingModel
     scores: Scores
@@ -107,11 +144,12 @@ class Blend:
 
     def log_p(self, pairs: Ints) -> Floats:
         """log p(c), [requests, |C|]; −inf for c1 and c2."""
-        if not self.weights.llm.differs:
+        if not self.weights.llm_used:
             return self.model.log_p(pairs)
         features, novel = _features(self.model, self.scores, pairs, self._mean)
-        alpha, beta, gamma, m = self.weights.values
-        return log_posterior(self.model.seen(pairs), _log_base(np.array([alpha, beta, gamma]), features, novel), m)
+        theta = np.array([self.weights.llm_used, self.weights.popularity.value, self.weights.backoff.value])
+        strength = self.weights.strength.value or 0.0
+        return log_posterior(self.model.seen(pairs), _log_base(theta, features, novel), strength)
 
 
 def mean_log_p(scores: Scores) -> Floats:
@@ -190,12 +228,15 @@ def _likelihood(theta: Floats, sample: _Sample) -> tuple[float, Floats]:
     return value, np.vstack([by_weight, by_strength]).T
 
 
-def _covariance(theta: Floats, sample: _Sample) -> Floats:
-    """The sandwich: inverse Hessian (differences of the gradient), outer products of the pairs' gradients, inverse Hessian."""
+def _covariance(theta: Floats, sample: _Sample, free: NDArray[np.bool_]) -> Floats:
+    """The sandwich: inverse Hessian (differences of the gradient), outer products of the pairs' gradients, inverse Hessian.
+
+    Of the free weights, beside the others.
+    """
     step = 1e-4
     steps = step * np.eye(len(theta))
     hessian = np.stack([_objective(theta + by, sample)[1] - _objective(theta - by, sample)[1] for by in steps]) / (2 * step)
-    bread = np.linalg.pinv((hessian + hessian.T) / 2)
-    by_pair = _likelihood(theta, sample)[1]
+    bread = np.linalg.pinv(((hessian + hessian.T) / 2)[np.ix_(free, free)])
+    by_pair = _likelihood(theta, sample)[1][:, free]
     covariance: Floats = bread @ (by_pair.T @ by_pair) @ bread
     return covariance

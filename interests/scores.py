@@ -10,6 +10,9 @@ from driftline.interests.pairs import Ints, pairs_of
 
 Floats = NDArray[np.float64]
 
+UNSURE = 0.1
+"""Share of what an LLM says that is spread evenly; chosen by the likelihood of validation windows (docs/adr/0025)."""
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -43,6 +46,14 @@ class Scores:
         answer[row, column] = answers.flatten().to_numpy()
         log_p[row, column] = table["log_p"].combine_chunks().flatten().to_numpy()
         return Scores(n_clusters, answer, log_p, table["log_rest"].to_numpy().astype(np.float64))
+
+    def smoothed(self) -> "Scores":
+        """Spreads a share of every row's mass evenly over its novel clusters: a fine-tuned LLM is surer than it is right."""
+        novel, known = self.n_clusters - 2, (self.answer >= 0).sum(axis=1)
+        log_p = np.log((1 - UNSURE) * np.exp(self.log_p) + UNSURE / novel)
+        with np.errstate(divide="ignore"):
+            log_rest = np.log((1 - UNSURE) * np.exp(self.log_rest) + UNSURE * (novel - known) / novel)
+        return Scores(self.n_clusters, self.answer, log_p, log_rest)
 
     def dense(self, pairs: Ints) -> Floats:
         """log p of every cluster, [requests, |C|]. What is left is shared evenly; −inf for the pair's own two."""

@@ -8,6 +8,7 @@ from driftline.report.words import decimal
 
 NAMES = {
     "llm": "α, of the LLM",
+    "llm_used": "α that answers",
     "popularity": "β, of popularity",
     "backoff": "γ, of the successors of both interests",
     "strength": "occurrences of a pair that weigh as much as all else",
@@ -36,6 +37,12 @@ def findings(table: int, weights: Mapping[str, Any] | None) -> list[Finding]:
     about = f"α of table {table} is {fitted(alpha)}"
     if low is None or high is None or low <= 0 <= high:
         return [Finding("neutral", f"Whether the LLM knows what counting does not cannot be told, so counts answer: {about}.")]
+    if weights.get("llm_used", alpha)["value"] == 0:
+        return [
+            Finding(
+                "neutral", f"The LLM knows what counting does not, but too little to hit more often, so counts answer: {about}."
+            )
+        ]
     if high < 0:
         return [
             Finding("bad", f"The LLM knows nothing that counting does not, what it says speaks against its answers: {about}.")

@@ -11,7 +11,6 @@ from temporalio.common import RawValue, SearchAttributeKey
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 from driftline.contracts import (
-    NEWEST_FITTING,
     AnswerPairs,
     Evaluate,
     Evaluation,
@@ -157,7 +156,9 @@ class CandidateWorkflow(LongRun):
     async def _blend(self, request: StoreTable, asked: AnswerPairs) -> TableRef:
         self.enter("answering")
         if workflow.patched("shrunk-strengths"):
-            asked = replace(asked, fitting=NEWEST_FITTING)
+            asked = replace(asked, fitting=2)
+        if asked.answers == "blend" and workflow.patched("shrunk-weights"):
+            asked = replace(asked, fitting=3)
         answered = await workflow.execute_activity_method(BlendActivities.answer_pairs, asked, **policies.compute)
         return await self._store(replace(request, counts=asked.counts, answered=answered, fitted=asked))
 

@@ -106,6 +106,14 @@ def test_a_run_chooses_strengths_as_when_it_began(steps: Steps) -> None:
     assert fit_strengths(known, validation, SIZE) != shrunk_strengths(known, validation, SIZE)
 
 
+def test_a_run_shrinks_its_blend_if_it_began_so(steps: Steps) -> None:
+    before, after = (steps.answer("blend", mapping=steps.mapping, fitting=fitting).weights for fitting in (2, 3))
+    assert before["llm_used"].value == before["llm"].value
+    assert after["llm_used"].value == after["llm"].low
+    assert before["llm"] != after["llm"]  # of smoothed scores
+    assert steps.answer("counts", fitting=2) == steps.answer("counts", fitting=3)
+
+
 def test_a_model_that_has_seen_the_days_that_fit_is_refused(steps: Steps) -> None:
     with pytest.raises(ValueError, match=r"has learned from days up to .*lower validation_days"):
         steps.answer("blend", mapping=steps.mapping, model=steps.later_model)

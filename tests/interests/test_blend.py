@@ -19,8 +19,8 @@ SIZE = 12
 
 
 def exactly(alpha: float, beta: float, gamma: float, m: float) -> blend.Weights:
-    """Known for sure, so that the LLM has its say."""
-    return blend.Weights(*(Estimate(value, 1.0, 1.0, 100) for value in (alpha, beta, gamma, m)))
+    """Known for sure."""
+    return blend.Weights(alpha, *(Estimate(value, 1.0, 1.0, 100) for value in (alpha, beta, gamma, m)))
 
 
 def test_probabilities_by_hand() -> None:
@@ -109,6 +109,35 @@ def test_what_is_left_is_shared_and_never_likelier_than_what_is_known() -> None:
     assert np.exp(much.dense(np.array([0]))[0]) == pytest.approx([0, 0, 0.4, 0.4, 0.4])
 
 
+def test_smoothed_scores_are_a_mixture_with_chance() -> None:
+    scores = Scores(5, np.tile([4, 3, 2], (20, 1)), np.log(np.tile([0.9, 0.06, 0.04], (20, 1))), np.full(20, -np.inf))
+    pair = np.array([0])
+    assert np.exp(scores.smoothed().dense(pair)[0]) == pytest.approx([0, 0, *(0.9 * np.array([0.04, 0.06, 0.9]) + 0.1 / 3)])
+    some = replace(scores, answer=np.tile([4, -1, -1], (20, 1)), log_rest=np.full(20, np.log(0.1)))
+    assert np.exp(some.smoothed().dense(pair)[0]) == pytest.approx([0, 0, *(0.9 * np.array([0.05, 0.05, 0.9]) + 0.1 / 3)])
+
+
+def test_an_llm_that_makes_the_window_likelier_but_hits_no_more_often_has_no_say() -> None:
+    """It knows what comes second, and takes it for what comes first."""
+    c1, c2 = pairs(6)
+    novel = [sorted({*range(6)} - {int(a), int(b)}) for a, b in zip(c1, c2, strict=True)]
+
+    def counted(*n: int) -> pa.Table:
+        """So often each pair's lowest novel interest came next, and the others in their order."""
+        rows = zip(c1.tolist(), c2.tolist(), novel, strict=True)
+        return table({(a, b, c): times for a, b, after in rows for c, times in zip(after, n, strict=True)})
+
+    log_p = np.full((30, 6), -np.inf)
+    for row, after in enumerate(novel):
+        log_p[row, after] = np.log([0.3, 0.15, 0.15, 0.4])
+    model, scores = counting_model(counted(60, 20, 20, 20), 6, Strengths(5, 5)), all_scores(log_p, 6)
+    weights = blend.shrunk_fit(model, scores, counted(30, 3, 3, 24))
+    assert weights.llm.low is not None
+    assert weights.llm.low > 0
+    assert weights.llm_used == 0
+    assert blend.shrunk_fit(model, scores, counted(24, 3, 3, 30)).llm_used > 0
+
+
 def test_answers_are_complete_novel_and_the_same_however_they_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(SIZE, seed=6)
     counts, validation, scores = world.draw(1000), world.draw(500), world.llm(1.0)
@@ -146,8 +175,47 @@ def test_no_validation_is_refused() -> None:
 
 def test_an_llm_that_cannot_be_told_to_know_anything_has_no_say() -> None:
     world = World(SIZE, seed=3)
-    model, scores, every = counting_model(world.draw(500), SIZE, Strengths(20, 5)), world.llm(1.0), np.arange(SIZE * (SIZE - 1))
-    weights = exactly(0.5, 0.2, 0.7, 9)
-    unsure = replace(weights, llm=Estimate(0.5, -0.1, 1.1, 100))
-    assert Blend(model, scores, unsure).log_p(every) == pytest.approx(model.log_p(every))
-    assert Blend(model, scores, weights).log_p(every) != pytest.approx(model.log_p(every))
+    counts, validation = world.draw(500), world.draw(60)
+    model, every = counting_model(counts, SIZE, Strengths(20, 5)), np.arange(SIZE * (SIZE - 1))
+    for fit in (blend.fit, blend.shrunk_fit):
+        weights = fit(model, world.llm(0.0), validation)
+        assert not weights.llm.differs
+        assert weights.llm_used == 0
+        assert Blend(model, world.llm(0.0), weights).log_p(every) == pytest.approx(model.log_p(every))
+
+
+@pytest.mark.parametrize("speaks", [1.0, -1.0], ids=["for its answers", "against them"])
+def test_as_much_of_alpha_answers_as_is_sure_and_the_others_suit_it(speaks: float) -> None:
+    world = World(SIZE, seed=3)
+    counts, validation = world.draw(500), world.draw(1500)
+    model = counting_model(counts, SIZE, Strengths(20, 5))
+    knowing = world.llm(1.0)
+    scores = replace(knowing, log_p=speaks * knowing.log_p)
+    likeliest, shrunk = (fit(model, scores, validation) for fit in (blend.fit, blend.shrunk_fit))
+
+    assert shrunk.llm == likeliest.llm
+    assert likeliest.llm_used == likeliest.llm.value
+    assert shrunk.llm_used == (shrunk.llm.low if speaks > 0 else shrunk.llm.high)
+    sample = blend._sample(model, scores, validation)
+
+    def slope(weights: blend.Weights) -> list[float]:
+        others = [weights.popularity.value, weights.backoff.value, np.log(weights.strength.value or 1)]
+        return list(blend._objective(np.array([shrunk.llm_used, *others]), sample)[1][1:])
+
+    assert slope(shrunk) == pytest.approx([0, 0, 0], abs=0.05)
+    assert slope(likeliest) != pytest.approx([0, 0, 0], abs=0.05)
+
+
+def test_an_llm_that_was_right_for_one_window_costs_less() -> None:
+    """A third of the validation window goes where the LLM says; nothing before it and nothing after."""
+    lost: dict[str, list[float]] = {"fit": [], "shrunk_fit": []}
+    for seed in range(8):
+        world, left = World(SIZE, seed), World(SIZE, seed + 100)
+        counts, validation, test = world.draw(300), pa.concat_tables([world.draw(1000), left.draw(500)]), world.draw(20_000)
+        model = counting_model(counts, SIZE, fit_strengths(counts, validation, SIZE))
+        counted = recall(answers(model.log_p, SIZE), test) or 0
+        for name, all_lost in lost.items():
+            weights = getattr(blend, name)(model, left.llm(1.0), validation)
+            all_lost.append(counted - (recall(answers(Blend(model, left.llm(1.0), weights).log_p, SIZE), test) or 0))
+    assert max(lost["fit"]) > 0.01
+    assert max(lost["shrunk_fit"]) < 0.8 * max(lost["fit"])

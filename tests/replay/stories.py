@@ -219,6 +219,11 @@ async def shrunk_refresh(environment: WorkflowEnvironment, name: str) -> Handle:
     return await counted_refresh(environment, name)
 
 
+async def shrunk_blend(environment: WorkflowEnvironment, name: str) -> Handle:
+    """As `blended_refresh`, since the LLM's weight is shrunk, too."""
+    return await blended_refresh(environment, name)
+
+
 async def measured_rag_refresh(environment: WorkflowEnvironment, name: str) -> Handle:
     return await rag_refresh(environment, name)
 
@@ -384,7 +389,7 @@ STORIES: dict[str, Callable[[WorkflowEnvironment, str], Coroutine[Any, Any, Hand
     for story in (
         *(fine_tune, rag_refresh, rerun_then_approve, refresh_aborted, expired, build_clusters),
         *(measured_fine_tune, measured_rag_refresh, validated_fine_tune, unmeasurable),
-        *(counted_refresh, blended_refresh, blended_fine_tune, shrunk_refresh),
+        *(counted_refresh, blended_refresh, blended_fine_tune, shrunk_refresh, shrunk_blend),
         *(evaluate_policy, train_recommender, assign_items, assigned_fine_tune, assigned_rag_refresh, assigned_refresh),
         *(keep_cadence, told, told_failure, send_notification, watch),
         *(doors, reset_then_approve, decided_in_postgres, heard_while_opening, superseded, revoked),
