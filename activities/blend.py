@@ -65,7 +65,7 @@ class BlendActivities:
             chosen = fit_blend(counting_model(known, clusters, strengths), scores, validation)
             table = _beside_llm(answers(blend.Blend(model, scores, chosen).log_p, clusters), folder)
             weights |= {name: _fitted(getattr(chosen, name)) for name in ("llm", "popularity", "backoff", "strength")}
-            weights["llm_used"] = Fitted(chosen.llm_used)
+            weights |= {"llm_used": Fitted(chosen.llm_used), "llm_alone": Fitted(float(chosen.llm_alone))}
         with self.resources.artifacts.folder() as new:
             pq.write_table(table, new / "answers.parquet")
             uri, digest = self.resources.artifacts.store("answers", new)

@@ -163,7 +163,8 @@ class Experiment:
             about = {
                 "exact": float(np.mean(alone["exact"].to_numpy())),
                 "greedy is likeliest": float(np.equal(scores.answer[:, 0], answers_of(alone, n)).mean()),
-                "weights": {name: dataclasses.asdict(getattr(weights, name)) for name in fitted} | {"llm used": weights.llm_used},
+                "weights": {name: dataclasses.asdict(getattr(weights, name)) for name in fitted}
+                | {"llm used": weights.llm_used, "llm alone": weights.llm_alone},
             }
         first, test = next(iter(arms)), self.occurrences(self.windows.test)
         return about | {

@@ -7,7 +7,8 @@ A Dirichlet posterior of the pair's own counts whose base measure is log-linear 
 (`interests.counting_model`). Samples are curated to be uniform over labels, so the LLM has lost popularity; its mean is taken out
 and β puts it back (logit adjustment). α says whether the LLM knows what counting does not: 0 if not. The likeliest α of a window
 is not that of the next, so the end of its interval nearest 0 answers (`shrunk_fit`). Where that is 0, or hits no more often than
-counting, the LLM has no say and the counting model answers (docs/adr/0025).
+counting, the LLM has no say and the counting model answers; where the LLM alone hits more often still, beyond noise, it answers
+alone (docs/adr/0025).
 """
 
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ class Weights:
 
     llm_used: float
     """α that answers: 0 where counts do."""
+    llm_alone: bool
+    """The LLM answers without the rest."""
     llm: Estimate
     """α as it is likeliest."""
     popularity: Estimate
@@ -54,12 +57,14 @@ class _Sample:
     """Pairs of the validation window: what is summed there.
 
     Attributes:
+        pairs: by number.
         features: [3, pairs, |C|]: LLM, popularity, back-off; 0 for c1 and c2.
         novel: bool [pairs, |C|]: neither c1 nor c2.
         n: [pairs, |C|] counts of the training window.
         later: [pairs, |C|] counts of the validation window.
     """
 
+    pairs: Ints
     features: Floats
     novel: NDArray[np.bool_]
     n: Floats
@@ -80,31 +85,46 @@ def fit(model: CountingModel, scores: Scores, validation: pa.Table) -> Weights:
         BadInput: no triple in the validation window.
     """
     alpha, *others = _estimates(_sample(model, scores, validation), model)
-    return Weights((alpha.value or 0.0) if alpha.differs else 0.0, alpha, *others)
+    return Weights((alpha.value or 0.0) if alpha.differs else 0.0, False, alpha, *others)
 
 
 def shrunk_fit(model: CountingModel, scores: Scores, validation: pa.Table) -> Weights:
     """The likeliest weights, but α only as far from 0 as the validation window makes sure of, and the others as they suit that.
 
-    0 where the answers that this makes hit no more often in the validation window than those of the counting model.
+    Then hits in the validation window decide who answers: counts, unless the blend hits more often; and instead of a blend that
+    does, the LLM alone, if it hits more often than that beyond noise.
 
     Args, Raises: as of `fit`.
     """
     sample = _sample(model, scores, validation)
     alpha, *others = _estimates(sample, model)
-    used = _nearest_to_zero(alpha)
+    used, alone = _nearest_to_zero(alpha), False
     if used:
         _, *others = _estimates(sample, model, used)
         beta, gamma, m = (estimate.value or 0.0 for estimate in others)
-        if _hits(np.array([used, beta, gamma]), m, sample) <= _hits(START, model.strengths.pair, sample):
+        blended = _hits(_log_p(np.array([used, beta, gamma]), m, sample), sample)
+        if blended.sum() <= _hits(_log_p(START, model.strengths.pair, sample), sample).sum():
             used = 0.0
-    return Weights(used, alpha, *others)
+        else:
+            alone = _more(_hits(scores.dense(sample.pairs), sample) - blended, sample)
+    return Weights(used, alone, alpha, *others)
 
 
-def _hits(theta: Floats, strength: float, sample: "_Sample") -> float:
-    """How many of the later occurrences the likeliest answers are."""
-    answers = log_posterior(sample.n, _log_base(theta, sample.features, sample.novel), strength).argmax(axis=1)
-    return float(sample.later[np.arange(len(answers)), answers].sum())
+def _log_p(theta: Floats, strength: float, sample: "_Sample") -> Floats:
+    return log_posterior(sample.n, _log_base(theta, sample.features, sample.novel), strength)
+
+
+def _hits(log_p: Floats, sample: "_Sample") -> Floats:
+    """How many of each pair's later occurrences the likeliest answer is."""
+    hits: Floats = sample.later[np.arange(len(log_p)), log_p.argmax(axis=1)]
+    return hits
+
+
+def _more(won: Floats, sample: "_Sample") -> bool:
+    """Whether hits won, [pairs], are more than 0 beyond noise, pairs being the units."""
+    n = sample.later.sum(axis=1)
+    away = won - n * won.sum() / n.sum()
+    return bool(won.sum() > Z * np.sqrt((away**2).sum()))
 
 
 def _nearest_to_zero(estimate: Estimate) -> float:
@@ -146,6 +166,8 @@ class Blend:
         """log p(c), [requests, |C|]; −inf for c1 and c2."""
         if not self.weights.llm_used:
             return self.model.log_p(pairs)
+        if self.weights.llm_alone:
+            return self.scores.dense(pairs)
         features, novel = _features(self.model, self.scores, pairs, self._mean)
         theta = np.array([self.weights.llm_used, self.weights.popularity.value, self.weights.backoff.value])
         strength = self.weights.strength.value or 0.0
@@ -174,7 +196,7 @@ def _sample(model: CountingModel, scores: Scores, validation: pa.Table) -> _Samp
     kept = pairs[row] == pair
     counted = np.zeros(novel.shape)
     np.add.at(counted, (row[kept], later.c_next[kept]), later.n[kept])
-    return _Sample(features, novel, model.seen(pairs), counted)
+    return _Sample(pairs, features, novel, model.seen(pairs), counted)
 
 
 def _some(pairs: Ints, most: int) -> Ints:

@@ -20,7 +20,7 @@ SIZE = 12
 
 def exactly(alpha: float, beta: float, gamma: float, m: float) -> blend.Weights:
     """Known for sure."""
-    return blend.Weights(alpha, *(Estimate(value, 1.0, 1.0, 100) for value in (alpha, beta, gamma, m)))
+    return blend.Weights(alpha, False, *(Estimate(value, 1.0, 1.0, 100) for value in (alpha, beta, gamma, m)))
 
 
 def test_probabilities_by_hand() -> None:
@@ -136,6 +136,26 @@ def test_an_llm_that_makes_the_window_likelier_but_hits_no_more_often_has_no_say
     assert weights.llm.low > 0
     assert weights.llm_used == 0
     assert blend.shrunk_fit(model, scores, counted(24, 3, 3, 30)).llm_used > 0
+
+
+def test_an_llm_that_hits_more_often_than_its_blend_answers_alone() -> None:
+    """What has become popular only the LLM knows, and its mean is taken out; of pairs it knows something, too."""
+    c1, c2 = pairs(SIZE)
+    chance = np.random.default_rng(0)
+    novel = [sorted({*range(SIZE)} - {int(a), int(b)}) for a, b in zip(c1, c2, strict=True)]
+    own = [int(chance.choice(after[1:])) for after in novel]
+    counts, later, log_p = {}, {}, np.full((len(c1), SIZE), -np.inf)
+    for row, (a, b, after) in enumerate(zip(c1.tolist(), c2.tolist(), novel, strict=True)):
+        for c in after:
+            counts[a, b, c] = 3 if c == 1 else 1
+            later[a, b, c] = 40 if c == 0 else 30 if c == own[row] else 3
+            log_p[row, c] = np.log(later[a, b, c] / 200)
+    model, scores = counting_model(table(counts), SIZE, Strengths(20, 5)), all_scores(log_p, SIZE)
+    weights = blend.shrunk_fit(model, scores, table(later))
+    every = np.arange(len(c1))
+    assert weights.llm_alone
+    assert Blend(model, scores, weights).log_p(every).argmax(axis=1).tolist() == log_p.argmax(axis=1).tolist()
+    assert not blend.fit(model, scores, table(later)).llm_alone
 
 
 def test_answers_are_complete_novel_and_the_same_however_they_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
