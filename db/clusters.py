@@ -4,13 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-from sqlalchemy import Connection, insert, select, union_all
+from sqlalchemy import Connection, insert, select
 
 from driftline.contracts import BadInput, ClusterSetRef
+from driftline.db.connection import cursor
 from driftline.db.keys import content_key, lock
 from driftline.db.load import copy_rows
-from driftline.db.schema import assignment_item, cluster, cluster_item, cluster_set
+from driftline.db.schema import cluster, cluster_set
 
 CLUSTERS = pa.schema(
     [
@@ -22,6 +24,16 @@ CLUSTERS = pa.schema(
     ]
 )
 ITEMS = pa.schema([("item", pa.string()), ("cluster", pa.int32())])
+
+PACKED = """
+    SELECT cluster, string_agg(int4send(octet_length(convert_to(item, 'UTF8'))), ''), string_agg(convert_to(item, 'UTF8'), '')
+    FROM (
+        SELECT item, cluster FROM cluster_item WHERE cluster_set = %(cluster_set)s
+        UNION ALL
+        SELECT item, cluster FROM assignment_item WHERE cluster_set = %(cluster_set)s AND assignment <= %(assignment)s
+    ) AS known GROUP BY cluster
+"""
+"""A row of each cluster: no item becomes a Python object."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +124,17 @@ def items(conn: Connection, version: int, assignment: int | None = None) -> pa.T
     Args:
         assignment: with the items that this version and those before it added to the set; None: its own only.
     """
-    own = select(cluster_item.c.item, cluster_item.c.cluster).where(cluster_item.c.cluster_set == version)
-    added = select(assignment_item.c.item, assignment_item.c.cluster).where(
-        assignment_item.c.cluster_set == version, assignment_item.c.assignment <= (assignment or 0)
-    )
-    rows = conn.execute(own if assignment is None else union_all(own, added)).all()
-    return pa.table([[row.item for row in rows], [row.cluster for row in rows]], schema=ITEMS).sort_by("item")
+    with cursor(conn) as reading:
+        packed = reading.execute(PACKED, {"cluster_set": version, "assignment": assignment or 0}, binary=True).fetchall()
+    placed = [(items := _strings(*texts), np.full(len(items), id, np.int32)) for id, *texts in packed]
+    return pa.Table.from_batches([pa.record_batch(list(of), schema=ITEMS) for of in placed], ITEMS).sort_by("item")
+
+
+def _strings(lengths: bytes, text: bytes) -> pa.Array:
+    """Strings of so many bytes (big-endian int32), one after the other in UTF-8."""
+    ends = np.frombuffer(lengths, ">i4").cumsum(dtype=np.int32)
+    offsets = np.concatenate([np.zeros(1, np.int32), ends])
+    return pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(text))
 
 
 def describe(conn: Connection, version: int) -> ClusterSet:

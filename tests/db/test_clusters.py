@@ -17,6 +17,15 @@ def test_round_trip(conn: Connection) -> None:
     assert clusters.newest(conn) == world.add_clusters(conn, ["tea", "milk", "rice"]) - 1
 
 
+def test_items_come_back_letter_by_letter(conn: Connection) -> None:
+    table = clusters.get(conn, world.add_clusters(conn))
+    named = {"": 2, "Tee für zwei": 0, "茶": 0, "a\nb": 3, "🫖": 2, "z" * 3000: 0}
+    items = pa.table([list(named), list(named.values())], schema=clusters.ITEMS)
+    version = clusters.add(conn, table, items, {}).version
+    assert clusters.items(conn, version).equals(items.sort_by("item"))
+    assert clusters.items(conn, clusters.add(conn, table, clusters.ITEMS.empty_table(), {}).version).num_rows == 0
+
+
 def test_a_given_key_decides(conn: Connection) -> None:
     table = clusters.get(conn, world.add_clusters(conn))
     none = clusters.ITEMS.empty_table()
