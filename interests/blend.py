@@ -110,17 +110,17 @@ def shrunk_fit(model: CountingModel, scores: Scores, validation: pa.Table) -> We
     return Weights(used, alone, alpha, *others)
 
 
-def _log_p(theta: Floats, strength: float, sample: "_Sample") -> Floats:
+def _log_p(theta: Floats, strength: float, sample: _Sample) -> Floats:
     return log_posterior(sample.n, _log_base(theta, sample.features, sample.novel), strength)
 
 
-def _hits(log_p: Floats, sample: "_Sample") -> Floats:
+def _hits(log_p: Floats, sample: _Sample) -> Floats:
     """How many of each pair's later occurrences the likeliest answer is."""
     hits: Floats = sample.later[np.arange(len(log_p)), log_p.argmax(axis=1)]
     return hits
 
 
-def _more(won: Floats, sample: "_Sample") -> bool:
+def _more(won: Floats, sample: _Sample) -> bool:
     """Whether hits won, [pairs], are more than 0 beyond noise, pairs being the units."""
     n = sample.later.sum(axis=1)
     away = won - n * won.sum() / n.sum()
@@ -134,7 +134,7 @@ def _nearest_to_zero(estimate: Estimate) -> float:
     return estimate.low if estimate.low > 0 else estimate.high
 
 
-def _estimates(sample: "_Sample", model: CountingModel, alpha: float | None = None) -> list[Estimate]:
+def _estimates(sample: _Sample, model: CountingModel, alpha: float | None = None) -> list[Estimate]:
     """The likeliest α, β, γ and m with their intervals, or those that are likeliest beside a given α."""
     begin = np.append(START, np.log(model.strengths.pair))
     bounds = [(-10.0, 10.0)] * 3 + [(np.log(1e-2), np.log(1e6))]

@@ -16,7 +16,7 @@ def test_a_blend_says_what_its_llm_is_worth(stack: Stack, fine_tuned: Any) -> No
     assert (first["outcome"], first["model"]) == ("published", fine_tuned["model"])
     lineage = stack.json("tables", "show", str(first["table"]))
     assert (lineage["answers"], lineage["generation"]["scores"]) == ("blend", 16)
-    assert set(lineage["weights"]) == {"llm", "popularity", "backoff", "strength", "single"}
+    assert set(lineage["weights"]) == {"llm", "llm_used", "llm_alone", "popularity", "backoff", "strength", "single"}
     assert lineage["weights"]["llm"]["low"] < lineage["weights"]["llm"]["value"] < lineage["weights"]["llm"]["high"]
     assert 0 < lineage["likeliest"] <= PAIRS
     assert f"α of table {first['table']} is" in stack("report", str(first["table"]), "--stored")
