@@ -1,15 +1,17 @@
 """What the replays of held-out days share: one model answers under several prompt sets, and each retrieves only from the past."""
 
 from datetime import datetime, timedelta
+from typing import Literal
 
 from temporalio import workflow
 
 from driftline.contracts import (
+    Arm,
     FindModel,
     MappingRef,
     MeasureHits,
     MeasurementInput,
-    MeasurementRef,
+    MeasurementOutcome,
     ModelRef,
     PromptsRef,
     RenderPrompts,
@@ -74,11 +76,35 @@ class Backtest(LongRun):
             self._counted[window] = counts.version
         return self._counted[window]
 
-    async def measure_hits(self, asked: MeasureHits) -> MeasurementRef:
+    async def measure_hits(
+        self,
+        request: MeasurementInput,
+        model: ModelRef,
+        kind: Literal["refresh", "retrieval"],
+        arms: tuple[Arm, ...],
+        differences: tuple[tuple[str, str], ...],
+        missing: tuple[str, ...] = (),
+    ) -> MeasurementOutcome:
+        """Measures the arms' hit rates on the held-out days, and their differences (names of two arms each)."""
+        asked = MeasureHits(
+            kind=kind,
+            model=model,
+            source=request.source,
+            sequences=request.sequences,
+            period=request.period,
+            history=window_before(request, request.period.start),
+            arms=arms,
+            differences=differences,
+            retrieval=request.retrieval,
+            every=request.measures.every,
+            run=self.run_ids(),
+            missing=missing,
+            assignment=self.assignment,
+        )
         self.enter("measuring")
         measured = await workflow.execute_activity_method(MeasurementActivities.measure_hits, asked, **policies.compute)
         self.enter("measured")
-        return measured
+        return MeasurementOutcome((measured,), model.version)
 
 
 def window_before(request: MeasurementInput, date: datetime) -> Window:

@@ -2,8 +2,8 @@
 
 from temporalio import workflow
 
-from driftline.contracts import Arm, MeasureHits, MeasurementInput, MeasurementOutcome
-from driftline.workflows.backtest import Backtest, window_before
+from driftline.contracts import Arm, MeasurementInput, MeasurementOutcome
+from driftline.workflows.backtest import Backtest
 
 with workflow.unsafe.imports_passed_through():
     from driftline.interests.metrics.arms import (
@@ -54,20 +54,4 @@ class RefreshMeasurement(Backtest):
             Arm(FREQUENT_FIXED, "frequent", first, counts=tuple(counts[:1])),
             Arm(FREQUENT_RENEWED, "frequent", every, counts=tuple(counts)),
         )
-        measured = await self.measure_hits(
-            MeasureHits(
-                kind="refresh",
-                model=model,
-                source=request.source,
-                sequences=request.sequences,
-                period=request.period,
-                history=window_before(request, request.period.start),
-                arms=arms,
-                differences=COMPARED,
-                retrieval=request.retrieval,
-                every=request.measures.every,
-                run=self.run_ids(),
-                assignment=self.assignment,
-            )
-        )
-        return MeasurementOutcome((measured,), model.version)
+        return await self.measure_hits(request, model, "refresh", arms, COMPARED)

@@ -5,7 +5,7 @@ from itertools import product
 
 from temporalio import workflow
 
-from driftline.contracts import Arm, MeasureHits, MeasurementInput, MeasurementOutcome, Retrieval, Similarity
+from driftline.contracts import Arm, MeasurementInput, MeasurementOutcome, Retrieval, Similarity
 from driftline.workflows.backtest import Backtest, window_before
 
 with workflow.unsafe.imports_passed_through():
@@ -29,24 +29,8 @@ class RetrievalMeasurement(Backtest):
         arms = [Arm(name, "llm", (day,), (mapping,)) for name, mapping in mappings.items()]
         arms.append(Arm(FREQUENT_FIXED, "frequent", (day,), counts=(counts,)))
         papers = retrieval_arm(Retrieval())
-        measured = await self.measure_hits(
-            MeasureHits(
-                kind="retrieval",
-                model=model,
-                source=request.source,
-                sequences=request.sequences,
-                period=request.period,
-                history=window_before(request, day),
-                arms=tuple(arms),
-                differences=tuple((arm.name, papers) for arm in arms if arm.name != papers),
-                retrieval=request.retrieval,
-                every=request.measures.every,
-                run=self.run_ids(),
-                assignment=self.assignment,
-                missing=missing,
-            )
-        )
-        return MeasurementOutcome((measured,), model.version)
+        compared = tuple((arm.name, papers) for arm in arms if arm.name != papers)
+        return await self.measure_hits(request, model, "retrieval", tuple(arms), compared, missing)
 
 
 def variants(request: MeasurementInput) -> tuple[list[Retrieval], tuple[str, ...]]:
