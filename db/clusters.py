@@ -11,6 +11,7 @@ from sqlalchemy import Connection, insert, select
 from driftline.contracts import BadInput, ClusterSetRef
 from driftline.db.connection import cursor
 from driftline.db.keys import content_key, lock
+from driftline.db.known_items import KNOWN_ITEMS
 from driftline.db.load import copy_rows
 from driftline.db.schema import cluster, cluster_set
 
@@ -25,13 +26,9 @@ CLUSTERS = pa.schema(
 )
 ITEMS = pa.schema([("item", pa.string()), ("cluster", pa.int32())])
 
-PACKED = """
+PACKED = f"""
     SELECT cluster, string_agg(int4send(octet_length(convert_to(item, 'UTF8'))), ''), string_agg(convert_to(item, 'UTF8'), '')
-    FROM (
-        SELECT item, cluster FROM cluster_item WHERE cluster_set = %(cluster_set)s
-        UNION ALL
-        SELECT item, cluster FROM assignment_item WHERE cluster_set = %(cluster_set)s AND assignment <= %(assignment)s
-    ) AS known GROUP BY cluster
+    FROM ({KNOWN_ITEMS}) AS known GROUP BY cluster
 """
 """A row of each cluster: no item becomes a Python object."""
 

@@ -7,6 +7,7 @@ import numpy as np
 import sqlalchemy
 from psycopg import Connection as Connection
 
+from driftline.db.known_items import KNOWN_ITEMS
 from driftline.db.lookup import read_answers
 from driftline.interests.back_off import RankedSuccessors, rank
 from driftline.interests.hashes import Hashes
@@ -37,13 +38,9 @@ TRIPLES = """
 PACKED = np.dtype([("c2", ">i4"), ("c_next", ">i4"), ("n", ">i8")])
 IN_MEMORY = "SET LOCAL work_mem = '128MB'"  # by default a log's triples are packed on disk, for twice the time
 # The first eight bytes of an item's SHA-256, as `interests.hashes` has them.
-ITEMS = """
+ITEMS = f"""
     SELECT cluster, string_agg(substr(sha256(convert_to(item, 'UTF8')), 1, 8), '')
-    FROM (
-        SELECT item, cluster FROM cluster_item WHERE cluster_set = %(cluster_set)s
-        UNION ALL
-        SELECT item, cluster FROM assignment_item WHERE cluster_set = %(cluster_set)s AND assignment <= %(assignment)s
-    ) AS known GROUP BY cluster
+    FROM ({KNOWN_ITEMS}) AS known GROUP BY cluster
 """
 NAMES = "SELECT name, traffic FROM cluster WHERE cluster_set = %s ORDER BY cluster"
 
