@@ -44,12 +44,12 @@ def findings(table: int, weights: Mapping[str, Any] | None) -> list[Finding]:
                 f"The LLM says something that counting does not, but too little to hit more often, so counts answer: {about}.",
             )
         ]
-    if high < 0:
-        return [
-            Finding("bad", f"The LLM knows nothing that counting does not, what it says speaks against its answers: {about}.")
-        ]
     if weights.get("llm_alone", {"value": 0})["value"]:
         return [
             Finding("good", f"The LLM knows what counting does not, and hit more often without it, so it answers alone: {about}.")
+        ]
+    if high < 0:
+        return [
+            Finding("bad", f"The LLM knows nothing that counting does not, what it says speaks against its answers: {about}.")
         ]
     return [Finding("good", f"The LLM knows what counting does not: {about}.")]

@@ -20,6 +20,7 @@ def blended(low: float, high: float, used: float | None = None, alone: float = 0
         (blended(0.1, 0.3), "good", "knows what counting does not: α of table 7 is 0.200 (95 % interval 0.100 to 0.300)"),
         (blended(0.1, 0.3, used=0.1), "good", "knows what counting does not: α"),
         (blended(0.1, 0.3, used=0.1, alone=1.0), "good", "so it answers alone"),
+        (blended(-0.3, -0.1, used=-0.1, alone=1.0), "good", "so it answers alone"),
         (blended(0.1, 0.3, used=0.0), "neutral", "too little to hit more often, so counts answer"),
         (blended(-0.3, -0.1, used=-0.1), "bad", "speaks against its answers"),
         (blended(-0.3, -0.1, used=0.0), "neutral", "so counts answer"),
