@@ -21,10 +21,11 @@ from driftline.interests.metrics.estimates import Estimate
 from driftline.interests.scores import Scores
 
 FITTING = {
-    1: (fit_strengths, blend.fit),
-    2: (shrunk_strengths, blend.fit),
-    3: (shrunk_strengths, blend.shrunk_fit),
+    1: (fit_strengths, blend.fit, False),
+    2: (shrunk_strengths, blend.fit, False),
+    3: (shrunk_strengths, blend.shrunk_fit, True),
 }
+"""How strengths are found, how weights are, and whether scores are smoothed (`contracts.Fitting`)."""
 WINDOW = "{} window of this table of {} has no triple, so nothing can be fitted: raise days or validation_days"
 
 
@@ -51,7 +52,7 @@ class BlendActivities:
         for name, window in (("training", known), ("validation", validation)):
             if not window.num_rows:
                 raise BadInput(WINDOW.format(name, request.answers))
-        fit_counts, fit_blend = FITTING[request.fitting]
+        fit_counts, fit_blend, smooth = FITTING[request.fitting]
         strengths = fit_counts(known, validation, clusters)
         model = counting_model(counts, clusters, strengths)
         weights = {"strength": Fitted(strengths.pair), "single": Fitted(strengths.single)}
@@ -60,7 +61,7 @@ class BlendActivities:
         else:
             folder = self.resources.artifacts.find(request.mapping.uri, request.mapping.hash)
             scores = Scores.of(_scores(folder), clusters)
-            if request.fitting >= 3:
+            if smooth:
                 scores = scores.smoothed()
             chosen = fit_blend(counting_model(known, clusters, strengths), scores, validation)
             table = _beside_llm(answers(blend.Blend(model, scores, chosen).log_p, clusters), folder)

@@ -142,7 +142,7 @@ class Experiment:
         assert self.windows.validation
         whole = [self.count(window) for window in (self.windows.train, self.windows.validation)]
         share = min(1.0, self.asked.per_pair * n * (n - 1) / triples_in(whole[0])) if self.asked.per_pair else 1.0
-        known, validation = (thinned(counts, share, 100 * self.asked.draw + i) for i, counts in enumerate(whole))
+        known, validation = (thinned(counts, share, SEED + 100 * self.asked.draw + i) for i, counts in enumerate(whole))
         counts = added(known, validation)
         fits = whole[1] if self.asked.fit == "whole" else validation
         strengths = shrunk_strengths(known, fits, n)

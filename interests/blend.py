@@ -21,7 +21,7 @@ from scipy.optimize import minimize
 
 from driftline.contracts import BadInput
 from driftline.interests import triples
-from driftline.interests.counting_model import CELLS, CountingModel, blocks, log_posterior
+from driftline.interests.counting_model import CELLS, CountingModel, blocks, log_posterior, standard_error
 from driftline.interests.metrics.estimates import Estimate
 from driftline.interests.pairs import Ints
 from driftline.interests.scores import Scores
@@ -106,7 +106,8 @@ def shrunk_fit(model: CountingModel, scores: Scores, validation: pa.Table) -> We
         if blended.sum() <= _hits(_log_p(START, model.strengths.pair, sample), sample).sum():
             used = 0.0
         else:
-            alone = _more(_hits(scores.dense(sample.pairs), sample) - blended, sample)
+            won = _hits(scores.dense(sample.pairs), sample) - blended
+            alone = bool(won.sum() > Z * standard_error(won, sample.later.sum(axis=1), np.arange(len(won))))
     return Weights(used, alone, alpha, *others)
 
 
@@ -118,13 +119,6 @@ def _hits(log_p: Floats, sample: _Sample) -> Floats:
     """How many of each pair's later occurrences the likeliest answer is."""
     hits: Floats = sample.later[np.arange(len(log_p)), log_p.argmax(axis=1)]
     return hits
-
-
-def _more(won: Floats, sample: _Sample) -> bool:
-    """Whether hits won, [pairs], are more than 0 beyond noise, pairs being the units."""
-    n = sample.later.sum(axis=1)
-    away = won - n * won.sum() / n.sum()
-    return bool(won.sum() > Z * np.sqrt((away**2).sum()))
 
 
 def _nearest_to_zero(estimate: Estimate) -> float:

@@ -142,10 +142,15 @@ def shrunk_strengths(counts: pa.Table, validation: pa.Table | None, n_clusters: 
     for factor in np.geomspace(HIGHEST / min(found.single, found.pair), 1, FACTORS)[:-1].tolist():
         raised = Strengths(min(found.single * factor, HIGHEST), min(found.pair * factor, HIGHEST))
         more = n * (losses(raised) - least)
-        away = np.bincount(unit, more - n * more.sum() / n.sum())
-        if more.sum() <= np.sqrt((away**2).sum()):
+        if more.sum() <= standard_error(more, n, unit):
             return raised
     return found
+
+
+def standard_error(total: Floats, n: Floats, unit: Ints) -> float:
+    """The standard error of a sum of totals over n occurrences each, beside the same share of each; the units are independent."""
+    away = np.bincount(unit, total - n * total.sum() / n.sum())
+    return float(np.sqrt((away**2).sum()))
 
 
 def log_normalised(scores: Floats, c1: Ints, c2: Ints) -> Floats:
