@@ -174,7 +174,8 @@ class LocalArtifacts:
         return place
 
     def everything(self) -> Iterator[Stored]:
-        found = [path for pattern in ("*/*", "mappings/*/*") for path in self.root.absolute().glob(pattern)]
+        root = self.root.absolute()
+        found = [path for folder in (root, root / "mappings") for kind in _listed(folder) for path in _listed(kind)]
         for place in sorted(path for path in found if path.is_dir()):
             kind = place.parent.relative_to(self.root.absolute()).as_posix()
             scrap = kind == DAMAGED or kind.startswith(".new-")
@@ -236,3 +237,11 @@ class LocalArtifacts:
 
 def _made(place: Path) -> float:
     return max((path.stat().st_mtime for path in place.glob("*")), default=0.0)
+
+
+def _listed(folder: Path) -> list[Path]:
+    """What a folder holds; nothing where it is gone, or is a file. A glob fails on one that another takes away meanwhile."""
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
